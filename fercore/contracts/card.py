@@ -1,0 +1,77 @@
+"""The model card: what a model folder says of itself, so that nothing is guessed from a name.
+
+Knows no file system: `fercore.inference.repository` reads cards, `training` writes them.
+"""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fercore.contracts.emotions import Emotion, are_canonical
+
+FACE_SIZE = 112
+"""Side of a canonical face crop in pixels; every emotion model takes exactly this."""
+
+INPUT_NAME = "face"
+"""Graph input: UINT8 [n, 112, 112, 3], RGB, canonical framing."""
+
+LOGITS_NAME = "logits"
+"""Graph output: FP32 [n, K] in card order."""
+
+FEATURES_NAME = "features"
+"""Optional graph output: FP32 [n, C, h, w], for class-activation maps."""
+
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSource(_Record):
+    """A data set the model saw, and the terms under which it was had."""
+
+    name: NonEmpty
+    terms: NonEmpty
+    rows: Annotated[int, Field(gt=0)]
+
+
+class Metric(_Record):
+    """One figure and the way it was measured."""
+
+    name: NonEmpty
+    value: float
+    measured_on: Annotated[str, Field(min_length=1, description="Data set, split and number of rows")]
+    command: Annotated[str, Field(min_length=1, description="The command that prints this figure again")]
+    date: NonEmpty
+
+
+class ModelCard(_Record):
+    """`card.json` of one model folder.
+
+    Raises:
+        pydantic.ValidationError: a field is missing, empty, unknown or out of range.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="Folder name without `emotion_`")]
+    version: Annotated[str, Field(pattern=r"^[0-9]+$", description="Triton version folder")]
+    description: NonEmpty
+    architecture: NonEmpty
+    labels: tuple[Emotion, ...]
+    data: Annotated[tuple[DataSource, ...], Field(min_length=1)]
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)]
+    temperature: Annotated[float, Field(gt=0, description="Logits are divided by it before softmax")]
+    uncertain_below: Annotated[
+        float, Field(ge=0, le=1, description="A top probability under this is marked uncertain")
+    ]
+    opset: Annotated[int, Field(ge=13, le=18)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Of model.onnx")]
+    features_output: bool
+    training_config: dict[str, object]
+    training_config_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if not are_canonical(self.labels):
+            raise ValueError("labels must be distinct and in canonical order")
+        return self

@@ -1,0 +1,4 @@
+"""Move envelopes: the Queue protocol, Redis streams, the in-memory queue, the one consume loop.
+
+Never looks into a body.
+"""

@@ -1,0 +1,1 @@
+"""What makes a FastAPI service: settings, app builder, errors, logs, metrics, health, plug-ins."""

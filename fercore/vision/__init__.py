@@ -1,0 +1,4 @@
+"""Pixels, no I/O: read a header, decode, crop; what a detector is.
+
+Knows no transport. `header` alone is free of numpy and OpenCV, so the gateway may use it.
+"""

@@ -1,0 +1,122 @@
+"""Crop a face to the canonical frame: the one function that training and serving share.
+
+Knows no detector: a plug-in says by its `Framing` how its boxes sit in the canonical square.
+
+The canonical square is the frame of a FER2013 tile: a square around the face as that data set cuts it.
+Its side and centre follow from a detector's box by a measured framing, never by a guessed margin
+(`python -m training framing`).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fercore.contracts.card import FACE_SIZE
+
+RgbImage = npt.NDArray[np.uint8]
+"""An upright picture, uint8 [height, width, 3], RGB."""
+
+FaceCrop = npt.NDArray[np.uint8]
+"""A face in the canonical frame, uint8 [112, 112, 3], RGB."""
+
+Boxes = npt.NDArray[np.float32]
+"""Boxes, float32 [n, 4], x1 y1 x2 y2 in pixels of the source picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How the canonical square sits on a detector's box, in units of the box's longer side.
+
+    The square's side is `scale` times that side; its centre is the box's centre moved by (`dx`, `dy`).
+    """
+
+    scale: float
+    dx: float
+    dy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """An axis-aligned square in pixels of the source picture; it may reach beyond its edges."""
+
+    left: float
+    top: float
+    side: float
+
+
+def canonical_square(box: npt.NDArray[np.float32], framing: Framing) -> Square:
+    """Give the canonical square of one detector box.
+
+    Args:
+        box: float32 [4], x1 y1 x2 y2 in source pixels.
+        framing: the detector's own.
+    """
+    x1, y1, x2, y2 = (float(value) for value in box)
+    longer_side = max(x2 - x1, y2 - y1)
+    side = framing.scale * longer_side
+    centre_x = (x1 + x2) / 2 + framing.dx * longer_side
+    centre_y = (y1 + y2) / 2 + framing.dy * longer_side
+    return Square(centre_x - side / 2, centre_y - side / 2, side)
+
+
+def crop_face(image: RgbImage, square: Square) -> FaceCrop:
+    """Resample a square of the picture to 112 x 112 pixels.
+
+    A face larger than that is averaged down first (no aliasing), a smaller one is enlarged linearly;
+    what lies beyond the picture repeats its edge.
+
+    Args:
+        image: uint8 [height, width, 3], RGB, upright.
+        square: side > 0, in pixels of `image`.
+
+    Returns:
+        uint8 [112, 112, 3], RGB.
+    """
+    left, top, side = square.left, square.top, square.side
+    if side > FACE_SIZE:
+        image, left, top, side = _averaged_down(image, left, top, side)
+    step = side / FACE_SIZE
+    # cv2 puts pixel centres at integers: output pixel u shows source position left + (u + 0.5) * step - 0.5
+    matrix = np.array(
+        [[step, 0.0, left + 0.5 * step - 0.5], [0.0, step, top + 0.5 * step - 0.5]], dtype=np.float64
+    )
+    crop = cv2.warpAffine(
+        image,
+        matrix,
+        (FACE_SIZE, FACE_SIZE),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def _averaged_down(
+    image: RgbImage, left: float, top: float, side: float
+) -> tuple[RgbImage, float, float, float]:
+    """Cut out the square's surroundings and shrink them so that its side is about 112 pixels."""
+    height, width = image.shape[:2]
+    x1 = int(np.clip(np.floor(left), 0, width - 1))
+    y1 = int(np.clip(np.floor(top), 0, height - 1))
+    x2 = int(np.clip(np.ceil(left + side), x1 + 1, width))
+    y2 = int(np.clip(np.ceil(top + side), y1 + 1, height))
+    factor = FACE_SIZE / side
+    new_width = max(1, round((x2 - x1) * factor))
+    new_height = max(1, round((y2 - y1) * factor))
+    shrunk = cv2.resize(image[y1:y2, x1:x2], (new_width, new_height), interpolation=cv2.INTER_AREA)
+    scale_x, scale_y = new_width / (x2 - x1), new_height / (y2 - y1)
+    # the two ratios differ by rounding only: the mean keeps the square a square
+    scale = (scale_x + scale_y) / 2
+    return np.asarray(shrunk, dtype=np.uint8), (left - x1) * scale_x, (top - y1) * scale_y, side * scale
+
+
+def crop_whole(image: RgbImage) -> FaceCrop:
+    """Bring an already framed face (a FER2013 tile, a client's crop) to 112 x 112 pixels.
+
+    Args:
+        image: uint8 [height, width, 3], RGB; its centred square of the shorter side is taken.
+    """
+    height, width = image.shape[:2]
+    side = min(height, width)
+    return crop_face(image, Square((width - side) / 2, (height - side) / 2, float(side)))

@@ -1,0 +1,48 @@
+"""What a face detector is: the seam that every plug-in in `services/detector/detectors/` fills.
+
+Knows no particular detector. A plug-in module offers `create(model_repository, threads) -> Detector`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fercore.vision.crop import Boxes, Framing, RgbImage
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """The faces of one picture, in any order.
+
+    Attributes:
+        boxes: float32 [n, 4], x1 y1 x2 y2 in pixels of the given picture; may reach beyond its edges.
+        scores: float32 [n], in [0, 1].
+        landmarks: float32 [n, 5, 2], x y of left eye, right eye, nose, left and right mouth corner as
+            the viewer sees them; None where the detector finds none.
+    """
+
+    boxes: Boxes
+    scores: npt.NDArray[np.float32]
+    landmarks: npt.NDArray[np.float32] | None = None
+
+    @classmethod
+    def none(cls) -> "Detections":
+        """Give the answer for a picture without a face."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+class Detector(Protocol):
+    """A face detector; `detect` may be called from several threads at once."""
+
+    framing: Framing
+
+    def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:
+        """Find the faces of one upright picture.
+
+        Args:
+            image: uint8 [height, width, 3], RGB, at least 1 x 1 pixels, of any proportion.
+            min_face_px: faces with a longer side below this may be left out (a hint that saves time).
+        """
+        ...
