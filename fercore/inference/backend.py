@@ -1,0 +1,46 @@
+"""The seam between the classifier and whatever runs its graphs.
+
+Knows tensors by name, never what they mean. `onnxruntime.OnnxRuntimeBackend` and `triton.TritonBackend`
+fill it and pass one conformance suite (`tests/contract/test_backend_conformance.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Tensor = npt.NDArray[np.generic[Any]]
+"""Any array of a dtype that ONNX and Triton share."""
+
+
+class Backend(Protocol):
+    """Runs one named model folder of a repository on a batch."""
+
+    async def infer(
+        self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str], *, timeout_s: float
+    ) -> dict[str, Tensor]:
+        """Run `model` (its folder's name, e.g. `emotion_cnn3`) once.
+
+        Args:
+            model: folder name in the model repository.
+            inputs: by graph input name; the first axis is the batch.
+            outputs: the graph outputs wanted.
+            timeout_s: give up after this time.
+
+        Raises:
+            UnknownModel: the backend does not have it, or could not load it.
+            InvalidRequest: names, shapes or types do not fit the graph.
+            DeadlineExceeded: no answer in `timeout_s`.
+            UpstreamUnavailable: the inference server cannot be reached.
+            InternalError: the graph failed.
+        """
+        ...
+
+    async def is_ready(self, model: str) -> bool:
+        """Tell whether `model` can be asked now; False when the server is down. Never raises."""
+        ...
+
+    async def close(self) -> None:
+        """Give back threads and connections."""
+        ...

@@ -1,0 +1,153 @@
+"""The seam between the services and whatever moves their messages.
+
+Knows envelopes, never what a body means. `memory.InMemoryQueue` and `redis_streams.RedisStreams` fill it
+and pass one conformance suite (`tests/contract/test_queue_conformance.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+ENVELOPE_VERSION = 1
+
+MAX_DELIVERIES = 2
+"""A message delivered more often than this killed its workers: it is dead, not retried."""
+
+WORKER_KEY_TTL_MS = 1500
+"""A worker that has not announced itself for this long is dead, and its messages may be taken over."""
+
+REPLY_STREAM_TTL_MS = 60_000
+
+DEAD_STREAM = "fer:dead"
+DEAD_STREAM_MAXLEN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A stream of work and the one service that consumes it (its consumer group has that name)."""
+
+    stream: str
+    service: str
+
+
+FRAMES = Channel("fer:frames", "detector")
+FACES = Channel("fer:faces", "classifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What travels: routing fields beside an opaque body, so that an unreadable body can still be answered.
+
+    Attributes:
+        request_id: the caller's, unique per image.
+        reply_to: the gateway's random id; its reply stream is `fer:reply:<reply_to>`.
+        deadline_ms: in the queue's clock (`Queue.now_ms`).
+        body: msgpack, see `fercore.contracts.messages`.
+        trace: W3C traceparent, or empty.
+        sent_ms: the queue's clock when it was published; stamped by the queue.
+    """
+
+    request_id: str
+    reply_to: str
+    deadline_ms: float
+    body: bytes
+    trace: str = ""
+    sent_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message in the hands of one worker; it ends by exactly one `settle`, `bury` or take-over.
+
+    Attributes:
+        envelope: None when the fields are no envelope of this version; then `fields` is all there is.
+        fields: the raw fields as they came, the body among them.
+        deliveries: how many times it was handed out, this time included.
+    """
+
+    channel: Channel
+    message_id: str
+    envelope: Envelope | None
+    fields: Mapping[str, bytes]
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """What was claimed from dead workers, and how many messages were dropped past their deadline."""
+
+    deliveries: list[Delivery]
+    expired: int
+
+
+class Queue(Protocol):
+    """Streams with consumer groups, reply streams and worker announcements.
+
+    Every awaitable raises `UpstreamUnavailable` when the broker cannot be reached or does not answer
+    in time; it never hangs. After a broker restart groups are made again without anybody's help.
+    """
+
+    def now_ms(self) -> float:
+        """Give the time in the queue's own clock, the same for all processes on it, in milliseconds."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the broker answers (and the clock is set)."""
+        ...
+
+    async def publish(self, channel: Channel, envelope: Envelope) -> None:
+        """Append one message."""
+        ...
+
+    async def receive(self, channel: Channel, worker_id: str, *, max_n: int, wait_ms: int) -> list[Delivery]:
+        """Take up to `max_n` new messages for this worker; an empty list when none came in `wait_ms`."""
+        ...
+
+    async def take_over(self, channel: Channel, worker_id: str, *, max_n: int) -> TakeOver:
+        """Claim up to `max_n` messages whose worker is dead; drop pending ones past their deadline.
+
+        Consumer names of dead workers with nothing pending are removed.
+        """
+        ...
+
+    async def settle(
+        self,
+        delivery: Delivery,
+        *,
+        forward: tuple[Channel, Envelope] | None = None,
+        reply: Envelope | None = None,
+    ) -> bool:
+        """End a message in one transaction: publish what follows, acknowledge, delete.
+
+        Returns:
+            False when somebody else has ended it already; then nothing was published.
+        """
+        ...
+
+    async def bury(self, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
+        """End a message as dead: like `settle`, and note fields, reason, size and SHA-256, never the body."""
+        ...
+
+    async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
+        """Say that this worker lives (for `WORKER_KEY_TTL_MS`) and what it offers."""
+        ...
+
+    async def withdraw(self, channel: Channel, worker_id: str) -> None:
+        """Say that this worker ends; its consumer name goes if it holds nothing."""
+        ...
+
+    async def offers(self, service: str) -> dict[str, bytes]:
+        """Give the offers of all live workers of a service, by worker id."""
+        ...
+
+    async def receive_replies(self, reply_to: str, *, wait_ms: int) -> list[Envelope]:
+        """Take (read and delete) the replies for one gateway; an empty list when none came in time."""
+        ...
+
+    async def depth(self, channel: Channel) -> int:
+        """Count the messages that are waiting or in hand."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections; nothing may be called afterwards."""
+        ...
