@@ -7,11 +7,13 @@ fill it and pass one conformance suite (`tests/contract/test_backend_conformance
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
-Tensor = npt.NDArray[np.generic[Any]]
+Tensor = npt.NDArray[Any]
 """Any array of a dtype that ONNX and Triton share."""
+
+MAX_BATCH = 64
+"""Most rows one `infer` takes; `max_batch_size` of every `config.pbtxt`. The caller splits what is longer."""
 
 
 class Backend(Protocol):
@@ -24,15 +26,19 @@ class Backend(Protocol):
 
         Args:
             model: folder name in the model repository.
-            inputs: by graph input name; the first axis is the batch.
+            inputs: by graph input name; the first axis is the batch, 1 to `MAX_BATCH` rows.
             outputs: the graph outputs wanted.
-            timeout_s: give up after this time.
+            timeout_s: give up after this time; waiting for a free thread or for the model to load counts.
+
+        Returns:
+            The wanted outputs by name, in the caller's order of rows. Read-only where the runtime's memory
+            is handed on without a copy.
 
         Raises:
             UnknownModel: the backend does not have it, or could not load it.
-            InvalidRequest: names, shapes or types do not fit the graph.
+            InvalidRequest: names, shapes, types or the number of rows do not fit the graph.
             DeadlineExceeded: no answer in `timeout_s`.
-            UpstreamUnavailable: the inference server cannot be reached.
+            UpstreamUnavailable: the inference server cannot be reached, or the backend is closed.
             InternalError: the graph failed.
         """
         ...
