@@ -1,0 +1,210 @@
+"""What travels in the bodies of the queue: msgpack structs, each with its schema version.
+
+Knows no queue; `fercore.messaging` moves these as opaque bytes. Crops travel as raw bytes, so that the
+gateway needs no numpy.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+from fercore.contracts.card import FACE_SIZE
+from fercore.contracts.errors import ErrorCode, FerError, InternalError
+
+SCHEMA_VERSION = 1
+CROP_BYTES = FACE_SIZE * FACE_SIZE * 3
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    schema_version: int = SCHEMA_VERSION
+
+
+class DetectOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller may ask of the detector; lengths in pixels of the upright picture."""
+
+    detector: str
+    max_faces: int
+    min_face_px: int
+    min_score: float
+
+
+class FrameJob(_Message, frozen=True, kw_only=True):
+    """Gateway to detector: one encoded picture."""
+
+    image: bytes
+    options: DetectOptions
+    model: str
+
+
+class FoundFace(msgspec.Struct, frozen=True, kw_only=True):
+    """One face as the detector saw it.
+
+    Attributes:
+        box: x, y, width, height in pixels of the upright picture, clipped to it.
+        score: in [0, 1].
+        landmarks: five x y pairs, or None.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    landmarks: tuple[tuple[float, float], ...] | None = None
+
+
+class DetectTimings(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds spent up to the end of the detector; `queue_ms` is the first hop."""
+
+    queue_ms: float
+    decode_ms: float
+    detect_ms: float
+    align_ms: float
+
+
+class FaceBatch(_Message, frozen=True, kw_only=True):
+    """Detector to classifier: the faces of one picture, largest first, and their crops.
+
+    Attributes:
+        crops: uint8 [n, 112, 112, 3] RGB, canonical framing, as raw bytes in C order.
+    """
+
+    width: int
+    height: int
+    detector: str
+    model: str
+    faces: tuple[FoundFace, ...]
+    crops: bytes
+    timings: DetectTimings
+
+
+class FaceEmotions(msgspec.Struct, frozen=True, kw_only=True):
+    """Probabilities of one face in the order of `FrameResult.labels`, sum 1."""
+
+    probabilities: tuple[float, ...]
+    uncertain: bool
+
+
+class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
+    """Detector (no face) or classifier to gateway: the analysis of one picture.
+
+    Attributes:
+        model_version: None when there was no face, hence no model was asked.
+        emotions: one for each of `faces`.
+        queue_ms: both hops.
+    """
+
+    width: int
+    height: int
+    detector: str
+    model: str
+    model_version: str | None
+    labels: tuple[str, ...]
+    faces: tuple[FoundFace, ...]
+    emotions: tuple[FaceEmotions, ...]
+    queue_ms: float
+    decode_ms: float
+    detect_ms: float
+    align_ms: float
+    infer_ms: float
+
+
+class ErrorReply(_Message, frozen=True, kw_only=True, tag="error"):
+    """A worker's fault on its way to the caller."""
+
+    code: ErrorCode
+    detail: str
+
+
+class DetectorOffer(msgspec.Struct, frozen=True):
+    """What one live detector worker offers."""
+
+    detectors: tuple[str, ...]
+
+
+class ModelOffer(msgspec.Struct, frozen=True):
+    """One model of a classifier worker."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    description: str
+
+
+class ClassifierOffer(msgspec.Struct, frozen=True):
+    """What one live classifier worker offers."""
+
+    models: tuple[ModelOffer, ...]
+
+
+class UnreadableMessageError(Exception):
+    """A body that is not the message it should be, or of another schema version."""
+
+
+Message = TypeVar("Message", bound=FrameJob | FaceBatch | FrameResult | ErrorReply)
+
+_encoder = msgspec.msgpack.Encoder()
+_frame_job_decoder = msgspec.msgpack.Decoder(FrameJob)
+_face_batch_decoder = msgspec.msgpack.Decoder(FaceBatch)
+_reply_decoder: msgspec.msgpack.Decoder[FrameResult | ErrorReply] = msgspec.msgpack.Decoder(
+    FrameResult | ErrorReply
+)
+
+
+def encode(message: FrameJob | FaceBatch | FrameResult | ErrorReply) -> bytes:
+    """Give the msgpack body of a message."""
+    return _encoder.encode(message)
+
+
+def encode_error(error: FerError) -> bytes:
+    """Give the body that carries a fault to the caller."""
+    return _encoder.encode(ErrorReply(code=error.code, detail=error.detail))
+
+
+def decode_frame_job(body: bytes) -> FrameJob:
+    """Read a `FrameJob`.
+
+    Raises:
+        UnreadableMessageError: it is none, or of another version.
+    """
+    return _decode(_frame_job_decoder, body)
+
+
+def decode_face_batch(body: bytes) -> FaceBatch:
+    """Read a `FaceBatch`.
+
+    Raises:
+        UnreadableMessageError: it is none, of another version, or its crops do not fit its faces.
+    """
+    batch = _decode(_face_batch_decoder, body)
+    if len(batch.crops) != len(batch.faces) * CROP_BYTES:
+        raise UnreadableMessageError("crops do not fit faces")
+    return batch
+
+
+def decode_reply(body: bytes) -> FrameResult:
+    """Read a worker's reply.
+
+    Raises:
+        FerError: the fault that an `ErrorReply` carries.
+        UnreadableMessageError: it is no reply, or of another version.
+    """
+    reply: FrameResult | ErrorReply = _decode(_reply_decoder, body)
+    if isinstance(reply, ErrorReply):
+        raise RemoteError(reply.code, reply.detail)
+    return reply
+
+
+class RemoteError(FerError):
+    """A fault that happened in a worker, with the worker's own code."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(InternalError().detail if code == "internal" else detail)
+        self.code = code  # type: ignore[misc]  # the class's code is only a default
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Message], body: bytes) -> Message:
+    try:
+        message = decoder.decode(body)
+    except msgspec.DecodeError as err:  # ValidationError is one
+        raise UnreadableMessageError(str(err)) from err
+    if message.schema_version != SCHEMA_VERSION:
+        raise UnreadableMessageError(f"schema version {message.schema_version}")
+    return message

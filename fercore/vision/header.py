@@ -1,0 +1,163 @@
+"""Read what a picture says of itself before anything decodes it: pure Python, no numpy, no OpenCV.
+
+The gateway refuses here what must never reach a decoder: other formats, bombs, truncated files.
+Sources: ITU-T T.81 (JPEG), the PNG specification (third edition), RFC 9649 (WebP), TIFF 6.0 (orientation).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fercore.contracts.errors import InvalidImage, PayloadTooLarge, UnsupportedMedia
+
+ImageFormat = Literal["jpeg", "png", "webp"]
+
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOUR_TYPES_WITH_ALPHA = (4, 6)
+_JPEG_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
+_JPEG_START_OF_SCAN = 0xDA
+_TIFF_ORIENTATION_TAG = 0x0112
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """Stored size in pixels (not yet upright), alpha, and EXIF orientation 1-8 (PNG and WebP only)."""
+
+    format: ImageFormat
+    width: int
+    height: int
+    has_alpha: bool = False
+    orientation: int = 1
+
+
+def check_image(data: bytes, *, max_image_bytes: int, max_pixels: int) -> ImageHeader:
+    """Refuse what must not be decoded.
+
+    Raises:
+        PayloadTooLarge: more than `max_image_bytes`.
+        UnsupportedMedia: not JPEG, PNG or WebP by its first bytes.
+        InvalidImage: truncated, without a size, or more than `max_pixels` by its header.
+    """
+    if len(data) > max_image_bytes:
+        raise PayloadTooLarge("the image", max_image_bytes)
+    header = read_header(data)
+    pixels = header.width * header.height
+    if pixels == 0:
+        raise InvalidImage("the image has no pixels")
+    if pixels > max_pixels:
+        raise InvalidImage(f"the image is {header.width} x {header.height}: more than {max_pixels} pixels")
+    return header
+
+
+def read_header(data: bytes) -> ImageHeader:
+    """Read format, size, alpha and orientation.
+
+    Raises:
+        UnsupportedMedia: not JPEG, PNG or WebP by its first bytes.
+        InvalidImage: no bytes, a damaged header, or a file that is cut short.
+    """
+    if not data:
+        raise InvalidImage("the image is empty")
+    try:
+        if data[:3] == b"\xff\xd8\xff":
+            return _read_jpeg(data)
+        if data[:8] == _PNG_MAGIC:
+            return _read_png(data)
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return _read_webp(data)
+    except IndexError as err:
+        raise InvalidImage("the image is truncated") from err
+    raise UnsupportedMedia("the image is not JPEG, PNG or WebP")
+
+
+def _read_jpeg(data: bytes) -> ImageHeader:
+    position, size = 2, None
+    while True:
+        while data[position] == 0xFF and data[position + 1] == 0xFF:
+            position += 1  # fill bytes
+        if data[position] != 0xFF:
+            raise InvalidImage("the JPEG header is damaged")
+        marker = data[position + 1]
+        if marker in _JPEG_WITHOUT_LENGTH:
+            position += 2
+            continue
+        if marker == _JPEG_START_OF_SCAN:
+            break
+        if marker in _JPEG_START_OF_FRAME:
+            size = _big(data, position + 7, 2), _big(data, position + 5, 2)
+        position += 2 + max(2, _big(data, position + 2, 2))
+    if size is None:
+        raise InvalidImage("the JPEG header has no size")
+    if data.rfind(b"\xff\xd9") < position:
+        raise InvalidImage("the image is truncated")
+    return ImageHeader("jpeg", *size)
+
+
+def _read_png(data: bytes) -> ImageHeader:
+    if data[12:16] != b"IHDR":
+        raise InvalidImage("the PNG header is damaged")
+    width, height, colour_type = _big(data, 16, 4), _big(data, 20, 4), data[25]
+    has_alpha, orientation, position = colour_type in _PNG_COLOUR_TYPES_WITH_ALPHA, 1, 8
+    while (kind := data[position + 4 : position + 8]) != b"IEND":
+        length = _big(data, position, 4)
+        if kind == b"tRNS":
+            has_alpha = True
+        elif kind == b"eXIf":
+            orientation = _orientation(data[position + 8 : position + 8 + length])
+        position += 12 + length
+        if position + 8 > len(data):
+            raise InvalidImage("the image is truncated")
+    return ImageHeader("png", width, height, has_alpha, orientation)
+
+
+def _read_webp(data: bytes) -> ImageHeader:
+    if _little(data, 4, 4) + 8 > len(data):
+        raise InvalidImage("the image is truncated")
+    kind = data[12:16]
+    if kind == b"VP8 ":
+        if data[23:26] != b"\x9d\x01\x2a":
+            raise InvalidImage("the WebP header is damaged")
+        return ImageHeader("webp", _little(data, 26, 2) & 0x3FFF, _little(data, 28, 2) & 0x3FFF)
+    if kind == b"VP8L":
+        bits = _little(data, 21, 4)
+        return ImageHeader("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1))
+    if kind == b"VP8X":
+        size = _little(data, 24, 3) + 1, _little(data, 27, 3) + 1
+        return ImageHeader("webp", *size, bool(data[20] & 0x10), _webp_orientation(data))
+    raise InvalidImage("the WebP header is damaged")
+
+
+def _webp_orientation(data: bytes) -> int:
+    position = 12
+    while position + 8 <= len(data):
+        length = _little(data, position + 4, 4)
+        if data[position : position + 4] == b"EXIF":
+            return _orientation(data[position + 8 : position + 8 + length].removeprefix(b"Exif\0\0"))
+        position += 8 + length + length % 2
+    return 1
+
+
+def _orientation(tiff: bytes) -> int:
+    """Find the orientation in a TIFF block; 1 (upright) where there is none."""
+    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+    directory = int.from_bytes(tiff[4:8], order)
+    count = int.from_bytes(tiff[directory : directory + 2], order)
+    for entry in range(directory + 2, min(directory + 2 + 12 * count, len(tiff) - 11), 12):
+        if int.from_bytes(tiff[entry : entry + 2], order) == _TIFF_ORIENTATION_TAG:
+            value = int.from_bytes(tiff[entry + 8 : entry + 10], order)
+            return value if 1 <= value <= 8 else 1
+    return 1
+
+
+def _big(data: bytes, offset: int, length: int) -> int:
+    return int.from_bytes(_exactly(data, offset, length), "big")
+
+
+def _little(data: bytes, offset: int, length: int) -> int:
+    return int.from_bytes(_exactly(data, offset, length), "little")
+
+
+def _exactly(data: bytes, offset: int, length: int) -> bytes:
+    if offset + length > len(data):
+        raise InvalidImage("the image is truncated")
+    return data[offset : offset + length]
