@@ -50,13 +50,14 @@ def decode(data: bytes) -> RgbImage:
 
 
 def _imdecode(data: bytes, flags: int) -> npt.NDArray[np.uint8]:
+    image: npt.NDArray[np.uint8] | None
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as err:
         raise InvalidImage("the image does not decode") from err
     if image is None or image.size == 0:
         raise InvalidImage("the image does not decode")
-    return np.asarray(image)  # uint16 where the picture is unchanged and has 16 bits
+    return image  # uint16 where the picture is unchanged and has 16 bits
 
 
 def _on_white(bgra: npt.NDArray[np.uint8]) -> RgbImage:

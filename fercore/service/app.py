@@ -1,0 +1,58 @@
+"""Build the FastAPI application that every service is: errors, ids, metrics, health, offline docs.
+
+Knows no route of any service.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI, Response
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from fercore.service.errors import add_error_handlers
+from fercore.service.health import Check, health_routes
+from fercore.service.metrics import Metrics
+from fercore.service.middleware import RequestScope
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def build_app(
+    *,
+    service: str,
+    title: str,
+    description: str,
+    metrics: Metrics,
+    checks: Mapping[str, Check],
+    lifespan: Lifespan,
+) -> FastAPI:
+    """Make an application without routes of its own; does no work before its lifespan starts."""
+    app: FastAPI = FastAPIOffline(
+        title=title, description=description, version="1", lifespan=lifespan, redoc_url=None
+    )
+    add_error_handlers(app)
+    app.add_middleware(RequestScope, service=service, metrics=metrics)
+    app.include_router(health_routes(checks))
+
+    @app.get("/metrics", include_in_schema=False)
+    async def expose_metrics() -> Response:
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+@asynccontextmanager
+async def running(*jobs: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run background jobs while the block runs, then cancel them and wait until they are done.
+
+    A job that fails ends the block too: a process never lives on with half of its work dead.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(job) for job in jobs]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()

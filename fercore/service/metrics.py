@@ -1,0 +1,92 @@
+"""The metrics of one process, in a registry of its own (DESIGN: base units, histograms, closed labels).
+
+Knows prometheus_client and nothing of HTTP or queues; a test makes as many as it likes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+# an edge at each objective: 25 ms and 40 ms a frame
+_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.1, 0.25, 1, 5)
+_COUNT_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """All `fer_` metrics; each service fills those it knows."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        labels = ("service", "route", "code")
+        self.requests = Counter("fer_requests_total", "Requests answered", labels, registry=registry)
+        self.request_duration = Histogram(
+            "fer_request_duration_seconds",
+            "Time to answer",
+            labels,
+            buckets=_REQUEST_BUCKETS,
+            registry=registry,
+        )
+        self.stage_duration = Histogram(
+            "fer_stage_duration_seconds",
+            "Time in a stage",
+            ("stage",),
+            buckets=_STAGE_BUCKETS,
+            registry=registry,
+        )
+        self.queue_depth = Gauge(
+            "fer_queue_depth", "Messages waiting or in hand", ("stream",), registry=registry
+        )
+        self.queue_messages = Counter(
+            "fer_queue_messages_total", "Messages by how they ended", ("stream", "outcome"), registry=registry
+        )
+        self.inflight = Gauge("fer_inflight", "Pictures admitted and not answered", registry=registry)
+        self.faces_per_frame = Histogram(
+            "fer_faces_per_frame", "Faces found in a picture", buckets=_COUNT_BUCKETS, registry=registry
+        )
+        self.batch_size = Histogram(
+            "fer_batch_size", "Faces in one inference call", buckets=_COUNT_BUCKETS, registry=registry
+        )
+        self.predictions = Counter(
+            "fer_predictions_total", "Faces by top emotion", ("model", "emotion"), registry=registry
+        )
+        self.model_info = Gauge(
+            "fer_model_info", "1 for each model offered", ("model", "version"), registry=registry
+        )
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator["StageTimer"]:
+        """Time a stage; its milliseconds stand in the timer afterwards."""
+        timer, start = StageTimer(), perf_counter()
+        try:
+            yield timer
+        finally:
+            seconds = perf_counter() - start
+            timer.ms = seconds * 1000
+            self.stage_duration.labels(name).observe(seconds)
+
+    def message_ended(self, stream: str, outcome: str) -> None:
+        """Count a message of the queue (see `fercore.messaging.consume.Observer`)."""
+        self.queue_messages.labels(stream, outcome).inc()
+
+    def depth_changed(self, stream: str, depth: int) -> None:
+        """Report how full a stream is."""
+        self.queue_depth.labels(stream).set(depth)
+
+    def exposition(self) -> bytes:
+        """Give the text that Prometheus scrapes."""
+        return generate_latest(self.registry)
+
+
+class StageTimer:
+    """Milliseconds of a finished stage."""
+
+    ms: float = 0.0

@@ -1,0 +1,75 @@
+"""What happens around every HTTP request: its id, its metrics, its last resort.
+
+Pure ASGI, so that streaming and WebSockets pass through untouched.
+"""
+
+import logging
+import re
+from time import perf_counter
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fercore.contracts.errors import InternalError
+from fercore.service.errors import problem_response
+from fercore.service.logging import request_id_var
+from fercore.service.metrics import Metrics
+
+REQUEST_ID_HEADER = "X-Request-ID"
+_CLIENT_CLOSED_REQUEST = 499
+_PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+logger = logging.getLogger(__name__)
+
+
+class RequestScope:
+    """Names, times and counts each request, and answers `internal` when all else failed."""
+
+    def __init__(self, app: ASGIApp, *, service: str, metrics: Metrics) -> None:
+        self._app = app
+        self._service = service
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = given if _SAFE_ID.fullmatch(given) else uuid4().hex
+        token = request_id_var.set(request_id)
+        status: int | None = None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        start = perf_counter()
+        try:
+            await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            status = _CLIENT_CLOSED_REQUEST
+        except Exception:  # the top handler: the last of the three allowed
+            logger.exception("a request failed")
+            if status is None:
+                await problem_response(InternalError(), instance=scope["path"])(scope, receive, send_with_id)
+            status = 500
+        finally:
+            self._record(scope, status or _CLIENT_CLOSED_REQUEST, perf_counter() - start)
+            request_id_var.reset(token)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        labels = (self._service, route, str(status))
+        self._metrics.requests.labels(*labels).inc()
+        self._metrics.request_duration.labels(*labels).observe(seconds)
+        if route not in _PROBES:
+            logger.debug(
+                "request", extra={"route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}
+            )

@@ -1,0 +1,75 @@
+"""Settings that every service shares, and the one way to load them.
+
+Knows no service. Only a service's `__main__` calls `load`; everything else is handed a frozen object.
+"""
+
+import os
+import sys
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_PREFIX = "FER_"
+
+
+class ServiceSettings(BaseSettings):
+    """Base of all settings; each field is read from `FER_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+
+    host: Annotated[str, Field(description="Address to listen on; loopback unless told otherwise")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on")] = 8080
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="A served frame is DEBUG")
+    ] = "INFO"
+    drain_s: Annotated[
+        float, Field(gt=0, le=60, description="Seconds that work in hand may take to finish at shutdown")
+    ] = 5.0
+
+
+class QueueSettings(ServiceSettings):
+    """Settings of a service that talks to the queue over a network."""
+
+    redis_url: Annotated[
+        SecretStr, Field(description="Redis that moves frames; it must not persist anything")
+    ] = SecretStr("redis://127.0.0.1:6379/0")
+
+
+class ImageLimits(ServiceSettings):
+    """Settings of a service that accepts pictures over HTTP."""
+
+    max_image_bytes: Annotated[int, Field(ge=1, description="Largest encoded picture")] = 10_000_000
+    max_body_bytes: Annotated[int, Field(ge=1, description="Largest request body")] = 64_000_000
+    max_pixels: Annotated[int, Field(ge=1, description="Largest picture in pixels, by its header")] = (
+        50_000_000
+    )
+    max_images: Annotated[int, Field(ge=1, le=256, description="Pictures in one request")] = 16
+    body_timeout_s: Annotated[float, Field(gt=0, description="Seconds in which a body must arrive")] = 30.0
+    max_inflight: Annotated[int, Field(ge=1, description="Pictures admitted at once")] = 128
+    max_inflight_bytes: Annotated[int, Field(ge=1, description="Bytes of pictures admitted at once")] = (
+        256_000_000
+    )
+
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+def load(settings_class: type[Settings]) -> Settings:
+    """Read the environment, or stop the process with one line a wrong variable.
+
+    Raises:
+        SystemExit: a variable is wrong; the line names it, its value and what is allowed.
+    """
+    try:
+        return settings_class()
+    except ValidationError as err:
+        lines = []
+        for fault in err.errors(include_url=False):
+            field = str(fault["loc"][0]) if fault["loc"] else "?"
+            variable = f"{ENV_PREFIX}{field.upper()}"
+            value = os.environ.get(variable, "")
+            lines.append(f"{variable}={value!r}: {fault['msg']}")
+        sys.exit("wrong setting: " + "; ".join(lines))
