@@ -18,6 +18,9 @@ WORKER_KEY_TTL_MS = 1500
 
 REPLY_STREAM_TTL_MS = 60_000
 
+STREAM_MAXLEN = 10_000
+"""Only a fuse: admission at the gateway keeps streams far shorter."""
+
 DEAD_STREAM = "fer:dead"
 DEAD_STREAM_MAXLEN = 1000
 

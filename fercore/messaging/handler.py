@@ -1,0 +1,58 @@
+"""What a service gives the consume loop, and what it gives back for each message.
+
+Knows no loop and no metrics library.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fercore.messaging.queue import Channel, Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The message goes on to the next stream with this body."""
+
+    channel: Channel
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The caller is answered with this body, a result or a fault."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """The body cannot be read: the message is buried and the caller told `internal`."""
+
+    reason: str
+
+
+Outcome = Forward | Reply | Dead
+
+
+class Handler(Protocol):
+    """What a service does with its messages; nothing it raises ends the loop."""
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        """Say for each delivery, in order, how it ends; a raised fault answers all of them.
+
+        Every delivery has an envelope and, when the call begins, time left.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """The seam to metrics."""
+
+    def message_ended(self, stream: str, outcome: str) -> None:
+        """Count one `done`, `expired` or `dead` (each message one of them) or one `taken_over`."""
+        ...
+
+    def depth_changed(self, stream: str, depth: int) -> None:
+        """Note how many messages wait or are in hand."""
+        ...

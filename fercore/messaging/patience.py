@@ -1,0 +1,47 @@
+"""Call a broker that may be away: try again with growing pauses, and say so once an outage.
+
+Knows no queue: it is given calls that raise `UpstreamUnavailable`.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from fercore.contracts.errors import UpstreamUnavailable
+
+FIRST_PAUSE_S = 0.05
+MAX_PAUSE_S = 2.0
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class Patience:
+    """One worker's dealings with its broker."""
+
+    def __init__(self) -> None:
+        self._broker_is_away = False
+
+    async def attempt(self, call: Awaitable[_T]) -> _T | None:
+        """Await a call; None when the broker is away."""
+        try:
+            result = await call
+        except UpstreamUnavailable as fault:
+            if not self._broker_is_away:
+                self._broker_is_away = True
+                _log.warning("broker is away", extra={"event": "broker_away", "fault": fault.detail})
+            return None
+        if self._broker_is_away:
+            self._broker_is_away = False
+            _log.warning("broker is back", extra={"event": "broker_back"})
+        return result
+
+    async def insist(self, call: Callable[[], Awaitable[_T]], *, as_long_as: Callable[[], bool]) -> _T | None:
+        """Call at least once, until the broker answers; None when that is no longer wanted."""
+        pause_s = FIRST_PAUSE_S
+        while (result := await self.attempt(call())) is None and as_long_as():
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+        return result

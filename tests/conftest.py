@@ -1,0 +1,9 @@
+"""What all suites share."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the services do."""
+    return "asyncio"

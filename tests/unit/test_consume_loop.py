@@ -1,0 +1,416 @@
+"""The consume loop, by what its callers see."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fercore.contracts.errors import FerError, InvalidImage, UpstreamUnavailable
+from fercore.messaging.consume import Dead, Forward, Outcome, Reply, consume
+from fercore.messaging.memory import InMemoryQueue
+from fercore.messaging.queue import FACES, FRAMES, Delivery, Envelope
+
+pytestmark = pytest.mark.unit
+
+
+class Counts:
+    """An observer that counts."""
+
+    def __init__(self) -> None:
+        self.ended: Counter[str] = Counter()
+        self.depth: int | None = None
+
+    def message_ended(self, stream: str, outcome: str) -> None:
+        assert stream == FRAMES.stream
+        self.ended[outcome] += 1
+
+    def depth_changed(self, stream: str, depth: int) -> None:
+        self.depth = depth
+
+
+def encode_error(fault: FerError) -> bytes:
+    return fault.code.encode()
+
+
+async def echo(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+    return [Reply(delivery.envelope.body) for delivery in deliveries]
+
+
+@asynccontextmanager
+async def consuming(
+    queue, handle, *, counts=None, worker_id="w1", **options
+) -> AsyncIterator[asyncio.Task[None]]:
+    settings = {"max_batch": 1, "concurrency": 1} | options
+    task = asyncio.create_task(
+        consume(
+            queue,
+            FRAMES,
+            worker_id,
+            handle,
+            offer=lambda: b"offer",
+            encode_error=encode_error,
+            observer=counts or Counts(),
+            **settings,
+        )
+    )
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=10)
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.01)
+
+
+async def replies(queue, n: int) -> list[Envelope]:
+    got: list[Envelope] = []
+    deadline = time.monotonic() + 20
+    while len(got) < n:
+        assert time.monotonic() < deadline, f"only {len(got)} of {n} replies came"
+        got += await queue.receive_replies("gateway", wait_ms=100)
+    return got
+
+
+async def send(queue, *bodies: bytes, time_left_ms: float = 60_000) -> None:
+    for number, body in enumerate(bodies):
+        deadline_ms = queue.now_ms() + time_left_ms
+        await queue.publish(FRAMES, Envelope(f"r{number}", "gateway", deadline_ms, body, trace="00-ab-cd-01"))
+
+
+async def test_a_reply_carries_the_routing_fields_of_its_request():
+    queue = InMemoryQueue()
+    await send(queue, b"hello")
+    async with consuming(queue, echo):
+        [reply] = await replies(queue, 1)
+    assert (reply.request_id, reply.reply_to, reply.trace, reply.body) == (
+        "r0",
+        "gateway",
+        "00-ab-cd-01",
+        b"hello",
+    )
+    assert await queue.depth(FRAMES) == 0
+
+
+async def test_a_forwarded_message_carries_the_routing_fields_of_its_request():
+    queue = InMemoryQueue()
+
+    async def forward(deliveries):
+        return [Forward(FACES, b"faces") for _ in deliveries]
+
+    await send(queue, b"hello")
+    async with consuming(queue, forward):
+        [delivery] = await queue.receive(FACES, "classifier", max_n=1, wait_ms=20_000)
+    assert delivery.envelope.request_id == "r0"
+    assert delivery.envelope.trace == "00-ab-cd-01"
+    assert delivery.envelope.body == b"faces"
+    assert delivery.envelope.deadline_ms > queue.now_ms()
+
+
+async def test_every_message_of_a_batch_gets_its_own_outcome():
+    queue, counts, sizes = InMemoryQueue(), Counts(), []
+
+    async def mixed(deliveries):
+        sizes.append(len(deliveries))
+        return [Dead("no") if d.envelope.body == b"bad" else Reply(d.envelope.body) for d in deliveries]
+
+    await send(queue, b"a", b"bad", b"c")
+    async with consuming(queue, mixed, counts=counts, max_batch=8):
+        got = await replies(queue, 3)
+    assert {reply.request_id: reply.body for reply in got} == {"r0": b"a", "r1": b"internal", "r2": b"c"}
+    assert sizes == [3]
+    assert counts.ended == {"done": 2, "dead": 1}
+
+
+async def test_expired_messages_are_dropped_before_the_handler_sees_them():
+    queue, counts, seen = InMemoryQueue(), Counts(), []
+
+    async def note(deliveries):
+        seen.extend(delivery.envelope.body for delivery in deliveries)
+        return await echo(deliveries)
+
+    await send(queue, b"late", time_left_ms=-1)
+    await send(queue, b"in time")
+    async with consuming(queue, note, counts=counts):
+        await replies(queue, 1)
+    assert seen == [b"in time"]
+    assert counts.ended == {"expired": 1, "done": 1}
+    assert await queue.depth(FRAMES) == 0
+
+
+async def test_a_fault_of_the_handler_is_the_callers_answer():
+    queue, counts = InMemoryQueue(), Counts()
+
+    async def refuse(deliveries):
+        raise InvalidImage("no picture")
+
+    await send(queue, b"text")
+    async with consuming(queue, refuse, counts=counts):
+        [reply] = await replies(queue, 1)
+    assert reply.body == b"invalid_image"
+    assert counts.ended == {"done": 1}
+
+
+async def test_a_bug_in_the_handler_answers_internal_and_the_loop_goes_on(caplog):
+    queue = InMemoryQueue()
+
+    async def stumble(deliveries):
+        if deliveries[0].envelope.body == b"bug":
+            raise ZeroDivisionError("secret detail")
+        return await echo(deliveries)
+
+    await send(queue, b"bug", b"fine")
+    async with consuming(queue, stumble):
+        got = await replies(queue, 2)
+    assert [reply.body for reply in got] == [b"internal", b"fine"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_handler_that_forgets_a_message_answers_internal_to_all():
+    queue = InMemoryQueue()
+
+    async def forget(deliveries):
+        return (await echo(deliveries))[:-1]
+
+    await send(queue, b"a", b"b")
+    async with consuming(queue, forget, max_batch=2):
+        got = await replies(queue, 2)
+    assert [reply.body for reply in got] == [b"internal", b"internal"]
+
+
+async def test_an_unreadable_envelope_is_buried_and_its_caller_told_at_once():
+    queue, counts = InMemoryQueue(), Counts()
+    await queue.append(
+        FRAMES, {"v": b"99", "request_id": b"r7", "reply_to": b"gateway", "body": b"secret face"}
+    )
+    async with consuming(queue, echo, counts=counts):
+        [reply] = await replies(queue, 1)
+        await until(lambda: counts.ended["dead"] == 1)
+    assert (reply.request_id, reply.body) == ("r7", b"internal")
+    [record] = queue.dead
+    assert record["reason"] == b"unreadable envelope"
+    assert not any(b"secret face" in value for value in record.values())
+
+
+async def test_a_message_without_a_return_address_is_buried_without_a_reply():
+    queue, counts = InMemoryQueue(), Counts()
+    await queue.append(FRAMES, {"nonsense": b"\xff"})
+    async with consuming(queue, echo, counts=counts):
+        await until(lambda: counts.ended["dead"] == 1)
+    assert len(queue.dead) == 1
+    assert await queue.depth(FRAMES) == 0
+
+
+async def test_as_many_handler_calls_run_at_a_time_as_asked_for():
+    queue, inside, most, let_go = InMemoryQueue(), 0, 0, asyncio.Event()
+
+    async def hold(deliveries):
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await let_go.wait()
+        inside -= 1
+        return await echo(deliveries)
+
+    await send(queue, *[b"x"] * 6)
+    async with consuming(queue, hold, concurrency=3):
+        await until(lambda: inside == 3)
+        let_go.set()
+        await replies(queue, 6)
+    assert most == 3
+
+
+async def test_a_worker_stays_announced_while_its_handler_runs():
+    queue, let_go = InMemoryQueue(), asyncio.Event()
+    announcements = 0
+
+    class CountingQueue(InMemoryQueue):
+        async def announce(self, service, worker_id, offer):
+            nonlocal announcements
+            announcements += 1
+            await super().announce(service, worker_id, offer)
+
+    queue = CountingQueue()
+
+    async def hold(deliveries):
+        await let_go.wait()
+        return await echo(deliveries)
+
+    await send(queue, b"x")
+    async with consuming(queue, hold):
+        await until(lambda: announcements >= 3)
+        assert await queue.offers("detector") == {"w1": b"offer"}
+        let_go.set()
+        await replies(queue, 1)
+
+
+async def test_the_depth_is_published():
+    queue, counts = InMemoryQueue(), Counts()
+    await send(queue, b"x")
+    async with consuming(queue, echo, counts=counts):
+        await until(lambda: counts.depth is not None)
+
+
+@pytest.mark.parametrize("by", ["cancellation", "event"])
+async def test_the_end_lets_work_in_hand_finish_and_withdraws(by):
+    queue, stop, started, let_go = InMemoryQueue(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def hold(deliveries):
+        started.set()
+        await let_go.wait()
+        return await echo(deliveries)
+
+    await send(queue, b"in hand", b"waiting")
+    async with consuming(queue, hold, stop=stop) as task:
+        await started.wait()
+        if by == "event":
+            stop.set()
+        else:
+            task.cancel()
+        await until(stop.is_set)
+        assert await queue.offers("detector") == {"w1": b"offer"}
+        let_go.set()
+        await asyncio.wait([task], timeout=20)
+        assert task.done()
+    assert task.cancelled() == (by == "cancellation")
+    [reply] = await replies(queue, 1)
+    assert reply.body == b"in hand"
+    assert await queue.offers("detector") == {}
+    assert await queue.depth(FRAMES) == 1
+
+
+async def test_work_that_does_not_end_in_time_is_abandoned_to_others(caplog):
+    queue, started = InMemoryQueue(), asyncio.Event()
+
+    async def hang(deliveries):
+        started.set()
+        await asyncio.Event().wait()
+
+    await send(queue, b"stuck")
+    async with consuming(queue, hang, finish_s=0.05) as task:
+        await started.wait()
+        task.cancel()
+        await asyncio.wait([task], timeout=20)
+        assert task.cancelled()
+    assert "abandoned" in caplog.text
+    found = await queue.take_over(FRAMES, "w2", max_n=1)
+    assert [delivery.deliveries for delivery in found.deliveries] == [2]
+
+
+async def test_what_a_dead_worker_held_is_finished_by_another():
+    queue, counts, started = InMemoryQueue(), Counts(), asyncio.Event()
+
+    async def hang(deliveries):
+        started.set()
+        await asyncio.Event().wait()
+
+    await send(queue, b"orphan")
+    async with consuming(queue, hang, worker_id="w1") as dying:
+        await started.wait()
+        dying.cancel()
+        await until(dying.cancelling)
+        await asyncio.sleep(0)
+        dying.cancel()  # the second: as if it were killed, it neither finishes nor withdraws
+        await asyncio.wait([dying], timeout=20)
+        assert list(await queue.offers("detector")) == ["w1"]
+        async with consuming(queue, echo, worker_id="w2", counts=counts):
+            [reply] = await replies(queue, 1)
+            await until(lambda: counts.ended["done"] == 1)
+    assert reply.body == b"orphan"
+    assert counts.ended == {"taken_over": 1, "done": 1}
+
+
+async def test_a_message_that_killed_two_workers_is_buried_and_its_caller_told():
+    queue, counts, seen = InMemoryQueue(), Counts(), []
+
+    async def note(deliveries):
+        seen.extend(deliveries)
+        return await echo(deliveries)
+
+    await send(queue, b"poison")
+    await queue.receive(FRAMES, "first victim", max_n=1, wait_ms=0)
+    await queue.take_over(FRAMES, "second victim", max_n=1)
+    async with consuming(queue, note, counts=counts):
+        [reply] = await replies(queue, 1)
+        await until(lambda: counts.ended["dead"] == 1)
+    assert (reply.request_id, reply.body) == ("r0", b"internal")
+    assert seen == []
+    assert queue.dead[0]["deliveries"] == b"3"
+
+
+class ShakyQueue(InMemoryQueue):
+    """Raises `UpstreamUnavailable` from everything while it is away."""
+
+    is_away = False
+
+    async def receive(self, channel, worker_id, *, max_n, wait_ms):
+        self._check()
+        return await super().receive(channel, worker_id, max_n=max_n, wait_ms=wait_ms)
+
+    async def take_over(self, channel, worker_id, *, max_n):
+        self._check()
+        return await super().take_over(channel, worker_id, max_n=max_n)
+
+    async def settle(self, delivery, *, forward=None, reply=None):
+        self._check()
+        return await super().settle(delivery, forward=forward, reply=reply)
+
+    async def announce(self, service, worker_id, offer):
+        self._check()
+        await super().announce(service, worker_id, offer)
+
+    async def depth(self, channel):
+        self._check()
+        return await super().depth(channel)
+
+    def _check(self):
+        if self.is_away:
+            raise UpstreamUnavailable("the broker is away")
+
+
+async def test_an_outcome_waits_for_a_broker_that_is_away_and_the_log_says_so_once(caplog):
+    queue, started, let_go, failures = ShakyQueue(), asyncio.Event(), asyncio.Event(), 0
+
+    async def hold(deliveries):
+        started.set()
+        await let_go.wait()
+        return await echo(deliveries)
+
+    original = queue._check
+
+    def count_and_check():
+        nonlocal failures
+        failures += queue.is_away
+        original()
+
+    queue._check = count_and_check
+    await send(queue, b"x")
+    with caplog.at_level(logging.INFO):
+        async with consuming(queue, hold):
+            await started.wait()
+            queue.is_away = True
+            let_go.set()
+            await until(lambda: failures >= 6)
+            queue.is_away = False
+            [reply] = await replies(queue, 1)
+    assert reply.body == b"x"
+    assert caplog.text.count("broker is away") == 1
+
+
+async def test_a_worker_that_starts_before_its_broker_waits_for_it():
+    queue = ShakyQueue()
+    await send(queue, b"x")
+    queue.is_away = True
+    async with consuming(queue, echo):
+        await asyncio.sleep(0)
+        queue.is_away = False
+        [reply] = await replies(queue, 1)
+    assert reply.body == b"x"

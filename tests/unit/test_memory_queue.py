@@ -1,0 +1,60 @@
+"""What only the in-memory queue promises; all else stands in the conformance suite."""
+
+import pytest
+
+from fercore.messaging.memory import InMemoryQueue
+from fercore.messaging.queue import FACES, FRAMES, STREAM_MAXLEN, Envelope
+
+pytestmark = pytest.mark.unit
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_ms = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_ms
+
+
+def envelope(body: bytes = b"pixels", deadline_ms: float = 1e9) -> Envelope:
+    return Envelope("request", "gateway", deadline_ms, body)
+
+
+async def test_a_body_is_passed_on_by_reference_and_never_copied():
+    queue, body = InMemoryQueue(), b"x" * 1000
+    await queue.publish(FRAMES, envelope(body))
+    [delivery] = await queue.receive(FRAMES, "worker", max_n=1, wait_ms=0)
+    assert delivery.envelope.body is body
+    await queue.settle(delivery, forward=(FACES, delivery.envelope))
+    [forwarded] = await queue.receive(FACES, "worker", max_n=1, wait_ms=0)
+    assert forwarded.envelope.body is body
+    await queue.settle(forwarded, reply=forwarded.envelope)
+    [reply] = await queue.receive_replies("gateway", wait_ms=0)
+    assert reply.body is body
+
+
+async def test_a_worker_is_dead_when_its_announcement_has_expired():
+    clock = Clock()
+    queue = InMemoryQueue(clock_ms=clock)
+    await queue.announce("detector", "worker", b"yunet")
+    clock.now_ms += 1499
+    assert await queue.offers("detector") == {"worker": b"yunet"}
+    clock.now_ms += 1
+    assert await queue.offers("detector") == {}
+
+
+async def test_replies_that_nobody_reads_are_forgotten_after_a_minute():
+    clock = Clock()
+    queue = InMemoryQueue(clock_ms=clock)
+    await queue.publish(FRAMES, envelope())
+    [delivery] = await queue.receive(FRAMES, "worker", max_n=1, wait_ms=0)
+    await queue.settle(delivery, reply=envelope())
+    clock.now_ms += 60_000
+    assert await queue.receive_replies("gateway", wait_ms=0) == []
+
+
+async def test_a_stream_that_nobody_reads_has_a_fuse():
+    queue = InMemoryQueue()
+    for _ in range(STREAM_MAXLEN + 5):
+        await queue.publish(FRAMES, envelope())
+    assert await queue.depth(FRAMES) == STREAM_MAXLEN
