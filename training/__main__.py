@@ -1,0 +1,49 @@
+"""The command line: `python -m training --help`.
+
+Knows no detail of any command and imports only the chosen one; prints a TrainingError as one line.
+"""
+
+import argparse
+import importlib
+import sys
+
+from training.errors import TrainingError
+
+COMMANDS = {
+    "train": "train a network as a config file says",
+    "export": "turn a run into a folder of the model repository",
+    "evaluate": "measure a model folder or a run on a split",
+    "framing": "measure how a detector's boxes sit in the data set's frames",
+}
+STOPPED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and give the exit code: 0 done, 1 a clear error, 130 stopped by the user."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description="Train, measure and export emotion models."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    try:
+        for name, summary in COMMANDS.items():
+            command = commands.add_parser(name, help=summary)
+            if name in arguments[:1]:
+                module = importlib.import_module(f"training.commands.{name}")
+                command.description = module.__doc__
+                command.formatter_class = argparse.RawDescriptionHelpFormatter
+                module.add_arguments(command)
+                command.set_defaults(execute=module.run)
+        options = parser.parse_args(arguments)
+        options.execute(options)
+    except TrainingError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped by the user; a training run goes on with --resume", file=sys.stderr)
+        return STOPPED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Train a network as a config file says, into RUNS/<name of the config>/.
+
+Ctrl-C keeps the last whole epoch; --resume goes on from there and gives the same numbers as an unbroken run.
+"""
+
+import argparse
+from pathlib import Path
+
+from training import run_folder
+from training.commands import locations
+from training.config import load_config
+from training.fit import fit
+from training.plugins import load_data
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("config", type=Path, help="YAML file, such as training/configs/cnn3.yaml")
+    parser.add_argument("--resume", action="store_true", help="continue from the last whole epoch")
+    parser.add_argument(
+        "--runs", type=Path, default=locations.RUNS, help="where runs are kept (default: %(default)s)"
+    )
+    locations.add_data_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    config = load_config(options.config)
+    data = load_data(config.data, options.data)
+    folder = options.runs / config.name
+    run_folder.prepare(folder, config, data.sha256, resume=options.resume)
+    print("  ".join(f"{split} {len(faces)}" for split, faces in data.splits.items()), flush=True)
+    progress = fit(config, data.splits["train"], data.splits["validation"], folder)
+    print(f"best: epoch {progress.best_epoch}, validation accuracy {progress.best_accuracy:.4f}, in {folder}")

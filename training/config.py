@@ -1,0 +1,124 @@
+"""What one training run is: every choice in one YAML file, checked before anything starts.
+
+Knows no torch and opens no data.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from training.errors import TrainingError
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Section):
+    """Which data set, and which of its rows are trained on (evaluation always takes majority rows)."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in training/datasets/")]
+    training_rows: Annotated[
+        Literal["majority", "voted"],
+        Field(description="majority: rows with a clear majority; voted: also those where opinions differ"),
+    ] = "majority"
+    targets: Annotated[
+        Literal["votes", "majority"], Field(description="votes: soft labels; majority: one-hot")
+    ] = "votes"
+
+
+class ArchitectureConfig(_Section):
+    """Which network, and what its `build` is given."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in training/architectures/")]
+    options: dict[str, object] = {}
+
+
+class PreprocessingConfig(_Section):
+    """What happens inside the graph between the uint8 crop and the network."""
+
+    size: Annotated[int, Field(ge=16, le=112, description="Side the network sees, pixels")] = 48
+    mean: Annotated[float, Field(ge=0, le=1, description="Subtracted after scaling to [0, 1]")] = 0.5
+    std: Annotated[float, Field(gt=0, le=1, description="Divided by")] = 0.25
+
+
+class AugmentationConfig(_Section):
+    """Random changes to a training face; each strength is the largest change, drawn uniformly."""
+
+    flip: Annotated[float, Field(ge=0, le=1, description="Probability of a mirror image")] = 0.5
+    rotation_degrees: Annotated[float, Field(ge=0, le=45)] = 10.0
+    zoom: Annotated[Fraction, Field(description="Scale factor 1 +- zoom")] = 0.12
+    shift: Annotated[Fraction, Field(description="Part of the side, each way")] = 0.08
+    brightness: Annotated[float, Field(ge=0, le=1, description="Added, in units of full scale")] = 0.15
+    contrast: Annotated[Fraction, Field(description="Factor 1 +- contrast about the picture's mean")] = 0.3
+    erase: Annotated[float, Field(ge=0, le=1, description="Probability of one blanked rectangle")] = 0.2
+
+
+class PlateauConfig(_Section):
+    """Lower the learning rate when the watched figure has stopped improving."""
+
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    patience: Annotated[int, Field(ge=0, description="Epochs without a gain that are borne")] = 2
+    min_lr: Annotated[float, Field(ge=0)] = 1e-5
+
+
+class FitConfig(_Section):
+    """The training loop."""
+
+    epochs: Annotated[int, Field(ge=1, description="At most; early stopping may end before")] = 45
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: Annotated[float, Field(gt=0)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    warmup_epochs: Annotated[int, Field(ge=0, description="Linear from lr / 10")] = 1
+    plateau: PlateauConfig = PlateauConfig()
+    early_stopping_patience: Annotated[int, Field(ge=1, description="Epochs without a better accuracy")] = 8
+    average_decay: Annotated[
+        Fraction, Field(description="Weights are averaged over steps; the average is judged and exported")
+    ] = 0.998
+    label_smoothing: Fraction = 0.0
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    threads: Annotated[int, Field(ge=0, description="0: as many as there are cores")] = 0
+
+
+class RunConfig(_Section):
+    """One run: `runs/<name>/` is made from it, and its model card carries it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataConfig
+    architecture: ArchitectureConfig
+    preprocessing: PreprocessingConfig = PreprocessingConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    fit: FitConfig = FitConfig()
+
+    def as_json(self) -> str:
+        """Give the whole config, defaults filled in, as canonical JSON."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=2) + "\n"
+
+    def sha256(self) -> str:
+        """Give the hash of `as_json`."""
+        return hashlib.sha256(self.as_json().encode()).hexdigest()
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read a run's YAML (or JSON) file.
+
+    Raises:
+        TrainingError: it cannot be read, or a field is missing, unknown or out of range.
+    """
+    try:
+        return RunConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as err:
+        raise TrainingError(f"cannot read the config {path}: {err.strerror}") from err
+    except yaml.YAMLError as err:
+        raise TrainingError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
+    except ValidationError as err:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in err.errors())
+        raise TrainingError(f"{path}: {wrong}") from err

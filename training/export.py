@@ -1,0 +1,186 @@
+"""Turn a run into a folder of the model repository: graph, Triton config, card.
+
+Knows no command line. What is written is complete or not there at all.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from torch import Tensor
+
+from fercore.contracts.card import FACE_SIZE, FEATURES_NAME, INPUT_NAME, LOGITS_NAME, Metric, ModelCard
+from fercore.contracts.emotions import EMOTIONS
+from fercore.inference.backend import MAX_BATCH
+from fercore.inference.repository import FOLDER_PREFIX
+from training import graphs, run_folder
+from training.calibrate import find_uncertain_bound, fit_temperature
+from training.config import RunConfig, load_config
+from training.errors import TrainingError
+from training.evaluate import evaluate
+from training.faces import DataSet, Split
+from training.measures import softmax
+from training.networks import Servable, build_network
+from training.preprocessing import Preprocessing
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit between torch and the exported graph."""
+
+PARITY_FACES = 512
+VERSION = "1"
+CARD_SUBSETS = ("all", "without_either")
+SPLIT_NAMES: dict[Split, str] = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What an export is called and where it goes."""
+
+    name: str
+    repository: Path
+    reported: tuple[Split, ...]
+
+    @property
+    def folder(self) -> Path:
+        """The model's folder."""
+        return self.repository / f"{FOLDER_PREFIX}{self.name}"
+
+
+def load_run(run: Path) -> tuple[RunConfig, Servable]:
+    """Read a run's config and its best weights.
+
+    Raises:
+        TrainingError: it is no run, or has not finished an epoch.
+    """
+    config = load_config(run / run_folder.CONFIG)
+    network = build_network(config.architecture)
+    state = run_folder.load_state(run / run_folder.BEST)
+    network.load_state_dict(cast("dict[str, Tensor]", state["network"]))
+    return config, Servable(Preprocessing(config.preprocessing), network.eval())
+
+
+def export(run: Path, data: DataSet, target: Export) -> ModelCard:
+    """Write `<repository>/emotion_<name>/`, replacing what stood there.
+
+    Raises:
+        TrainingError: the run is incomplete, or the graph's answers differ from torch's.
+    """
+    config, servable = load_run(run)
+    graph = graphs.to_onnx(servable)
+    with _written_whole(target.folder) as folder:
+        (folder / VERSION).mkdir()
+        (folder / VERSION / "model.onnx").write_bytes(graph)
+        features = graphs.output_shape(graph, FEATURES_NAME)
+        (folder / "config.pbtxt").write_text(triton_config(target.folder.name, features), encoding="utf-8")
+        check_parity(servable, folder, data.splits["validation"].crops(0, PARITY_FACES))
+        card = _make_card(config, data, target, folder, hashlib.sha256(graph).hexdigest())
+        (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return card
+
+
+def check_parity(servable: Servable, folder: Path, crops: graphs.Crops) -> float:
+    """Compare torch with the written graph, uint8 crops in and logits out.
+
+    Raises:
+        TrainingError: a logit differs by more than `TOLERANCE`.
+    """
+    difference = float(np.abs(graphs.run_torch(servable, crops) - graphs.run_folder(folder, crops)).max())
+    if not difference <= TOLERANCE:
+        raise TrainingError(
+            f"export refused: the graph's logits differ from torch's by {difference:.2g} (> {TOLERANCE:g})"
+        )
+    return difference
+
+
+def triton_config(name: str, features: list[int]) -> str:
+    """Give the `config.pbtxt` of a model: batches are formed without waiting, one thread an instance.
+
+    Args:
+        name: the folder's.
+        features: shape of the feature output without the batch axis.
+    """
+    outputs = ((LOGITS_NAME, [len(EMOTIONS)]), (FEATURES_NAME, features))
+    return "\n".join(
+        [
+            f'name: "{name}"',
+            'backend: "onnxruntime"',
+            f"max_batch_size: {MAX_BATCH}",
+            f'input [ {{ name: "{INPUT_NAME}" data_type: TYPE_UINT8 dims: {[FACE_SIZE, FACE_SIZE, 3]} }} ]',
+            "output [",
+            ",\n".join(f'  {{ name: "{o}" data_type: TYPE_FP32 dims: {dims} }}' for o, dims in outputs),
+            "]",
+            "dynamic_batching { }",
+            "instance_group [ { count: 1 kind: KIND_CPU } ]",
+            *(
+                f'parameters {{ key: "{key}" value: {{ string_value: "1" }} }}'
+                for key in ("intra_op_thread_count", "inter_op_thread_count")
+            ),
+            "",
+        ]
+    )
+
+
+def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, sha256: str) -> ModelCard:
+    validation = data.splits["validation"]
+    logits = graphs.run_folder(folder, validation.crops())
+    temperature = fit_temperature(logits, validation.majority)
+    bound, right_above, above = find_uncertain_bound(softmax(logits, temperature), validation.majority)
+    measured = f"{config.data.name} {SPLIT_NAMES['validation']}, {len(validation)} majority rows"
+    today = datetime.now(tz=UTC).date().isoformat()
+    command = f"python -m training export runs/{config.name} --name {target.name}"
+    metrics = [
+        Metric(name=name, value=round(value, 4), measured_on=measured, command=command, date=today)
+        for name, value in (("accuracy_above_uncertain_bound", right_above), ("share_above_bound", above))
+    ]
+    for split in target.reported:
+        faces = data.splits[split]
+        answers = logits if split == "validation" else graphs.run_folder(folder, faces.crops())
+        command = f"python -m training evaluate model_repository/{target.folder.name} --split {split}"
+        for subset, measures in evaluate(faces, answers, temperature).items():
+            if subset not in CARD_SUBSETS:
+                continue
+            where = f"{config.data.name} {SPLIT_NAMES[split]}, {measures.rows} majority rows ({subset})"
+            figures = {
+                "accuracy": measures.accuracy,
+                "balanced_accuracy": measures.balanced_accuracy,
+                "expected_calibration_error": measures.expected_calibration_error,
+            }
+            metrics += [
+                Metric(name=name, value=round(value, 4), measured_on=where, command=command, date=today)
+                for name, value in figures.items()
+            ]
+    return ModelCard(
+        name=target.name,
+        version=VERSION,
+        description=f"{config.architecture.name} on grey faces of {config.preprocessing.size} px, trained on {config.data.name}",
+        architecture=config.architecture.name,
+        labels=EMOTIONS,
+        data=data.sources,
+        metrics=tuple(metrics),
+        temperature=temperature,
+        uncertain_below=bound,
+        opset=graphs.OPSET,
+        sha256=sha256,
+        features_output=True,
+        training_config=config.model_dump(mode="json"),
+        training_config_sha256=config.sha256(),
+    )
+
+
+@contextmanager
+def _written_whole(folder: Path) -> Iterator[Path]:
+    """Give a folder beside, of the same name, to write into; put it in place only if nothing went wrong."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as parent:
+        beside = Path(parent) / folder.name
+        beside.mkdir()
+        yield beside
+        if folder.exists():
+            folder.rename(Path(parent) / "replaced")
+        beside.rename(folder)

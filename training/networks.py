@@ -1,0 +1,50 @@
+"""Build the network that a config names, and what the graph holds: preprocessing and network as one.
+
+Knows no architecture by name.
+"""
+
+from typing import Protocol, cast
+
+from pydantic import ValidationError
+from torch import Tensor, nn
+from typing_extensions import override
+
+import training.architectures
+from fercore.contracts.emotions import EMOTIONS
+from training.config import ArchitectureConfig
+from training.errors import TrainingError
+from training.plugins import find_module
+from training.preprocessing import Preprocessing
+
+
+class _Architecture(Protocol):
+    def build(self, classes: int, options: dict[str, object]) -> nn.Module: ...
+
+
+def build_network(config: ArchitectureConfig) -> nn.Module:
+    """Make the network that the config names, with fresh weights for the eight emotions.
+
+    Raises:
+        TrainingError: no such architecture, or an option is wrong.
+    """
+    module = cast("_Architecture", find_module(training.architectures, "architecture", config.name))
+    try:
+        return module.build(len(EMOTIONS), config.options)
+    except ValidationError as err:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors())
+        raise TrainingError(f"architecture.options of {config.name}: {wrong}") from err
+
+
+class Servable(nn.Module):
+    """The whole graph: uint8 crops in, logits and features out."""
+
+    def __init__(self, preprocessing: Preprocessing, network: nn.Module) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+        self.network = network
+
+    @override
+    def forward(self, face: Tensor) -> tuple[Tensor, Tensor]:
+        """Map uint8 [n, 112, 112, 3] to logits float32 [n, 8] and features float32 [n, C, h, w]."""
+        logits, features = self.network(self.preprocessing(face))
+        return logits, features

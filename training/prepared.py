@@ -1,0 +1,60 @@
+"""Faces as the network takes them: cropped by the serving function and preprocessed once.
+
+Knows no training loop; augmentation comes after it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch import Tensor
+from tqdm import tqdm
+
+from fercore.contracts.emotions import EMOTIONS
+from training.config import DataConfig
+from training.faces import NO_MAJORITY, Faces
+from training.preprocessing import Preprocessing
+
+CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One split in memory.
+
+    Attributes:
+        faces: float32 [n, 1, s, s], normalised.
+        targets: float32 [n, 8], what is learnt.
+        majority: int64 [n], what accuracy is measured against.
+    """
+
+    faces: Tensor
+    targets: Tensor
+    majority: Tensor
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+
+def prepare(faces: Faces, preprocessing: Preprocessing, data: DataConfig, title: str) -> Prepared:
+    """Crop, preprocess and label a split.
+
+    Args:
+        faces: at least one row.
+        preprocessing: the module that export puts into the graph.
+        data: says whether targets are vote shares or one-hot majorities.
+        title: shown beside the progress bar.
+    """
+    starts = tqdm(range(0, len(faces), CHUNK), desc=title, unit_scale=CHUNK, unit="face")
+    with torch.no_grad():
+        parts = [preprocessing(torch.from_numpy(faces.crops(start, start + CHUNK))) for start in starts]
+    return Prepared(torch.cat(parts), _targets(faces, data), torch.from_numpy(faces.majority))
+
+
+def _targets(faces: Faces, data: DataConfig) -> Tensor:
+    if data.targets == "votes":
+        return torch.from_numpy(faces.votes)
+    has_majority = faces.majority != NO_MAJORITY
+    index = np.where(has_majority, faces.majority, faces.votes.argmax(axis=1))
+    return F.one_hot(torch.from_numpy(index), len(EMOTIONS)).to(torch.float32)

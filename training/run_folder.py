@@ -1,0 +1,83 @@
+"""A run's folder on disk: config, provenance, metrics an epoch, checkpoints.
+
+Knows no training: it only keeps what `fit` hands it, and never leaves a half-written file.
+"""
+
+import csv
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import torch
+
+from training.config import RunConfig
+from training.errors import TrainingError
+
+CONFIG, PROVENANCE, METRICS = "config.json", "provenance.json", "metrics.csv"
+CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
+
+
+def prepare(folder: Path, config: RunConfig, data_sha256: str, *, resume: bool) -> None:
+    """Create a run's folder, or make sure that a resumed one is the same run.
+
+    Raises:
+        TrainingError: it exists though nothing is resumed, or config or data have changed since.
+    """
+    provenance = {"git_commit": _git_commit(), "data_sha256": data_sha256}
+    if not (folder / CHECKPOINT).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / CONFIG, config.as_json())
+        write_text(folder / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
+        return
+    if not resume:
+        raise TrainingError(f"{folder} already holds a run: continue it with --resume, or move it away")
+    if (folder / CONFIG).read_text(encoding="utf-8") != config.as_json():
+        raise TrainingError(f"{folder} was made from another config: it cannot be resumed with this one")
+    if json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["data_sha256"] != data_sha256:
+        raise TrainingError(f"{folder} was made from other data: it cannot be resumed with these")
+
+
+def save_state(path: Path, state: dict[str, object]) -> None:
+    """Write tensors and plain values beside, then rename."""
+    beside = path.with_suffix(".partial")
+    torch.save(state, beside)
+    beside.replace(path)
+
+
+def load_state(path: Path) -> dict[str, object]:
+    """Read what `save_state` wrote.
+
+    Raises:
+        TrainingError: there is no such file.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path.parent} has no {path.name}: has this run finished an epoch?")
+    state: dict[str, object] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def write_metrics(folder: Path, history: list[dict[str, float]]) -> None:
+    """Write one row an epoch to `metrics.csv`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(folder / METRICS, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside, then rename, so that a reader never sees half of it."""
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(  # noqa: S603 - fixed arguments
+            command, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
