@@ -1,6 +1,6 @@
 """Liveness and readiness: the process answers, and its named dependencies do.
 
-Knows no dependency: a service hands in checks by name.
+Knows no dependency but the queue: a service hands in its other checks by name.
 """
 
 import asyncio
@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
+
+from fercore.contracts.errors import UpstreamUnavailable
+from fercore.messaging.queue import Queue
 
 Check = Callable[[], Awaitable[str | None]]
 """Gives None when all is well, otherwise the reason in one line."""
@@ -34,6 +37,19 @@ def health_routes(checks: Mapping[str, Check]) -> APIRouter:
         return JSONResponse(body, status_code=200 if is_ready else 503)
 
     return router
+
+
+def queue_check(queue: Queue) -> Check:
+    """Make the readiness check of a queue."""
+
+    async def check() -> str | None:
+        try:
+            await queue.ping()
+        except UpstreamUnavailable as err:
+            return err.detail
+        return None
+
+    return check
 
 
 async def _bounded(check: Check) -> str | None:

@@ -3,6 +3,8 @@
 Knows no limits: `header.check_image` is called before.
 """
 
+from typing import cast
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -50,14 +52,13 @@ def decode(data: bytes) -> RgbImage:
 
 
 def _imdecode(data: bytes, flags: int) -> npt.NDArray[np.uint8]:
-    image: npt.NDArray[np.uint8] | None
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as err:
         raise InvalidImage("the image does not decode") from err
     if image is None or image.size == 0:
         raise InvalidImage("the image does not decode")
-    return image  # uint16 where the picture is unchanged and has 16 bits
+    return cast("npt.NDArray[np.uint8]", image)  # uint16 where it is unchanged and has 16 bits
 
 
 def _on_white(bgra: npt.NDArray[np.uint8]) -> RgbImage:

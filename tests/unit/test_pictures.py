@@ -96,7 +96,7 @@ def test_grey_with_alpha_and_palette_with_transparency_are_composited_on_white()
 
 def test_grey_sixteen_bit_and_cmyk_become_rgb():
     assert_alike(decode(encoded(picture().convert("L"), "JPEG")), picture().convert("L"))
-    deep = Image.fromarray((np.asarray(picture().convert("L"), np.uint16) * 257))
+    deep = Image.fromarray(np.asarray(picture().convert("L"), np.uint16) * 257)
     assert_alike(decode(encoded(deep, "PNG")), picture().convert("L"))
     assert_alike(decode(encoded(picture().convert("CMYK"), "JPEG")), picture(), 20)
 

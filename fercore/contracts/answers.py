@@ -1,0 +1,96 @@
+"""Turn what travels in the queue into the public bodies; pure data to pure data.
+
+Knows no HTTP and no queue.
+"""
+
+from collections.abc import Sequence
+
+from fercore.contracts.api import (
+    Box,
+    Classification,
+    DetectedFace,
+    Face,
+    ImageSize,
+    Landmarks,
+    ModelRef,
+    Point,
+    Prediction,
+    TimingsMs,
+)
+from fercore.contracts.emotions import Emotion
+from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult
+
+
+def prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
+    """Give the answer for one picture.
+
+    Args:
+        result: what the workers found.
+        request_id: the caller's.
+        model_version: used when there was no face, so that no model was asked.
+        total_ms: the gateway's own view.
+    """
+    return Prediction(
+        request_id=request_id,
+        model=ModelRef(name=result.model, version=result.model_version or model_version),
+        detector=result.detector,
+        image=ImageSize(width=result.width, height=result.height),
+        faces=[
+            _face(found, emotions, result.labels)
+            for found, emotions in zip(result.faces, result.emotions, strict=True)
+        ],
+        timings_ms=TimingsMs(
+            queue=round(result.queue_ms, 3),
+            decode=round(result.decode_ms, 3),
+            detect=round(result.detect_ms, 3),
+            align=round(result.align_ms, 3),
+            infer=round(result.infer_ms, 3),
+            total=round(total_ms, 3),
+        ),
+    )
+
+
+def detected_face(found: FoundFace) -> DetectedFace:
+    """Give the public form of a face without its emotion."""
+    return DetectedFace(box=_box(found), landmarks=_landmarks(found), detection_score=found.score)
+
+
+def classification(labels: Sequence[str], emotions: FaceEmotions) -> Classification:
+    """Give the public form of one face's probabilities."""
+    probabilities = _probabilities(labels, emotions)
+    top = max(probabilities, key=probabilities.__getitem__)
+    return Classification(
+        emotion=top, score=probabilities[top], uncertain=emotions.uncertain, probabilities=probabilities
+    )
+
+
+def _face(found: FoundFace, emotions: FaceEmotions, labels: Sequence[str]) -> Face:
+    probabilities = _probabilities(labels, emotions)
+    top = max(probabilities, key=probabilities.__getitem__)
+    return Face(
+        box=_box(found),
+        landmarks=_landmarks(found),
+        detection_score=found.score,
+        emotion=top,
+        score=probabilities[top],
+        uncertain=emotions.uncertain,
+        probabilities=probabilities,
+    )
+
+
+def _probabilities(labels: Sequence[str], emotions: FaceEmotions) -> dict[Emotion, float]:
+    return {Emotion(label): p for label, p in zip(labels, emotions.probabilities, strict=True)}
+
+
+def _box(found: FoundFace) -> Box:
+    x, y, width, height = found.box
+    return Box(x=x, y=y, width=width, height=height)
+
+
+def _landmarks(found: FoundFace) -> Landmarks | None:
+    if found.landmarks is None:
+        return None
+    left_eye, right_eye, nose, mouth_left, mouth_right = (Point(x=x, y=y) for x, y in found.landmarks)
+    return Landmarks(
+        left_eye=left_eye, right_eye=right_eye, nose=nose, mouth_left=mouth_left, mouth_right=mouth_right
+    )

@@ -1,0 +1,81 @@
+"""The door of every route that takes pictures: admit, read, refuse, and answer one picture or many.
+
+Knows no route; what is done with a picture is the caller's.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fercore.contracts.api import FailedPrediction
+from fercore.contracts.errors import FerError
+from fercore.service.admission import Admission
+from fercore.service.bodies import read_images
+from fercore.service.errors import problem
+from fercore.service.logging import request_id_var
+from fercore.service.metrics import Metrics
+from fercore.service.settings import ImageLimits
+from fercore.vision.header import check_image
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Intake:
+    """Admission and limits of one service."""
+
+    def __init__(self, limits: ImageLimits, metrics: Metrics) -> None:
+        self._limits = limits
+        self._admission = Admission(
+            max_inflight=limits.max_inflight,
+            max_inflight_bytes=limits.max_inflight_bytes,
+            gauge=metrics.inflight,
+        )
+
+    @asynccontextmanager
+    async def images(self, request: Request) -> AsyncIterator[list[bytes]]:
+        """Admit a request and give its encoded pictures; they count as in flight while the block runs.
+
+        Raises:
+            Overloaded: no permit is free.
+            FerError: whatever `read_images` raises.
+        """
+        with self._admission.permit() as permit:
+            permit.take_images(1)
+            images = await read_images(request, self._limits, permit.take_bytes)
+            permit.take_images(len(images) - 1)
+            yield images
+
+    def check(self, image: bytes) -> None:
+        """Refuse a picture that must not be decoded; raises as `check_image` does."""
+        check_image(image, max_image_bytes=self._limits.max_image_bytes, max_pixels=self._limits.max_pixels)
+
+    async def each(
+        self, request: Request, images: list[bytes], analyze: Callable[[bytes, str], Awaitable[Answer]]
+    ) -> list[Answer | FailedPrediction]:
+        """Analyse all pictures of a request at once, each with its own request id and its own error.
+
+        Args:
+            request: for its path.
+            images: encoded, unchecked.
+            analyze: given a picture and its request id.
+        """
+
+        async def one(number: int, image: bytes) -> Answer | FailedPrediction:
+            request_id = f"{request_id_var.get()}-{number}"
+            try:
+                self.check(image)
+                return await analyze(image, request_id)
+            except FerError as err:
+                return FailedPrediction(error=problem(err, instance=request.url.path, request_id=request_id))
+
+        return list(await asyncio.gather(*(one(number, image) for number, image in enumerate(images))))
+
+
+def json_response(body: BaseModel, headers: dict[str, str] | None = None) -> Response:
+    """Answer with a public body, serialised once."""
+    return Response(body.model_dump_json(), media_type="application/json", headers=headers)

@@ -1,0 +1,23 @@
+"""Start all in one process: `python -m services.allinone`. The only place that reads the environment."""
+
+from fercore.service.logging import configure
+from fercore.service.metrics import Metrics
+from fercore.service.run import serve
+from fercore.service.settings import load
+from services.allinone.settings import AllInOneSettings
+from services.allinone.wiring import create_app
+from services.classifier.wiring import create_backend
+
+BANNER = "listening on {url} (stop with Ctrl-C); try: curl -F file=@photo.jpg {url}/predict"
+
+
+def main() -> None:
+    """Serve until a signal comes."""
+    settings = load(AllInOneSettings)
+    configure("allinone", settings.log_level)
+    app = create_app(settings, backend=create_backend(settings), metrics=Metrics())
+    serve(app, settings, banner=BANNER)
+
+
+if __name__ == "__main__":
+    main()

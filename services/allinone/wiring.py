@@ -1,0 +1,34 @@
+"""The composition root of all three services in one process, on one in-memory queue.
+
+Knows the services' wirings and nothing inside them.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from fercore.inference.backend import Backend
+from fercore.messaging.memory import InMemoryQueue
+from fercore.service.metrics import Metrics
+from services.allinone.settings import AllInOneSettings
+from services.classifier.wiring import ClassifierWorker
+from services.detector.wiring import DetectorWorker
+from services.gateway.wiring import create_app as create_gateway
+
+
+def create_app(settings: AllInOneSettings, *, backend: Backend, metrics: Metrics) -> FastAPI:
+    """Make the gateway's application with a detector and a classifier living beside it."""
+    queue = InMemoryQueue()
+    detector = DetectorWorker(settings, queue=queue, metrics=metrics)
+    classifier = ClassifierWorker(settings, queue=queue, backend=backend, metrics=metrics)
+
+    @asynccontextmanager
+    async def workers() -> AsyncIterator[None]:
+        try:
+            async with classifier.running(), detector.running():
+                yield
+        finally:
+            await backend.close()
+
+    return create_gateway(settings, queue=queue, metrics=metrics, workers=workers)

@@ -1,0 +1,142 @@
+"""What the classifier does with faces: one inference call for many, then calibrated probabilities.
+
+Knows neither queue nor HTTP: the queue's handler and `POST /classify` call this one core.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fercore.contracts.card import INPUT_NAME, LOGITS_NAME
+from fercore.contracts.errors import DeadlineExceeded, UnknownModel, UpstreamUnavailable
+from fercore.contracts.messages import FaceEmotions
+from fercore.inference.backend import MAX_BATCH, Backend
+from fercore.inference.repository import ModelFolder
+from fercore.service.metrics import Metrics
+
+RETRY_AFTER_S = 0.2
+"""An unavailable server is asked once more after this time, when time allows."""
+
+READY_EVERY_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The emotions of a batch of faces.
+
+    Attributes:
+        model: which model answered, with its labels.
+        emotions: one for each face, probabilities in the order of the model's labels.
+        infer_ms: the whole call.
+    """
+
+    model: ModelFolder
+    emotions: tuple[FaceEmotions, ...]
+    infer_ms: float
+
+
+class ClassifierCore:
+    """Models by name, and whether the backend can serve them now.
+
+    Args:
+        models: what the repository holds.
+        backend: what runs them.
+        metrics: batches and predictions are counted there.
+    """
+
+    def __init__(self, models: Sequence[ModelFolder], *, backend: Backend, metrics: Metrics) -> None:
+        self._models = {model.name: model for model in models}
+        self._backend = backend
+        self._metrics = metrics
+        self.ready_models: tuple[ModelFolder, ...] = ()
+
+    def model(self, name: str) -> ModelFolder:
+        """Give a model by name; raises `UnknownModel`."""
+        try:
+            return self._models[name]
+        except KeyError:
+            raise UnknownModel(name, tuple(self._models)) from None
+
+    async def classify(self, name: str, crops: npt.NDArray[np.uint8], *, timeout_s: float) -> Classified:
+        """Give calibrated probabilities for faces of one or many frames.
+
+        Args:
+            name: of the model.
+            crops: uint8 [n, 112, 112, 3], RGB, canonical framing; n is any number of at least 1.
+            timeout_s: bounds the whole call, the second try included.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UpstreamUnavailable: the inference server is away, also at the second try.
+            DeadlineExceeded: no answer in time.
+            InternalError: the graph failed.
+        """
+        model = self.model(name)
+        with self._metrics.stage("infer") as timer:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    parts = [
+                        await self._infer(model, crops[start : start + MAX_BATCH], timeout_s)
+                        for start in range(0, len(crops), MAX_BATCH)
+                    ]
+            except TimeoutError as err:
+                raise DeadlineExceeded("the model did not answer in time") from err
+        probabilities = softmax(np.concatenate(parts) / model.card.temperature)
+        emotions = tuple(
+            FaceEmotions(
+                probabilities=tuple(round(float(p), 6) for p in row),
+                uncertain=bool(row.max() < model.card.uncertain_below),
+            )
+            for row in probabilities
+        )
+        for top in probabilities.argmax(axis=1):
+            self._metrics.predictions.labels(model.name, model.card.labels[top]).inc()
+        return Classified(model, emotions, timer.ms)
+
+    async def watch(self) -> None:
+        """Keep `ready_models` true for ever; logs each change."""
+        while True:
+            answers = await asyncio.gather(
+                *(self._backend.is_ready(model.folder) for model in self._models.values())
+            )
+            ready = tuple(
+                model for model, is_ready in zip(self._models.values(), answers, strict=True) if is_ready
+            )
+            if ready != self.ready_models:
+                self.ready_models = ready
+                logger.info("models", extra={"ready": [model.name for model in ready]})
+                self._metrics.model_info.clear()
+                for model in ready:
+                    self._metrics.model_info.labels(model.name, model.card.version).set(1)
+            await asyncio.sleep(READY_EVERY_S)
+
+    async def _infer(
+        self, model: ModelFolder, crops: npt.NDArray[np.uint8], timeout_s: float
+    ) -> npt.NDArray[np.float32]:
+        self._metrics.batch_size.observe(len(crops))
+        try:
+            outputs = await self._ask(model, crops, timeout_s)
+        except UpstreamUnavailable:
+            await asyncio.sleep(RETRY_AFTER_S)
+            outputs = await self._ask(model, crops, timeout_s)
+        return outputs
+
+    async def _ask(
+        self, model: ModelFolder, crops: npt.NDArray[np.uint8], timeout_s: float
+    ) -> npt.NDArray[np.float32]:
+        outputs = await self._backend.infer(
+            model.folder, {INPUT_NAME: crops}, [LOGITS_NAME], timeout_s=timeout_s
+        )
+        return np.asarray(outputs[LOGITS_NAME], np.float32)
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Give probabilities, float32 [n, K], rows of sum 1."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), np.float32)

@@ -1,0 +1,106 @@
+"""What the classifier does with its messages: the faces of several frames share one inference call.
+
+Knows the messages and the core, no broker. Nothing waits to fill a batch: what is there goes together.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fercore.contracts.card import FACE_SIZE
+from fercore.contracts.errors import FerError
+from fercore.contracts.messages import (
+    FaceBatch,
+    FaceEmotions,
+    FrameResult,
+    UnreadableMessageError,
+    decode_face_batch,
+    encode,
+    encode_error,
+)
+from fercore.messaging.consume import Dead, Outcome, Reply
+from fercore.messaging.queue import Delivery
+from services.classifier.core import Classified, ClassifierCore
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One frame of a batch, by its place in it."""
+
+    place: int
+    batch: FaceBatch
+    queue_ms: float
+    time_left_s: float
+
+
+class FaceHandler:
+    """Handles `fer:faces`."""
+
+    def __init__(self, core: ClassifierCore, now_ms: Callable[[], float], *, infer_timeout_s: float) -> None:
+        self._core = core
+        self._now_ms = now_ms
+        self._infer_timeout_s = infer_timeout_s
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        """Classify the faces of all frames; see `fercore.messaging.consume.Handler`."""
+        outcomes: list[Outcome] = [Dead("unreadable envelope")] * len(deliveries)
+        by_model: defaultdict[str, list[_Frame]] = defaultdict(list)
+        now_ms = self._now_ms()
+        for place, delivery in enumerate(deliveries):
+            if (envelope := delivery.envelope) is None:
+                continue
+            try:
+                batch = decode_face_batch(envelope.body)
+            except UnreadableMessageError as err:
+                outcomes[place] = Dead(str(err))
+                continue
+            queue_ms = batch.timings.queue_ms + max(0.0, now_ms - envelope.sent_ms)
+            time_left_s = (envelope.deadline_ms - now_ms) / 1000
+            by_model[batch.model].append(_Frame(place, batch, queue_ms, time_left_s))
+        answers = await asyncio.gather(*(self._classify(name, frames) for name, frames in by_model.items()))
+        for frames, bodies in zip(by_model.values(), answers, strict=True):
+            for frame, body in zip(frames, bodies, strict=True):
+                outcomes[frame.place] = Reply(body)
+        return outcomes
+
+    async def _classify(self, model: str, frames: Sequence[_Frame]) -> list[bytes]:
+        """Ask the model once for all faces of these frames; gives the reply bodies."""
+        crops = np.concatenate([_crops(frame.batch) for frame in frames])
+        timeout_s = min(self._infer_timeout_s, max(frame.time_left_s for frame in frames))
+        try:
+            classified = await self._core.classify(model, crops, timeout_s=timeout_s)
+        except FerError as err:
+            return [encode_error(err)] * len(frames)
+        bodies, start = [], 0
+        for frame in frames:
+            end = start + len(frame.batch.faces)
+            bodies.append(encode(_result(frame, classified, classified.emotions[start:end])))
+            start = end
+        return bodies
+
+
+def _crops(batch: FaceBatch) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(batch.crops, np.uint8).reshape(-1, FACE_SIZE, FACE_SIZE, 3)
+
+
+def _result(frame: _Frame, classified: Classified, emotions: tuple[FaceEmotions, ...]) -> FrameResult:
+    batch, card = frame.batch, classified.model.card
+    return FrameResult(
+        width=batch.width,
+        height=batch.height,
+        detector=batch.detector,
+        model=card.name,
+        model_version=card.version,
+        labels=card.labels,
+        faces=batch.faces,
+        emotions=emotions,
+        queue_ms=frame.queue_ms,
+        decode_ms=batch.timings.decode_ms,
+        detect_ms=batch.timings.detect_ms,
+        align_ms=batch.timings.align_ms,
+        infer_ms=classified.infer_ms,
+    )

@@ -1,0 +1,55 @@
+"""`POST /classify`: the classifier's own HTTP route, for faces that are framed already.
+
+Calls the same core as the queue's handler.
+"""
+
+import asyncio
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+
+from fercore.contracts.answers import classification
+from fercore.contracts.api import Body, Classifications, ModelName, ModelRef
+from fercore.service.bodies import OPENAPI_BODY
+from fercore.service.intake import Intake, json_response
+from fercore.service.logging import request_id_var
+from fercore.vision.crop import FaceCrop, crop_whole
+from fercore.vision.decode import decode
+from services.classifier.core import ClassifierCore
+from services.classifier.settings import ClassifierSettings
+
+
+class ClassifyOptions(Body):
+    """Query parameters of `POST /classify`."""
+
+    model: ModelName | None = None
+
+
+def classify_routes(core: ClassifierCore, intake: Intake, settings: ClassifierSettings) -> APIRouter:
+    """Make the route."""
+    router = APIRouter(tags=["classifier"])
+
+    @router.post("/classify", response_model=Classifications, openapi_extra={"requestBody": OPENAPI_BODY})
+    async def classify(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
+        """Give the emotions of framed faces: each picture is one face, resized without detection."""
+        async with intake.images(request) as images:
+            for image in images:
+                intake.check(image)
+            crops = await asyncio.gather(*(asyncio.to_thread(_crop, image) for image in images))
+            classified = await core.classify(
+                options.model or settings.model, np.stack(crops), timeout_s=settings.infer_timeout_s
+            )
+            card = classified.model.card
+            body = Classifications(
+                request_id=request_id_var.get() or "",
+                model=ModelRef(name=card.name, version=card.version),
+                faces=[classification(card.labels, emotions) for emotions in classified.emotions],
+            )
+            return json_response(body)
+
+    return router
+
+
+def _crop(image: bytes) -> FaceCrop:
+    return crop_whole(decode(image))

@@ -1,0 +1,21 @@
+"""Start the detector service: `python -m services.detector`. The only place that reads the environment."""
+
+from fercore.messaging.redis_streams import RedisStreams
+from fercore.service.logging import configure
+from fercore.service.metrics import Metrics
+from fercore.service.run import serve
+from fercore.service.settings import load
+from services.detector.settings import DetectorSettings
+from services.detector.wiring import create_app
+
+
+def main() -> None:
+    """Serve until a signal comes."""
+    settings = load(DetectorSettings)
+    configure("detector", settings.log_level)
+    queue = RedisStreams(settings.redis_url.get_secret_value())
+    serve(create_app(settings, queue=queue, metrics=Metrics()), settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What the detector does with one picture: decode once, find faces, crop them. Blocking.
+
+Knows neither queue nor HTTP: the queue's handler and `POST /detect` call this one core, in its threads.
+"""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from types import ModuleType
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fercore.contracts.api import PredictOptions
+from fercore.contracts.card import FACE_SIZE
+from fercore.contracts.errors import FerError, InternalError, NotReady, UnknownDetector
+from fercore.contracts.messages import DetectOptions, FoundFace
+from fercore.service.metrics import Metrics
+from fercore.service.plugins import load_plugin, plugin_names
+from fercore.vision.crop import RgbImage, canonical_square, crop_face
+from fercore.vision.decode import decode
+from fercore.vision.detection import Detections, Detector
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFaces:
+    """The faces of one picture, largest first, ties from left to right.
+
+    Attributes:
+        width: of the upright picture, in pixels.
+        height: likewise.
+        crops: uint8 [n, 112, 112, 3], RGB, canonical framing, one for each face.
+    """
+
+    width: int
+    height: int
+    faces: tuple[FoundFace, ...]
+    crops: npt.NDArray[np.uint8]
+    decode_ms: float
+    detect_ms: float
+    align_ms: float
+
+
+class DetectorCore:
+    """Detectors by name, loaded when first asked for, and the threads they run in.
+
+    Args:
+        plugins: the package whose modules are the detectors.
+        model_repository: where they find their weights.
+        threads: pictures worked on at once.
+        metrics: stages and faces are counted there.
+    """
+
+    def __init__(
+        self, plugins: ModuleType, *, model_repository: Path, threads: int, metrics: Metrics
+    ) -> None:
+        self._plugins = plugins
+        self._model_repository = model_repository
+        self._threads = threads
+        self._metrics = metrics
+        self._loaded: dict[str, Detector] = {}
+        self._loading = Lock()
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="detector")
+        self.names = plugin_names(plugins)
+
+    def load(self, name: str) -> Detector:
+        """Give a detector, loading it the first time.
+
+        Raises:
+            UnknownDetector: there is no such plug-in.
+            NotReady: the plug-in, its weights or something it needs is missing.
+        """
+        if (detector := self._loaded.get(name)) is not None:
+            return detector
+        if name not in self.names:
+            raise UnknownDetector(name, self.names)
+        with self._loading:
+            if name not in self._loaded:
+                try:
+                    module = load_plugin(self._plugins, name)
+                    self._loaded[name] = module.create(self._model_repository, self._threads)
+                except (ImportError, OSError, ValueError, AttributeError, RuntimeError) as err:
+                    logger.exception("a detector cannot be loaded", extra={"detector": name})
+                    raise NotReady(f"the detector {name!r} cannot be loaded: {err}") from err
+            return self._loaded[name]
+
+    def analyze(self, image: bytes, options: DetectOptions) -> FoundFaces:
+        """Decode, detect and crop one encoded picture.
+
+        Raises:
+            InvalidImage: it does not decode.
+            UnsupportedMedia: it is not JPEG, PNG or WebP.
+            UnknownDetector: there is no such plug-in.
+            NotReady: the plug-in cannot be loaded.
+            InternalError: the plug-in failed.
+        """
+        with self._metrics.stage("decode") as decoding:
+            upright = decode(image)
+        detector = self.load(options.detector)
+        with self._metrics.stage("detect") as detecting:
+            detections = _detect(detector, upright, options)
+        with self._metrics.stage("align") as aligning:
+            faces, kept = _faces(detections, upright, options)
+            crops = np.empty((len(faces), FACE_SIZE, FACE_SIZE, 3), np.uint8)
+            for crop, index in zip(crops, kept, strict=True):
+                crop[:] = crop_face(upright, canonical_square(detections.boxes[index], detector.framing))
+        self._metrics.faces_per_frame.observe(len(faces))
+        height, width = upright.shape[:2]
+        return FoundFaces(width, height, faces, crops, decoding.ms, detecting.ms, aligning.ms)
+
+    def close(self) -> None:
+        """Give back the threads."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def default_options(detector: str) -> DetectOptions:
+    """Give what holds when a caller asks for nothing."""
+    defaults = PredictOptions()
+    return DetectOptions(
+        detector=detector,
+        max_faces=defaults.max_faces,
+        min_face_px=defaults.min_face_px,
+        min_score=defaults.min_score,
+    )
+
+
+def _detect(detector: Detector, image: RgbImage, options: DetectOptions) -> Detections:
+    try:
+        return detector.detect(image, min_face_px=options.min_face_px)
+    except FerError:
+        raise
+    except Exception as err:  # the border to a plug-in: whatever it raises is its bug
+        logger.exception("a detector failed", extra={"detector": options.detector})
+        raise InternalError from err
+
+
+def _faces(
+    detections: Detections, image: RgbImage, options: DetectOptions
+) -> tuple[tuple[FoundFace, ...], npt.NDArray[np.intp]]:
+    """Clip, filter, sort and count off; gives the faces and their places in `detections`."""
+    height, width = image.shape[:2]
+    boxes = np.clip(detections.boxes, 0, np.array([width, height, width, height], np.float32))
+    sides = boxes[:, 2:] - boxes[:, :2]
+    is_kept = (
+        (sides.min(axis=1) > 0)
+        & (sides.max(axis=1) >= options.min_face_px)
+        & (detections.scores >= options.min_score)
+    )
+    kept = np.flatnonzero(is_kept)
+    areas = sides[kept].prod(axis=1)
+    kept = kept[np.lexsort((boxes[kept, 0], -areas))][: options.max_faces]
+    faces = tuple(
+        FoundFace(
+            box=(
+                _px(boxes[index, 0]),
+                _px(boxes[index, 1]),
+                _px(sides[index, 0]),
+                _px(sides[index, 1]),
+            ),
+            score=round(float(detections.scores[index]), 4),
+            landmarks=_landmarks(detections, index),
+        )
+        for index in kept
+    )
+    return faces, kept
+
+
+def _landmarks(detections: Detections, index: np.intp) -> tuple[tuple[float, float], ...] | None:
+    if detections.landmarks is None:
+        return None
+    return tuple((_px(x), _px(y)) for x, y in detections.landmarks[index])
+
+
+def _px(value: np.float32) -> float:
+    return round(float(value), 1)
+
+
+def use_one_thread_each() -> None:
+    """Stop OpenCV from starting threads of its own beside the pool."""
+    cv2.setNumThreads(1)

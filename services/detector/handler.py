@@ -1,0 +1,87 @@
+"""What the detector does with its messages: a frame in, a face batch on or a reply back.
+
+Knows the messages and the core, no broker.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from fercore.contracts.errors import FerError
+from fercore.contracts.messages import (
+    DetectTimings,
+    FaceBatch,
+    FrameJob,
+    FrameResult,
+    UnreadableMessageError,
+    decode_frame_job,
+    encode,
+    encode_error,
+)
+from fercore.messaging.consume import Dead, Forward, Outcome, Reply
+from fercore.messaging.queue import FACES, Delivery
+from fercore.service.logging import request_id_var
+from services.detector.core import DetectorCore, FoundFaces
+
+
+class FrameHandler:
+    """Handles `fer:frames`; several frames are worked on at once, each in a thread of the core."""
+
+    def __init__(self, core: DetectorCore, now_ms: Callable[[], float]) -> None:
+        self._core = core
+        self._now_ms = now_ms
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        """Analyse each frame; see `fercore.messaging.consume.Handler`."""
+        return await asyncio.gather(*(self._handle(delivery) for delivery in deliveries))
+
+    async def _handle(self, delivery: Delivery) -> Outcome:
+        envelope = delivery.envelope
+        if envelope is None:
+            return Dead("unreadable envelope")
+        request_id_var.set(envelope.request_id)
+        try:
+            job = decode_frame_job(envelope.body)
+        except UnreadableMessageError as err:
+            return Dead(str(err))
+        queue_ms = max(0.0, self._now_ms() - envelope.sent_ms)
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._core.pool, self._core.analyze, job.image, job.options)
+        except FerError as err:
+            return Reply(encode_error(err))
+        return _onward(job, found, queue_ms)
+
+
+def _onward(job: FrameJob, found: FoundFaces, queue_ms: float) -> Outcome:
+    if found.faces:
+        batch = FaceBatch(
+            width=found.width,
+            height=found.height,
+            detector=job.options.detector,
+            model=job.model,
+            faces=found.faces,
+            crops=found.crops.tobytes(),
+            timings=DetectTimings(
+                queue_ms=queue_ms,
+                decode_ms=found.decode_ms,
+                detect_ms=found.detect_ms,
+                align_ms=found.align_ms,
+            ),
+        )
+        return Forward(FACES, encode(batch))
+    result = FrameResult(
+        width=found.width,
+        height=found.height,
+        detector=job.options.detector,
+        model=job.model,
+        model_version=None,
+        labels=(),
+        faces=(),
+        emotions=(),
+        queue_ms=queue_ms,
+        decode_ms=found.decode_ms,
+        detect_ms=found.detect_ms,
+        align_ms=found.align_ms,
+        infer_ms=0.0,
+    )
+    return Reply(encode(result))

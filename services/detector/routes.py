@@ -1,0 +1,57 @@
+"""`POST /detect`: the detector's own HTTP route, for a picture without emotions.
+
+Calls the same core as the queue's handler.
+"""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from fercore.contracts.answers import detected_face
+from fercore.contracts.api import Detection, Detections, ImageSize, PredictOptions
+from fercore.contracts.messages import DetectOptions
+from fercore.service.bodies import OPENAPI_BODY
+from fercore.service.intake import Intake, json_response
+from fercore.service.logging import request_id_var
+from services.detector.core import DetectorCore
+
+
+def detect_routes(core: DetectorCore, intake: Intake, default_detector: str) -> APIRouter:
+    """Make the route; it takes the options of `POST /predict`, of which `model` plays no part here."""
+    router = APIRouter(tags=["detector"])
+
+    @router.post(
+        "/detect", response_model=Detection | Detections, openapi_extra={"requestBody": OPENAPI_BODY}
+    )
+    async def detect(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
+        """Find the faces of one picture, or of several."""
+        wanted = DetectOptions(
+            detector=options.detector or default_detector,
+            max_faces=options.max_faces,
+            min_face_px=options.min_face_px,
+            min_score=options.min_score,
+        )
+
+        async def analyze(image: bytes, request_id: str) -> Detection:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(core.pool, core.analyze, image, wanted)
+            return Detection(
+                request_id=request_id,
+                detector=wanted.detector,
+                image=ImageSize(width=found.width, height=found.height),
+                faces=[detected_face(face) for face in found.faces],
+                timings_ms={
+                    "decode": round(found.decode_ms, 3),
+                    "detect": round(found.detect_ms, 3),
+                    "align": round(found.align_ms, 3),
+                },
+            )
+
+        async with intake.images(request) as images:
+            if len(images) > 1:
+                return json_response(Detections(results=await intake.each(request, images, analyze)))
+            intake.check(images[0])
+            return json_response(await analyze(images[0], request_id_var.get() or ""))
+
+    return router

@@ -1,0 +1,102 @@
+"""The composition root of the detector: everything is made here and handed in.
+
+Knows the parts; what has a lifetime is entered in the lifespan and closed in reverse.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import msgspec
+from fastapi import FastAPI
+
+from fercore.contracts.errors import FerError
+from fercore.contracts.messages import DetectorOffer, encode_error
+from fercore.messaging.consume import consume
+from fercore.messaging.queue import FRAMES, Queue
+from fercore.service.app import build_app, running
+from fercore.service.health import queue_check
+from fercore.service.intake import Intake
+from fercore.service.metrics import Metrics
+from services.detector import detectors
+from services.detector.core import DetectorCore, use_one_thread_each
+from services.detector.handler import FrameHandler
+from services.detector.routes import detect_routes
+from services.detector.settings import DetectorSettings
+
+logger = logging.getLogger(__name__)
+
+
+class DetectorWorker:
+    """The detector without HTTP: its core, its offer, its consume loop."""
+
+    def __init__(self, settings: DetectorSettings, *, queue: Queue, metrics: Metrics) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._metrics = metrics
+        self._fault: str | None = "still loading"
+        self.core = DetectorCore(
+            detectors, model_repository=settings.model_repository, threads=settings.threads, metrics=metrics
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Load the default detector and consume frames while the block runs."""
+        use_one_thread_each()
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self.core.pool, self.core.load, self._settings.detector)
+            self._fault = None
+        except FerError as err:
+            self._fault = err.detail
+            logger.error("unready", extra={"reason": err.detail})
+        consuming = consume(
+            self._queue,
+            FRAMES,
+            uuid4().hex,
+            FrameHandler(self.core, self._queue.now_ms),
+            offer=self._offer,
+            encode_error=encode_error,
+            observer=self._metrics,
+            max_batch=1,
+            concurrency=self._settings.threads,
+            finish_s=self._settings.drain_s,
+        )
+        try:
+            async with running(consuming):
+                yield
+        finally:
+            self.core.close()
+
+    async def check(self) -> str | None:
+        """Tell why no frame can be analysed, or None."""
+        return self._fault
+
+    def _offer(self) -> bytes:
+        return msgspec.json.encode(DetectorOffer(() if self._fault else self.core.names))
+
+
+def create_app(settings: DetectorSettings, *, queue: Queue, metrics: Metrics) -> FastAPI:
+    """Make the service; nothing runs before its lifespan starts."""
+    worker = DetectorWorker(settings, queue=queue, metrics=metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with worker.running():
+                yield
+        finally:
+            await queue.close()
+
+    app = build_app(
+        service="detector",
+        title="FER detector",
+        description="Finds faces; internal to the cluster.",
+        metrics=metrics,
+        checks={"queue": queue_check(queue), "detector": worker.check},
+        lifespan=lifespan,
+    )
+    app.include_router(detect_routes(worker.core, Intake(settings, metrics), settings.detector))
+    return app

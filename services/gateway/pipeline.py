@@ -1,0 +1,144 @@
+"""The way of a frame as the gateway sees it: publish it, await its one reply.
+
+Knows messages and the queue, neither HTTP nor pixels. REST and WebSocket call the same `analyze`.
+"""
+
+import asyncio
+import itertools
+import logging
+from time import perf_counter
+from uuid import uuid4
+
+from fercore.contracts.answers import prediction
+from fercore.contracts.api import Prediction, PredictOptions
+from fercore.contracts.errors import DeadlineExceeded, InternalError, UpstreamUnavailable
+from fercore.contracts.messages import (
+    DetectOptions,
+    FrameJob,
+    UnreadableMessageError,
+    decode_reply,
+    encode,
+)
+from fercore.messaging.queue import FRAMES, Envelope, Queue
+from fercore.service.metrics import Metrics
+from services.gateway.directory import Directory
+
+REPLY_WAIT_MS = 1000
+RECONNECT_S = 0.2
+REPLIES = "fer:reply"
+
+logger = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Publishes frames and hands each reply to the request that waits for it.
+
+    Args:
+        queue: moves the messages.
+        directory: who lives and what they offer.
+        default_detector: when a caller names none.
+        default_model: when a caller names none.
+        metrics: replies that nobody awaits are counted there.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        directory: Directory,
+        *,
+        default_detector: str,
+        default_model: str,
+        metrics: Metrics,
+    ) -> None:
+        self._queue = queue
+        self._directory = directory
+        self._default_detector = default_detector
+        self._default_model = default_model
+        self._metrics = metrics
+        self._reply_to = uuid4().hex
+        self._numbers = itertools.count()
+        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+
+    async def analyze(
+        self, image: bytes, options: PredictOptions, *, request_id: str, deadline_s: float
+    ) -> Prediction:
+        """Send one encoded picture through the cluster.
+
+        Args:
+            image: checked by its header; not copied.
+            options: the caller's.
+            request_id: the caller's; it need not be unique.
+            deadline_s: from now.
+
+        Raises:
+            UnknownDetector: no live worker offers it.
+            UnknownModel: likewise.
+            NotReady: no live worker offers any.
+            UpstreamUnavailable: the queue or the inference server is away.
+            DeadlineExceeded: no reply in time.
+            FerError: whatever a worker answered.
+        """
+        start = perf_counter()
+        model = self._directory.model(options.model or self._default_model)
+        job = FrameJob(
+            image=image,
+            model=model.name,
+            options=DetectOptions(
+                detector=self._directory.detector(options.detector or self._default_detector),
+                max_faces=options.max_faces,
+                min_face_px=options.min_face_px,
+                min_score=options.min_score,
+            ),
+        )
+        body = await self._ask(encode(job), request_id, deadline_s)
+        try:
+            result = decode_reply(body)
+        except UnreadableMessageError as err:
+            raise InternalError from err
+        total_ms = (perf_counter() - start) * 1000
+        self._metrics.stage_duration.labels("queue").observe(result.queue_ms / 1000)
+        self._metrics.stage_duration.labels("total").observe(total_ms / 1000)
+        return prediction(result, request_id=request_id, model_version=model.version, total_ms=total_ms)
+
+    async def receive_replies(self) -> None:
+        """Hand out replies for ever; when the queue is lost, every waiting request fails at once."""
+        while True:
+            try:
+                envelopes = await self._queue.receive_replies(self._reply_to, wait_ms=REPLY_WAIT_MS)
+            except UpstreamUnavailable as err:
+                self._fail_all(err)
+                await asyncio.sleep(RECONNECT_S)
+                continue
+            for envelope in envelopes:
+                waiting = self._waiting.get(envelope.request_id)
+                if waiting is None or waiting.done():
+                    self._metrics.message_ended(REPLIES, "unawaited")
+                else:
+                    waiting.set_result(envelope.body)
+
+    async def _ask(self, body: bytes, request_id: str, deadline_s: float) -> bytes:
+        key = f"{request_id}/{next(self._numbers)}"
+        # the waiter stands before the request is sent, so that no reply can be missed
+        waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = waiting
+        envelope = Envelope(
+            request_id=key,
+            reply_to=self._reply_to,
+            deadline_ms=self._queue.now_ms() + deadline_s * 1000,
+            body=body,
+        )
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._queue.publish(FRAMES, envelope)
+                return await waiting
+        except TimeoutError as err:
+            raise DeadlineExceeded(f"no answer in {deadline_s:g} s") from err
+        finally:
+            del self._waiting[key]
+
+    def _fail_all(self, error: UpstreamUnavailable) -> None:
+        failed = [waiting for waiting in self._waiting.values() if not waiting.done()]
+        for waiting in failed:
+            waiting.set_exception(UpstreamUnavailable(error.detail))
+        if failed:
+            logger.warning("the queue was lost", extra={"failed_requests": len(failed)})

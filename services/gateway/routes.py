@@ -1,0 +1,115 @@
+"""The gateway's HTTP routes: thin shells over the pipeline and the directory.
+
+Knows HTTP, no queue.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from fercore.contracts.api import (
+    DetectorInfo,
+    Detectors,
+    EmotionList,
+    ModelInfo,
+    Models,
+    Prediction,
+    Predictions,
+    PredictOptions,
+    Problem,
+)
+from fercore.contracts.emotions import EMOTIONS, Emotion
+from fercore.service.bodies import OPENAPI_BODY
+from fercore.service.errors import PROBLEM_JSON, STATUS
+from fercore.service.intake import Intake, json_response
+from fercore.service.logging import request_id_var
+from services.gateway.directory import Directory
+from services.gateway.pipeline import Pipeline
+from services.gateway.settings import GatewaySettings
+
+_PROBLEMS: dict[int | str, dict[str, object]] = {
+    status: {
+        "description": ", ".join(code for code, of_code in STATUS.items() if of_code == status),
+        "content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}},
+    }
+    for status in sorted(set(STATUS.values()))
+}
+
+
+def predict_routes(pipeline: Pipeline, intake: Intake, settings: GatewaySettings) -> APIRouter:
+    """Make `POST /predict` and `POST /v1/predict`."""
+    router = APIRouter(tags=["emotions"])
+
+    async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
+        """Find every face of a picture (or of several) and tell its emotion.
+
+        Send `multipart/form-data` with one or several `file`, a raw JPEG, PNG or WebP, or JSON with
+        `image` or `images` in base64. Faces come largest first; no face is an empty list.
+        """
+
+        async def analyze(image: bytes, request_id: str) -> Prediction:
+            return await pipeline.analyze(
+                image, options, request_id=request_id, deadline_s=settings.predict_deadline_s
+            )
+
+        async with intake.images(request) as images:
+            if len(images) > 1:
+                return json_response(Predictions(results=await intake.each(request, images, analyze)))
+            intake.check(images[0])
+            answer = await analyze(images[0], request_id_var.get() or "")
+            return json_response(answer, {"Server-Timing": server_timing(answer)})
+
+    for path, is_in_schema in (("/predict", True), ("/v1/predict", False)):
+        router.add_api_route(
+            path,
+            predict,
+            methods=["POST"],
+            response_model=Prediction | Predictions,
+            responses=_PROBLEMS,
+            openapi_extra={"requestBody": OPENAPI_BODY},
+            include_in_schema=is_in_schema,
+        )
+    return router
+
+
+def catalogue_routes(directory: Directory, settings: GatewaySettings) -> APIRouter:
+    """Make `GET /emotions`, `/models` and `/detectors`."""
+    router = APIRouter(tags=["catalogue"])
+
+    @router.get("/emotions")
+    async def emotions() -> EmotionList:
+        """List the canonical emotions in their order."""
+        return EmotionList(emotions=list(EMOTIONS))
+
+    @router.get("/models")
+    async def models() -> Models:
+        """List the emotion models that live classifiers offer."""
+        return Models(
+            models=[
+                ModelInfo(
+                    name=offer.name,
+                    version=offer.version,
+                    labels=[Emotion(label) for label in offer.labels],
+                    description=offer.description,
+                    default=offer.name == settings.model,
+                )
+                for offer in directory.offers.models
+            ]
+        )
+
+    @router.get("/detectors")
+    async def detectors() -> Detectors:
+        """List the face detectors that live detector services offer."""
+        return Detectors(
+            detectors=[
+                DetectorInfo(name=name, default=name == settings.detector)
+                for name in directory.offers.detectors
+            ]
+        )
+
+    return router
+
+
+def server_timing(answer: Prediction) -> str:
+    """Give the stage timings as a `Server-Timing` header (W3C Server Timing)."""
+    return ", ".join(f"{stage};dur={ms}" for stage, ms in answer.timings_ms.model_dump().items())

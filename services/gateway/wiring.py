@@ -1,0 +1,84 @@
+"""The composition root of the gateway: everything is made here and handed in.
+
+Knows the parts; what has a lifetime is entered in the lifespan and closed in reverse.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+
+from fastapi import FastAPI
+
+from fercore.contracts.errors import FerError
+from fercore.messaging.queue import Queue
+from fercore.service.app import build_app, running
+from fercore.service.health import Check, queue_check
+from fercore.service.intake import Intake
+from fercore.service.metrics import Metrics
+from services.gateway.directory import Directory
+from services.gateway.pipeline import Pipeline
+from services.gateway.routes import catalogue_routes, predict_routes
+from services.gateway.settings import GatewaySettings
+
+DESCRIPTION = "Post a picture, get every face with calibrated emotion probabilities."
+
+
+def create_app(
+    settings: GatewaySettings,
+    *,
+    queue: Queue,
+    metrics: Metrics,
+    workers: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+) -> FastAPI:
+    """Make the service; nothing runs before its lifespan starts.
+
+    Args:
+        settings: the gateway's.
+        queue: closed with the service.
+        metrics: of this process.
+        workers: what else lives in this process while it serves (allinone's detector and classifier).
+    """
+    directory = Directory(queue)
+    pipeline = Pipeline(
+        queue,
+        directory,
+        default_detector=settings.detector,
+        default_model=settings.model,
+        metrics=metrics,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with workers(), running(directory.keep_fresh(), pipeline.receive_replies()):
+                yield
+        finally:
+            await queue.close()
+
+    app = build_app(
+        service="gateway",
+        title="Facial-expression recognition",
+        description=DESCRIPTION,
+        metrics=metrics,
+        checks={
+            "queue": queue_check(queue),
+            "detector": _offered(lambda: directory.detector(settings.detector)),
+            "model": _offered(lambda: directory.model(settings.model)),
+        },
+        lifespan=lifespan,
+    )
+    app.include_router(predict_routes(pipeline, Intake(settings, metrics), settings))
+    app.include_router(catalogue_routes(directory, settings))
+    return app
+
+
+def _offered(look_up: Callable[[], object]) -> Check:
+    """Make the readiness check of something that a live worker must offer."""
+
+    async def check() -> str | None:
+        try:
+            look_up()
+        except FerError as err:
+            return err.detail
+        return None
+
+    return check

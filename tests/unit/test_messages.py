@@ -1,0 +1,74 @@
+"""Messages survive the queue; what is none of ours is unreadable, never a crash."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fercore.contracts.errors import InternalError, InvalidImage
+from fercore.contracts.messages import (
+    CROP_BYTES,
+    DetectOptions,
+    DetectTimings,
+    FaceBatch,
+    FoundFace,
+    FrameJob,
+    RemoteError,
+    UnreadableMessageError,
+    decode_face_batch,
+    decode_frame_job,
+    decode_reply,
+    encode,
+    encode_error,
+)
+
+JOB = FrameJob(
+    image=b"\xff\xd8",
+    model="cnn3",
+    options=DetectOptions(detector="haar", max_faces=3, min_face_px=20, min_score=0.5),
+)
+
+
+def batch(n_faces: int, crops: bytes) -> FaceBatch:
+    return FaceBatch(
+        width=10,
+        height=10,
+        detector="haar",
+        model="cnn3",
+        faces=(FoundFace(box=(0, 0, 5, 5), score=1),) * n_faces,
+        crops=crops,
+        timings=DetectTimings(queue_ms=1, decode_ms=1, detect_ms=1, align_ms=1),
+    )
+
+
+def test_messages_come_back_as_they_went():
+    assert decode_frame_job(encode(JOB)) == JOB
+    faces = batch(2, bytes(2 * CROP_BYTES))
+    assert decode_face_batch(encode(faces)) == faces
+
+
+def test_crops_that_do_not_fit_the_faces_are_unreadable():
+    with pytest.raises(UnreadableMessageError, match="crops"):
+        decode_face_batch(encode(batch(2, bytes(CROP_BYTES))))
+
+
+def test_another_schema_version_is_unreadable():
+    body = encode(msgspec.structs.replace(JOB, schema_version=2))
+    with pytest.raises(UnreadableMessageError, match="version 2"):
+        decode_frame_job(body)
+
+
+def test_a_fault_travels_with_its_code_but_an_internal_one_without_its_detail():
+    with pytest.raises(RemoteError) as fault:
+        decode_reply(encode_error(InvalidImage("cut short")))
+    assert (fault.value.code, fault.value.detail) == ("invalid_image", "cut short")
+    with pytest.raises(RemoteError) as fault:
+        decode_reply(encode_error(InternalError("secret path")))
+    assert (fault.value.code, fault.value.detail) == ("internal", InternalError().detail)
+
+
+@given(st.binary(max_size=200))
+def test_junk_is_unreadable(junk):
+    for read in (decode_frame_job, decode_face_batch, decode_reply):
+        with pytest.raises(UnreadableMessageError):
+            read(junk)

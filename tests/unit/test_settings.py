@@ -1,0 +1,51 @@
+"""Wrong settings stop the start with one line that names the variable."""
+
+import pytest
+
+from fercore.service.settings import load
+from services.allinone.settings import AllInOneSettings
+from services.classifier.settings import ClassifierSettings
+from services.gateway.settings import GatewaySettings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("FER_PORT", "70000", "less than or equal to 65535"),
+        ("FER_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("FER_MODEL", "Über/../x", "^[a-z0-9_]+$"),
+        ("FER_MAX_INFLIGHT", "none", "valid integer"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(monkeypatch, variable, value, allowed):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as stop:
+        load(GatewaySettings)
+    line = str(stop.value)
+    assert "\n" not in line
+    assert f"{variable}={value!r}" in line
+    assert allowed in line
+
+
+def test_a_backend_that_does_not_exist_is_refused(monkeypatch):
+    monkeypatch.setenv("FER_BACKEND", "tensorflow")
+    with pytest.raises(SystemExit, match="FER_BACKEND='tensorflow'.*'triton' or 'onnxruntime'"):
+        load(ClassifierSettings)
+
+
+def test_the_environment_is_read_and_the_defaults_are_safe(monkeypatch):
+    monkeypatch.setenv("FER_PORT", "9999")
+    settings = load(AllInOneSettings)
+    assert settings.port == 9999
+    assert settings.host == "127.0.0.1"
+    assert settings.backend == "onnxruntime"
+
+
+def test_a_secret_is_not_shown():
+    assert "hunter2" not in repr(GatewaySettings(redis_url="redis://:hunter2@127.0.0.1/0"))
+
+
+def test_every_setting_is_documented():
+    for settings in (GatewaySettings, ClassifierSettings, AllInOneSettings):
+        for name, field in settings.model_fields.items():
+            assert field.description, f"{settings.__name__}.{name}"
