@@ -62,8 +62,8 @@ def scan_repository(repository: Path) -> RepositoryScan:
     """
     models: list[ModelFolder] = []
     broken: list[BrokenModel] = []
-    for path in sorted(repository.glob(f"{FOLDER_PREFIX}*")):
-        if not path.is_dir():
+    for path in sorted(repository.iterdir()):
+        if not (path.name.startswith(FOLDER_PREFIX) and path.is_dir()):
             continue
         try:
             models.append(_read_folder(path))

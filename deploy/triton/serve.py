@@ -1,0 +1,200 @@
+"""Run tritonserver on the emotion models; end it when it no longer answers, so that a supervisor repairs it.
+
+Knows no client of the server. A killed stub leaves the server "ready" but dead, so health here is one real
+inference a model every few seconds; three failures in a row end the server and this process.
+
+Settings (environment):
+    FER_MODEL_REPOSITORY     folder that holds `emotion_*`
+    FER_TRITON_HOST          address to bind (127.0.0.1)
+    FER_TRITON_GRPC_PORT     8001
+    FER_TRITON_HTTP_PORT     8000
+    FER_TRITON_METRICS_PORT  8002
+    FER_TRITON_CHECK_S       seconds between checks (2)
+    FER_TRITON_HOME, FER_TRITON_VENV  what `setup` made
+"""
+
+import ctypes
+import json
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from math import prod
+from pathlib import Path
+
+FAILURES_ALLOWED = 2
+CHECK_TIMEOUT_S = 5
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 5
+
+LOG = logging.getLogger("triton")
+
+ITEM_BYTES = {"BOOL": 1, "UINT8": 1, "INT8": 1, "FP16": 2, "INT32": 4, "FP32": 4, "INT64": 8, "FP64": 8}
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="triton: %(message)s")
+    repository = Path(os.environ["FER_MODEL_REPOSITORY"]).resolve()
+    if " " in str(repository):  # tritonserver crashes on it
+        LOG.error("the model repository's path must not contain a space: %s", repository)
+        return 1
+    models = sorted(path.parent.name for path in repository.glob("emotion_*/config.pbtxt"))
+    host = os.environ.get("FER_TRITON_HOST", "127.0.0.1")
+    http_port = int(os.environ.get("FER_TRITON_HTTP_PORT", "8000"))
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    shm_prefix = f"fer_triton_{os.getpid()}_"
+    server = _start(repository, models, host, http_port, shm_prefix)
+    try:
+        check = SelfCheck(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{http_port}", models)
+        return _watch(server, check, float(os.environ.get("FER_TRITON_CHECK_S", "2")))
+    except SystemExit:
+        return 0
+    finally:
+        _stop(server, shm_prefix)
+
+
+def _leave(signum: int, frame: object) -> None:
+    del signum, frame
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(0)
+
+
+def _start(
+    repository: Path, models: list[str], host: str, http_port: int, shm_prefix: str
+) -> subprocess.Popen[bytes]:
+    home, venv = Path(os.environ["FER_TRITON_HOME"]), Path(os.environ["FER_TRITON_VENV"])
+    key = secrets.token_hex(16)
+    restricted = "model-repository,shared-memory,trace,logging"
+    command = [
+        str(home / "tritonserver"),
+        f"--model-repository={repository}",
+        "--model-control-mode=explicit",
+        *(f"--load-model={model}" for model in models),
+        f"--backend-directory={home / 'backends'}",
+        f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
+        "--exit-on-error=false",
+        "--strict-readiness=false",
+        "--exit-timeout-secs=3",
+        f"--http-address={host}",
+        f"--http-port={http_port}",
+        f"--grpc-address={host}",
+        f"--grpc-port={os.environ.get('FER_TRITON_GRPC_PORT', '8001')}",
+        f"--metrics-address={host}",
+        f"--metrics-port={os.environ.get('FER_TRITON_METRICS_PORT', '8002')}",
+        # nobody may load, unload or map memory from outside: the key is known to no one
+        f"--http-restricted-api={restricted}:admin={key}",
+        f"--grpc-restricted-protocol={restricted}:admin={key}",
+        "--allow-gpu-metrics=false",
+        "--pinned-memory-pool-byte-size=0",
+        "--log-info=false",
+        "--log-warning=false",
+    ]
+    environment = os.environ | {
+        # the stub takes its packages from the first python3 on PATH and its libpython from the loader
+        "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": str(home / "lib"),
+    }
+    return subprocess.Popen(command, env=environment, preexec_fn=_die_with_parent)  # noqa: PLW1509 - one thread
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end the server when this process is killed and can end nothing any more."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _watch(server: subprocess.Popen[bytes], check: "SelfCheck", interval_s: float) -> int:
+    """Check until the server ends, or no longer answers; give the exit status."""
+    started = time.monotonic()
+    while True:
+        try:
+            code = server.wait(interval_s if check.answered else min(interval_s, 0.5))
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            LOG.error("the server ended by itself with status %d", code)
+            return 1
+        failing = check.run()
+        if failing:
+            LOG.error("no answer from %s, %d times in a row", failing, check.failures)
+        if check.failures > FAILURES_ALLOWED:
+            return 1
+        if check.models and not check.answered and time.monotonic() - started > START_TIMEOUT_S:
+            LOG.error("no model answered within %d s of the start", START_TIMEOUT_S)
+            return 1
+
+
+def _stop(server: subprocess.Popen[bytes], shm_prefix: str) -> None:
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+    for region in Path("/dev/shm").glob(f"{shm_prefix}*"):
+        region.unlink(missing_ok=True)
+
+
+class SelfCheck:
+    """One inference a model. A model that never answered is broken, not dead: it ends nothing."""
+
+    def __init__(self, url: str, models: list[str]) -> None:
+        self._url = url
+        self.models = models
+        self.answered: set[str] = set()
+        self.failures = 0
+
+    def run(self) -> str:
+        """Ask every model once; give the name of one that answered before and does not now."""
+        failing = ""
+        for model in self.models:
+            if self._answers(model):
+                if model not in self.answered:
+                    LOG.info("%s answers", model)
+                self.answered.add(model)
+            elif model in self.answered:
+                failing = model
+        self.failures = self.failures + 1 if failing else 0
+        return failing
+
+    def _answers(self, model: str) -> bool:
+        """Tell whether the model gives non-empty outputs for a batch of one input of zeros."""
+        base = f"{self._url}/v2/models/{model}"
+        try:
+            with urllib.request.urlopen(base, timeout=CHECK_TIMEOUT_S) as answer:
+                metadata = json.load(answer)
+            inputs, raw = [], b""
+            for entry in metadata["inputs"]:
+                shape = [max(length, 1) for length in entry["shape"]]
+                size = prod(shape) * ITEM_BYTES[entry["datatype"]]
+                inputs.append(
+                    {
+                        "name": entry["name"],
+                        "datatype": entry["datatype"],
+                        "shape": shape,
+                        "parameters": {"binary_data_size": size},
+                    }
+                )
+                raw += bytes(size)
+            header = json.dumps({"inputs": inputs, "outputs": [{"name": metadata["outputs"][0]["name"]}]})
+            request = urllib.request.Request(
+                f"{base}/infer",
+                data=header.encode() + raw,
+                headers={"Inference-Header-Content-Length": str(len(header))},
+            )
+            with urllib.request.urlopen(request, timeout=CHECK_TIMEOUT_S) as answer:
+                return all(output["data"] for output in json.load(answer)["outputs"])
+        except (OSError, ValueError, KeyError):  # down, no JSON, not of the protocol's form
+            return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""A real Triton server for tests: the one that `deploy/triton/setup` made, on ports of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TRITON_HOME = Path(os.environ.get("FER_TRITON_HOME", ROOT / ".run" / "triton"))
+
+
+def why_triton_is_missing() -> str | None:
+    """Give the reason why no Triton can be started here, or None."""
+    if not (TRITON_HOME / "tritonserver").exists():
+        return "Triton is not set up here: run deploy/triton/setup"
+    return None
+
+
+class TritonServer:
+    """`deploy/triton/serve` on a repository; it may be stopped and started again on the same ports.
+
+    Args:
+        repository: folder with the model folders.
+        log: file for the server's output.
+        check_s: seconds between its self-checks.
+    """
+
+    def __init__(self, repository: Path, log: Path, *, check_s: float = 0.5) -> None:
+        self.repository = repository
+        self._log = log
+        self._check_s = check_s
+        self.grpc_port, self.http_port, self.metrics_port = _free_ports(3)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
+    def start(self, *, timeout_s: float = 90) -> None:
+        """Start the server and wait until it takes requests."""
+        environment = os.environ | {
+            "FER_MODEL_REPOSITORY": str(self.repository),
+            "FER_TRITON_HOST": "127.0.0.1",
+            "FER_TRITON_GRPC_PORT": str(self.grpc_port),
+            "FER_TRITON_HTTP_PORT": str(self.http_port),
+            "FER_TRITON_METRICS_PORT": str(self.metrics_port),
+            "FER_TRITON_CHECK_S": str(self._check_s),
+        }
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [ROOT / "deploy" / "triton" / "serve"], env=environment, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + timeout_s
+        while not self._is_live():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"Triton did not start:\n{self.log()}")
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """Ask the server to end, as a supervisor does, and give its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def stub_pids(self, model: str = "emotion_") -> list[int]:
+        """Give the processes of this server that run `model`, or any."""
+        assert self.process is not None
+        listing = subprocess.run(
+            ["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+        ).stdout
+        rows = [line.split(maxsplit=2) for line in listing.splitlines()[1:]]
+        servers = {pid for pid, parent, _ in rows if parent == str(self.process.pid)}
+        path = f"python_backend_stub {self.repository}/{model}"
+        return [int(pid) for pid, parent, args in rows if parent in servers and path in args]
+
+    def metric(self, name: str, model: str) -> float:
+        """Read one of the server's own counters."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        found = re.search(rf'^{name}\{{model="{model}",version="1"\}} (\S+)$', text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def _is_live(self) -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/v2/health/ready", timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="session")
+def model_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The graphs of `tests/model_repository`, the real models, and a broken one among them."""
+    repository = tmp_path_factory.mktemp("model_repository")
+    for folder in [*ROOT.glob("tests/model_repository/emotion_*"), *ROOT.glob("model_repository/emotion_*")]:
+        (repository / folder.name).symlink_to(folder)
+    broken = repository / "emotion_broken"
+    (broken / "1").mkdir(parents=True)
+    config = (ROOT / "tests/model_repository/emotion_tiny/config.pbtxt").read_text()
+    (broken / "config.pbtxt").write_text(config.replace("emotion_tiny", "emotion_broken"))
+    (broken / "1" / "model.onnx").write_bytes(b"no graph")
+    return repository
+
+
+@pytest.fixture(scope="session")
+def triton_server(model_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """A running Triton on `model_folders`; a test that stops it starts it again."""
+    reason = why_triton_is_missing()
+    if reason is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server = TritonServer(model_folders, tmp_path_factory.mktemp("triton") / "log")
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,72 @@
+"""What ONNX Runtime in process promises beyond the seam: known threads, freed in time."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fercore.contracts.errors import DeadlineExceeded, UnknownModel
+from fercore.inference.onnxruntime import OnnxRuntimeBackend
+
+REPOSITORY = Path(__file__).parent.parent / "model_repository"
+BLACK = np.zeros((1, 112, 112, 3), np.uint8)
+WHITE = np.full((1, 112, 112, 3), 255, np.uint8)
+
+
+async def test_a_run_out_of_time_frees_its_thread() -> None:
+    backend = OnnxRuntimeBackend(REPOSITORY, threads=1, preload=["emotion_slow", "emotion_tiny"])
+    started = time.monotonic()
+    await backend.infer("emotion_slow", {"face": WHITE}, ["logits"], timeout_s=60)
+    whole_run_s = time.monotonic() - started
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            await backend.infer("emotion_slow", {"face": WHITE}, ["logits"], timeout_s=whole_run_s / 20)
+    started = time.monotonic()
+    await backend.infer("emotion_tiny", {"face": BLACK}, ["logits"], timeout_s=60)
+    assert time.monotonic() - started < whole_run_s / 2
+    await backend.close()
+
+
+async def test_a_cancelled_caller_frees_its_thread() -> None:
+    backend = OnnxRuntimeBackend(REPOSITORY, threads=1, preload=["emotion_slow", "emotion_tiny"])
+    started = time.monotonic()
+    await backend.infer("emotion_slow", {"face": WHITE}, ["logits"], timeout_s=60)
+    whole_run_s = time.monotonic() - started
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(whole_run_s / 20):
+            await backend.infer("emotion_slow", {"face": WHITE}, ["logits"], timeout_s=60)
+    started = time.monotonic()
+    await backend.infer("emotion_tiny", {"face": BLACK}, ["logits"], timeout_s=60)
+    assert time.monotonic() - started < whole_run_s / 2
+    await backend.close()
+
+
+async def test_runs_go_on_in_a_named_pool_of_known_size() -> None:
+    backend = OnnxRuntimeBackend(REPOSITORY, threads=2)
+    await asyncio.gather(
+        *(backend.infer("emotion_tiny", {"face": BLACK}, ["logits"], timeout_s=60) for _ in range(20))
+    )
+    names = [thread.name for thread in threading.enumerate() if thread.name.startswith("inference")]
+    assert 1 <= len(names) <= 2
+    await backend.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("inference")]
+
+
+def test_preloading_a_model_that_is_not_there_fails_loudly() -> None:
+    with pytest.raises(UnknownModel, match="emotion_slow, emotion_tiny"):
+        OnnxRuntimeBackend(REPOSITORY, threads=1, preload=["emotion_nowhere"])
+
+
+async def test_the_loop_is_free_while_a_graph_runs() -> None:
+    backend = OnnxRuntimeBackend(REPOSITORY, threads=1, preload=["emotion_slow"])
+    async with asyncio.TaskGroup() as tasks:
+        run = tasks.create_task(backend.infer("emotion_slow", {"face": WHITE}, ["logits"], timeout_s=60))
+        ticks = 0
+        while not run.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+    assert ticks > 5
+    await backend.close()
