@@ -1,0 +1,98 @@
+"""The steps that Redis takes at once: end a message, take over from the dead, withdraw.
+
+Written for one Redis of version 6.2 to 8, not for a Redis cluster: worker keys are made up inside.
+"""
+
+END = """
+-- KEYS: the stream, then those to publish on. ARGV: group, id, then for each to publish on:
+-- '~' or '=', its greatest length, its time to live in ms or 0, how many field arguments follow, and those.
+-- The first to acknowledge wins, and only he publishes.
+-- The acknowledgement comes first, for Redis refuses no later write of a script when memory is out.
+if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then
+  return 0
+end
+redis.call('XDEL', KEYS[1], ARGV[2])
+local at = 3
+for i = 2, #KEYS do
+  local ttl_ms, n = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  redis.call('XADD', KEYS[i], 'MAXLEN', ARGV[at], ARGV[at + 1], '*', unpack(ARGV, at + 4, at + 3 + n))
+  if ttl_ms > 0 then
+    redis.call('PEXPIRE', KEYS[i], ttl_ms)
+  end
+  at = at + 4 + n
+end
+return 1
+"""
+
+TAKE_OVER = """
+-- KEYS: the stream. ARGV: group, who claims, how many at most, prefix of worker keys, how long a living
+-- worker's message is left alone (ms), how many such are looked at.
+-- Returns how many were dropped past their deadline, then {id, deliveries, fields} of each that was claimed.
+local stream, group, me, max_n, prefix = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local time = redis.call('TIME')
+local now_ms = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
+local expired, claimed = 0, {}
+
+local function is_past_deadline(fields)
+  for i = 1, #fields, 2 do
+    if fields[i] == 'deadline_ms' then
+      local deadline_ms = tonumber(fields[i + 1])
+      return deadline_ms and deadline_ms <= now_ms
+    end
+  end
+  return false
+end
+
+local function drop_if_gone_or_expired(id, entry)
+  if not entry then -- trimmed away; Redis 6.2 says so by nil, 7 by leaving it out
+    redis.call('XACK', stream, group, id)
+    return true
+  end
+  if is_past_deadline(entry[2]) then
+    redis.call('XACK', stream, group, id)
+    redis.call('XDEL', stream, id)
+    expired = expired + 1
+    return true
+  end
+  return false
+end
+
+redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM') -- fails where there is one
+
+for _, pending in ipairs(redis.call('XPENDING', stream, group, 'IDLE', ARGV[5], '-', '+', ARGV[6])) do
+  drop_if_gone_or_expired(pending[1], redis.call('XRANGE', stream, pending[1], pending[1])[1])
+end
+
+for _, pairs_of_consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+  local name
+  for i = 1, #pairs_of_consumer, 2 do
+    if pairs_of_consumer[i] == 'name' then
+      name = pairs_of_consumer[i + 1]
+    end
+  end
+  if name ~= me and redis.call('EXISTS', prefix .. name) == 0 then
+    if #claimed < max_n then
+      for _, pending in ipairs(redis.call('XPENDING', stream, group, '-', '+', max_n - #claimed, name)) do
+        local id = pending[1]
+        local entry = redis.call('XCLAIM', stream, group, me, '0', id)[1]
+        if not drop_if_gone_or_expired(id, entry) then
+          table.insert(claimed, {id, pending[4] + 1, entry[2]})
+        end
+      end
+    end
+    if #redis.call('XPENDING', stream, group, '-', '+', 1, name) == 0 then
+      redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
+    end
+  end
+end
+return {expired, claimed}
+"""
+
+WITHDRAW = """
+-- KEYS: the stream, the worker key. ARGV: group, worker.
+redis.call('DEL', KEYS[2])
+local held = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
+if not held.err and #held == 0 then
+  redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+end
+"""

@@ -1,0 +1,285 @@
+"""The queue of the cluster: Redis streams with consumer groups.
+
+The one module that knows redis-py; its exceptions end here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from fercore.contracts.errors import UpstreamUnavailable
+from fercore.messaging.clock import BrokerClock
+from fercore.messaging.envelope import dead_record, from_fields, to_fields
+from fercore.messaging.queue import (
+    DEAD_STREAM,
+    DEAD_STREAM_MAXLEN,
+    REPLY_STREAM_TTL_MS,
+    STREAM_MAXLEN,
+    WORKER_KEY_TTL_MS,
+    Channel,
+    Delivery,
+    Envelope,
+    TakeOver,
+)
+from fercore.messaging.redis_scripts import END, TAKE_OVER, WITHDRAW
+
+_LEFT_ALONE_MS = 1000
+_LOOKED_AT_FOR_EXPIRY = 100
+_FIRST_CLOCK_READINGS = 3
+
+_T = TypeVar("_T")
+
+
+class RedisStreams:
+    """The `Queue` protocol on one Redis, 6.2 or later.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        max_connections: each waiting `receive` holds one; a call waits for a free one.
+        timeout_s: a broker that does not answer for so long is unavailable.
+    """
+
+    def __init__(self, url: str, *, max_connections: int = 32, timeout_s: float = 1.5) -> None:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=max_connections,
+            timeout=None,  # this and all other waiting is limited in `_ask`
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            retry=Retry(NoBackoff(), 0),  # a publish must not happen twice; the consume loop has patience
+            protocol=2,
+            driver_info=None,
+        )
+        self._redis = Redis.from_pool(pool)
+        self._timeout_s = timeout_s
+        self._clock = BrokerClock()
+        self._taken_replies: dict[str, list[bytes]] = {}
+        self._end_script = self._redis.register_script(END)
+        self._take_over_script = self._redis.register_script(TAKE_OVER)
+        self._withdraw_script = self._redis.register_script(WITHDRAW)
+
+    def now_ms(self) -> float:
+        """Give Redis's time; `ping` and every call that travels keep it right.
+
+        Raises:
+            UpstreamUnavailable: Redis has never answered.
+        """
+        return self._clock.now_ms()
+
+    async def ping(self) -> None:
+        """Read Redis's clock."""
+        await self._ask(self._read_clock())
+
+    async def publish(self, channel: Channel, envelope: Envelope) -> None:
+        """Append one message."""
+        await self._keep_clock()
+        await self.append(channel, to_fields(envelope, sent_ms=self.now_ms()))
+
+    async def append(self, channel: Channel, fields: Mapping[str, bytes]) -> None:
+        """Append fields as they are, be they an envelope or not."""
+        await self._ask(
+            self._redis.xadd(channel.stream, dict(fields.items()), maxlen=STREAM_MAXLEN, approximate=True)
+        )
+
+    async def receive(self, channel: Channel, worker_id: str, *, max_n: int, wait_ms: int) -> list[Delivery]:
+        """Take up to `max_n` new messages, waiting up to `wait_ms` for the first."""
+        await self._keep_clock()
+        found = await self._ask(self._read_group(channel, worker_id, max_n, wait_ms), wait_ms=wait_ms)
+        return [_delivery(channel, message_id, fields, 1) for message_id, fields in found]
+
+    async def take_over(self, channel: Channel, worker_id: str, *, max_n: int) -> TakeOver:
+        """Claim from dead workers, drop what is past its deadline, forget names that hold nothing."""
+        prefix = _worker_key(channel.service, "")
+        arguments: list[str | int] = [
+            channel.service,
+            worker_id,
+            max_n,
+            prefix,
+            _LEFT_ALONE_MS,
+            _LOOKED_AT_FOR_EXPIRY,
+        ]
+        expired, claimed = await self._ask(self._take_over_script([channel.stream], arguments))
+        deliveries = [
+            _delivery(channel, message_id, dict(zip(fields[::2], fields[1::2], strict=True)), count)
+            for message_id, count, fields in claimed
+        ]
+        return TakeOver(deliveries, expired)
+
+    async def settle(
+        self,
+        delivery: Delivery,
+        *,
+        forward: tuple[Channel, Envelope] | None = None,
+        reply: Envelope | None = None,
+    ) -> bool:
+        """End a message: the first to do so publishes what follows."""
+        return await self._end(delivery, forward=forward, reply=reply, record=None)
+
+    async def bury(self, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
+        """End a message as dead."""
+        return await self._end(delivery, forward=None, reply=reply, record=dead_record(delivery, reason))
+
+    async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
+        """Let the worker live until `WORKER_KEY_TTL_MS` from now."""
+        await self._keep_clock()
+        await self._ask(self._redis.set(_worker_key(service, worker_id), offer, px=WORKER_KEY_TTL_MS))
+
+    async def withdraw(self, channel: Channel, worker_id: str) -> None:
+        """Let the worker be dead from now on."""
+        keys = [channel.stream, _worker_key(channel.service, worker_id)]
+        await self._ask(self._withdraw_script(keys, [channel.service, worker_id]))
+
+    async def offers(self, service: str) -> dict[str, bytes]:
+        """Give the offers of the living."""
+        return await self._ask(self._read_offers(_worker_key(service, "")))
+
+    async def receive_replies(self, reply_to: str, *, wait_ms: int) -> list[Envelope]:
+        """Take all replies for one gateway, waiting up to `wait_ms` for the first.
+
+        What a call returned is deleted on the way of the next one: one round trip for both.
+        """
+        await self._keep_clock()
+        found = await self._ask(self._read_replies(reply_to, wait_ms), wait_ms=wait_ms)
+        self._taken_replies[reply_to] = [message_id for message_id, _ in found]
+        envelopes = [from_fields(_by_name(fields)) for _, fields in found]
+        return [envelope for envelope in envelopes if envelope is not None]
+
+    async def depth(self, channel: Channel) -> int:
+        """Count the messages that are waiting or in hand."""
+        return int(await self._ask(self._redis.xlen(channel.stream)))
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        await self._redis.aclose(close_connection_pool=True)
+
+    async def _ask(self, call: Awaitable[_T], *, wait_ms: int = 0) -> _T:
+        """Await what Redis does, in bounded time.
+
+        Raises:
+            UpstreamUnavailable: it cannot be reached, refuses, or does not answer.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s + wait_ms / 1000):
+                return await call
+        except TimeoutError as err:
+            raise UpstreamUnavailable("the broker does not answer") from err
+        except (RedisError, OSError) as err:
+            raise UpstreamUnavailable("the broker cannot be used") from err
+
+    async def _keep_clock(self) -> None:
+        if self._clock.is_due:
+            await self._ask(self._read_clock())
+
+    async def _read_clock(self) -> None:
+        # The first reading may be held up by making a connection, so there are more.
+        for _ in range(1 if self._clock.is_set else _FIRST_CLOCK_READINGS):
+            asked_ms = self._clock.local_ms()
+            seconds, microseconds = await self._redis.time()
+            answered_ms = self._clock.local_ms()
+            broker_ms = seconds * 1000 + microseconds / 1000
+            self._clock.set(asked_ms=asked_ms, broker_ms=broker_ms, answered_ms=answered_ms)
+
+    async def _read_group(
+        self, channel: Channel, worker_id: str, max_n: int, wait_ms: int
+    ) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
+        try:
+            found = await self._redis.xreadgroup(
+                channel.service, worker_id, {channel.stream: ">"}, count=max_n, block=_block(wait_ms)
+            )
+        except ResponseError as err:
+            if not str(err).startswith(("NOGROUP", "UNBLOCKED")):
+                raise
+            await self._make_group(channel)
+            return []
+        return _entries(found)
+
+    async def _make_group(self, channel: Channel) -> None:
+        try:
+            await self._redis.xgroup_create(channel.stream, channel.service, id="0", mkstream=True)
+        except ResponseError as err:
+            if not str(err).startswith("BUSYGROUP"):
+                raise
+
+    async def _end(
+        self,
+        delivery: Delivery,
+        *,
+        forward: tuple[Channel, Envelope] | None,
+        reply: Envelope | None,
+        record: Mapping[str, bytes] | None,
+    ) -> bool:
+        keys = [delivery.channel.stream]
+        arguments: list[str | int | bytes] = [delivery.channel.service, delivery.message_id]
+
+        def publish(key: str, fuse: tuple[str, int], ttl_ms: int, fields: Mapping[str, bytes]) -> None:
+            flat = _flat(fields)
+            keys.append(key)
+            arguments.extend((*fuse, ttl_ms, len(flat), *flat))
+
+        if forward is not None:
+            channel, envelope = forward
+            publish(channel.stream, ("~", STREAM_MAXLEN), 0, to_fields(envelope, sent_ms=self.now_ms()))
+        if reply is not None:
+            fields = to_fields(reply, sent_ms=self.now_ms())
+            publish(_reply_key(reply.reply_to), ("~", STREAM_MAXLEN), REPLY_STREAM_TTL_MS, fields)
+        if record is not None:
+            publish(DEAD_STREAM, ("=", DEAD_STREAM_MAXLEN), 0, record)
+        return bool(await self._ask(self._end_script(keys, arguments)))
+
+    async def _read_offers(self, prefix: str) -> dict[str, bytes]:
+        keys = [key async for key in self._redis.scan_iter(match=f"{prefix}*", count=1000)]
+        if not keys:
+            return {}
+        offers = await self._redis.mget(keys)
+        return {
+            key.decode().removeprefix(prefix): offer
+            for key, offer in zip(keys, offers, strict=True)
+            if isinstance(offer, bytes)  # None where it expired in between
+        }
+
+    async def _read_replies(
+        self, reply_to: str, wait_ms: int
+    ) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
+        key = _reply_key(reply_to)
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            if taken := self._taken_replies.get(reply_to):
+                pipeline.xdel(key, *taken)
+            pipeline.xread({key: "0-0"}, block=_block(wait_ms))
+            return _entries((await pipeline.execute())[-1])
+
+
+def _worker_key(service: str, worker_id: str) -> str:
+    return f"fer:worker:{service}:{worker_id}"
+
+
+def _reply_key(reply_to: str) -> str:
+    return f"fer:reply:{reply_to}"
+
+
+def _block(wait_ms: int) -> int | None:
+    return wait_ms if wait_ms > 0 else None  # 0 would wait for ever
+
+
+def _flat(fields: Mapping[str, bytes]) -> list[str | bytes]:
+    return [part for field in fields.items() for part in field]
+
+
+def _by_name(fields: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    return {name.decode(errors="replace"): value for name, value in fields.items()}
+
+
+def _entries(found: Any) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:  # noqa: ANN401 - untyped in redis-py
+    """Take the entries of the one stream that was read."""
+    return found[0][1] if found else []
+
+
+def _delivery(
+    channel: Channel, message_id: bytes, fields: Mapping[bytes, bytes], deliveries: int
+) -> Delivery:
+    named = _by_name(fields)
+    return Delivery(channel, message_id.decode(), from_fields(named), named, deliveries)

@@ -1,0 +1,367 @@
+"""What every queue promises; run against all of them, the real Redis among them."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from fercore.messaging.memory import InMemoryQueue
+from fercore.messaging.queue import FACES, FRAMES, MAX_DELIVERIES, Channel, Delivery, Envelope, Queue
+from fercore.messaging.redis_streams import RedisStreams
+
+pytestmark = pytest.mark.contract
+
+SECRET = b"the bytes of a face"
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def queue(request):
+    if request.param == "memory":
+        queue = InMemoryQueue()
+    else:
+        queue = RedisStreams(request.getfixturevalue("redis_server").url, timeout_s=10)
+    await queue.ping()
+    yield queue
+    await queue.close()
+
+
+async def dead_records(queue: Queue) -> list[dict[str, bytes]]:
+    if isinstance(queue, InMemoryQueue):
+        return queue.dead
+    found = await queue._redis.xrange("fer:dead")
+    return [{name.decode(): value for name, value in fields.items()} for _, fields in found]
+
+
+async def consumer_names(queue: Queue, channel: Channel) -> set[str]:
+    if isinstance(queue, InMemoryQueue):
+        return set(queue._streams[channel.stream].consumers)
+    found = await queue._redis.xinfo_consumers(channel.stream, channel.service)
+    return {consumer["name"].decode() for consumer in found}
+
+
+def envelope(
+    queue: Queue, body: bytes = b"body", *, request_id: str = "r", left_ms: float = 60_000
+) -> Envelope:
+    return Envelope(request_id, "gateway", queue.now_ms() + left_ms, body, trace="00-aa-bb-01")
+
+
+async def receive(queue: Queue, worker_id: str, *, max_n: int = 10, wait_ms: int = 0) -> list[Delivery]:
+    got = await queue.receive(FRAMES, worker_id, max_n=max_n, wait_ms=wait_ms)
+    # The first call may only make the group.
+    return got or await queue.receive(FRAMES, worker_id, max_n=max_n, wait_ms=wait_ms)
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], timeout_s: float = 20.0) -> None:
+    give_up = time.monotonic() + timeout_s
+    while not await check():
+        assert time.monotonic() < give_up, "waited in vain"
+        await asyncio.sleep(0.02)
+
+
+async def taken_over(queue: Queue, worker_id: str) -> list[Delivery]:
+    """Take over as soon as there is something from the dead."""
+    taken: list[Delivery] = []
+
+    async def check() -> bool:
+        taken.extend((await queue.take_over(FRAMES, worker_id, max_n=10)).deliveries)
+        return bool(taken)
+
+    await eventually(check)
+    return taken
+
+
+async def test_an_envelope_arrives_as_it_was_sent_and_stamped(queue):
+    sent = envelope(queue, bytes(range(256)), request_id="r-ü")
+    before_ms = queue.now_ms()
+    await queue.publish(FRAMES, sent)
+    [delivery] = await receive(queue, "a")
+    got = delivery.envelope
+    assert (got.request_id, got.reply_to, got.body, got.trace) == ("r-ü", "gateway", sent.body, "00-aa-bb-01")
+    assert got.deadline_ms == pytest.approx(sent.deadline_ms, abs=0.01)
+    assert before_ms - 100 <= got.sent_ms <= queue.now_ms() + 100
+    assert delivery.deliveries == 1
+    assert delivery.channel == FRAMES
+
+
+async def test_messages_sent_before_any_worker_came_are_delivered_in_order(queue):
+    for number in range(5):
+        await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
+    got = await receive(queue, "a", max_n=3) + await receive(queue, "a", max_n=3)
+    assert [delivery.envelope.request_id for delivery in got] == ["0", "1", "2", "3", "4"]
+
+
+async def test_each_message_goes_to_one_of_several_workers(queue):
+    for number in range(20):
+        await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
+    shares = [await receive(queue, worker_id, max_n=5) for worker_id in ("a", "b", "c", "d")]
+    assert [len(share) for share in shares] == [5, 5, 5, 5]
+    assert len({delivery.message_id for share in shares for delivery in share}) == 20
+    assert await receive(queue, "e") == []
+
+
+async def test_a_waiting_worker_gets_a_message_when_it_comes(queue):
+    await receive(queue, "a")
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(queue.receive(FRAMES, "a", max_n=1, wait_ms=20_000))
+        await asyncio.sleep(0)
+        await queue.publish(FRAMES, envelope(queue))
+    assert len(waiting.result()) == 1
+
+
+async def test_an_empty_stream_gives_an_empty_list(queue):
+    assert await receive(queue, "a", wait_ms=1) == []
+
+
+async def test_depth_counts_what_waits_and_what_is_in_hand(queue):
+    assert await queue.depth(FRAMES) == 0
+    for _ in range(3):
+        await queue.publish(FRAMES, envelope(queue))
+    [delivery] = await receive(queue, "a", max_n=1)
+    assert await queue.depth(FRAMES) == 3
+    await queue.settle(delivery)
+    assert await queue.depth(FRAMES) == 2
+
+
+async def test_a_settled_message_is_replied_and_gone(queue):
+    await queue.publish(FRAMES, envelope(queue))
+    [delivery] = await receive(queue, "a")
+    assert await queue.settle(delivery, reply=envelope(queue, b"answer"))
+    [reply] = await queue.receive_replies("gateway", wait_ms=0)
+    assert (reply.request_id, reply.body) == ("r", b"answer")
+    assert await queue.depth(FRAMES) == 0
+    assert (await queue.take_over(FRAMES, "b", max_n=10)).deliveries == []
+
+
+async def test_a_settled_message_is_forwarded_and_gone(queue):
+    await queue.publish(FRAMES, envelope(queue))
+    [delivery] = await receive(queue, "a")
+    assert await queue.settle(delivery, forward=(FACES, envelope(queue, b"faces")))
+    assert await queue.depth(FRAMES) == 0
+    assert await queue.depth(FACES) == 1
+
+
+async def test_exactly_one_outcome_is_published_when_two_settle(queue):
+    await queue.publish(FRAMES, envelope(queue))
+    [slow] = await receive(queue, "a")
+    [fast] = await taken_over(queue, "b")
+    ended = await asyncio.gather(
+        queue.settle(slow, reply=envelope(queue, b"slow")),
+        queue.settle(fast, reply=envelope(queue, b"fast")),
+        queue.bury(slow, "late", reply=envelope(queue, b"dead")),
+    )
+    assert sorted(ended) == [False, False, True]
+    assert len(await queue.receive_replies("gateway", wait_ms=0)) == 1
+    assert len(await queue.receive_replies("gateway", wait_ms=0)) == 0
+
+
+async def test_replies_are_taken_once_and_only_by_their_gateway(queue):
+    for number in range(2):
+        await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
+    for delivery in await receive(queue, "a"):
+        await queue.settle(delivery, reply=delivery.envelope)
+    assert await queue.receive_replies("other", wait_ms=0) == []
+    taken = await queue.receive_replies("gateway", wait_ms=0)
+    assert [reply.request_id for reply in taken] == ["0", "1"]
+    assert await queue.receive_replies("gateway", wait_ms=1) == []
+
+
+async def test_a_waiting_gateway_gets_a_reply_when_it_comes(queue):
+    await queue.publish(FRAMES, envelope(queue))
+    [delivery] = await receive(queue, "a")
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(queue.receive_replies("gateway", wait_ms=20_000))
+        await asyncio.sleep(0)
+        await queue.settle(delivery, reply=delivery.envelope)
+    assert len(waiting.result()) == 1
+
+
+async def test_messages_of_a_dead_worker_are_taken_over_and_counted(queue):
+    await queue.announce("detector", "a", b"")
+    await queue.publish(FRAMES, envelope(queue, b"orphan"))
+    await receive(queue, "a")
+    [second] = await taken_over(queue, "b")  # when the announcement has run out
+    assert second.envelope.body == b"orphan"
+    assert second.deliveries == 2
+    [third] = await taken_over(queue, "c")  # b never announced itself
+    assert third.deliveries == 3 > MAX_DELIVERIES
+    assert await queue.settle(third)
+
+
+async def test_a_slow_worker_that_lives_keeps_its_message(queue):
+    await queue.publish(FRAMES, envelope(queue))
+    [delivery] = await receive(queue, "slow")
+    give_up = time.monotonic() + 2.5  # longer than an announcement holds, and than idleness counts
+    while time.monotonic() < give_up:
+        await queue.announce("detector", "slow", b"")
+        assert (await queue.take_over(FRAMES, "eager", max_n=10)).deliveries == []
+    assert await queue.settle(delivery)
+
+
+async def test_a_worker_never_takes_over_from_itself(queue):
+    await queue.publish(FRAMES, envelope(queue))
+    await receive(queue, "a")
+    assert (await queue.take_over(FRAMES, "a", max_n=10)).deliveries == []
+    assert await consumer_names(queue, FRAMES) == {"a"}
+
+
+async def test_no_more_is_taken_over_than_asked_for(queue):
+    for _ in range(5):
+        await queue.publish(FRAMES, envelope(queue))
+    await receive(queue, "a", max_n=3)
+    await receive(queue, "b", max_n=2)
+    assert len((await queue.take_over(FRAMES, "c", max_n=4)).deliveries) == 4
+    assert len((await queue.take_over(FRAMES, "c", max_n=4)).deliveries) == 1
+
+
+async def test_expired_messages_of_the_dead_are_dropped_not_handed_out(queue):
+    await queue.publish(FRAMES, envelope(queue, left_ms=-1))
+    await receive(queue, "a")
+    found = await queue.take_over(FRAMES, "b", max_n=10)
+    assert found.deliveries == []
+    assert found.expired == 1
+    assert await queue.depth(FRAMES) == 0
+
+
+async def test_expired_messages_of_the_living_are_dropped_by_anyone(queue):
+    await queue.publish(FRAMES, envelope(queue, left_ms=-1))
+    [delivery] = await receive(queue, "slow")
+    expired = 0
+
+    async def is_dropped() -> bool:
+        nonlocal expired
+        await queue.announce("detector", "slow", b"")
+        found = await queue.take_over(FRAMES, "b", max_n=10)
+        assert found.deliveries == []
+        expired += found.expired
+        return expired == 1
+
+    await eventually(is_dropped)
+    assert await queue.depth(FRAMES) == 0
+    assert not await queue.settle(delivery, reply=envelope(queue))
+
+
+async def test_a_dead_record_says_why_and_holds_no_body(queue):
+    await queue.publish(FRAMES, envelope(queue, SECRET))
+    [delivery] = await receive(queue, "a")
+    assert await queue.bury(delivery, "body cannot be read", reply=envelope(queue, b"internal"))
+    [record] = await dead_records(queue)
+    assert record["reason"] == b"body cannot be read"
+    assert record["stream"] == b"fer:frames"
+    assert record["request_id"] == b"r"
+    assert record["deliveries"] == b"1"
+    assert record["body_bytes"] == str(len(SECRET)).encode()
+    assert record["body_sha256"] == hashlib.sha256(SECRET).hexdigest().encode()
+    assert not any(SECRET in value for value in record.values())
+    assert [reply.body for reply in await queue.receive_replies("gateway", wait_ms=0)] == [b"internal"]
+    assert await queue.depth(FRAMES) == 0
+
+
+async def test_only_the_newest_thousand_dead_records_are_kept(queue):
+    for number in range(1003):
+        await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
+    for delivery in await receive(queue, "a", max_n=1003):
+        await queue.bury(delivery, "test")
+    records = await dead_records(queue)
+    assert len(records) == 1000
+    assert records[0]["request_id"] == b"3"
+
+
+READABLE = {
+    "v": b"1",
+    "request_id": b"r",
+    "reply_to": b"gateway",
+    "deadline_ms": b"9e15",
+    "trace": b"",
+    "sent_ms": b"1",
+    "body": SECRET,
+}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(READABLE | {"v": b"2"}, id="another version"),
+        pytest.param({name: READABLE[name] for name in READABLE if name != "deadline_ms"}, id="no deadline"),
+        pytest.param(READABLE | {"deadline_ms": b"nan"}, id="a deadline that is no number"),
+        pytest.param(READABLE | {"request_id": b"\xff"}, id="broken text"),
+        pytest.param({"picture": SECRET}, id="something else"),
+    ],
+)
+async def test_fields_that_are_no_envelope_are_delivered_raw_and_can_be_buried(queue, fields):
+    await queue.append(FRAMES, fields)
+    [delivery] = await receive(queue, "a")
+    assert delivery.envelope is None
+    assert dict(delivery.fields) == fields
+    [taken] = await taken_over(queue, "b")
+    assert (taken.envelope, taken.deliveries) == (None, 2)
+    assert await queue.bury(taken, "unreadable")
+    [record] = await dead_records(queue)
+    assert not any(SECRET in value for value in record.values())
+
+
+async def test_offers_are_those_of_the_living_of_one_service(queue):
+    await queue.announce("detector", "a", b"yunet")
+    await queue.announce("detector", "b", b"haar")
+    await queue.announce("detector2", "c", b"other")
+    assert await queue.offers("detector") == {"a": b"yunet", "b": b"haar"}
+    await queue.announce("detector", "a", b"retinaface")
+    assert (await queue.offers("detector"))["a"] == b"retinaface"
+
+    async def all_are_dead() -> bool:
+        return await queue.offers("detector") == {}
+
+    await eventually(all_are_dead)
+
+
+async def test_a_worker_that_withdraws_is_forgotten_at_once(queue):
+    await queue.announce("detector", "a", b"")
+    await receive(queue, "a")
+    await queue.withdraw(FRAMES, "a")
+    assert await queue.offers("detector") == {}
+    assert await consumer_names(queue, FRAMES) == set()
+
+
+async def test_a_worker_that_withdraws_with_work_in_hand_leaves_it_to_others(queue):
+    await queue.announce("detector", "a", b"")
+    await queue.publish(FRAMES, envelope(queue))
+    await receive(queue, "a")
+    await queue.withdraw(FRAMES, "a")
+    assert await consumer_names(queue, FRAMES) == {"a"}
+    assert len((await queue.take_over(FRAMES, "b", max_n=1)).deliveries) == 1
+
+
+async def test_a_worker_may_withdraw_from_a_stream_that_never_was(queue):
+    await queue.withdraw(FRAMES, "a")
+
+
+async def test_names_of_dead_workers_do_not_accumulate(queue):
+    for number in range(30):
+        await queue.publish(FRAMES, envelope(queue))
+        await receive(queue, f"dead-{number}", max_n=1)
+    await queue.announce("detector", "alive", b"")
+    await queue.publish(FRAMES, envelope(queue))
+    await receive(queue, "alive", max_n=1)
+    while taken := (await queue.take_over(FRAMES, "b", max_n=7)).deliveries:
+        for delivery in taken:
+            await queue.settle(delivery)
+    assert await consumer_names(queue, FRAMES) - {"b"} == {"alive"}
+    assert await queue.depth(FRAMES) == 1
+
+
+async def test_a_message_of_ten_megabytes_arrives(queue):
+    body = b"x" * 10_000_000
+    await queue.publish(FRAMES, envelope(queue, body))
+    [delivery] = await receive(queue, "a")
+    assert delivery.envelope.body == body
+
+
+async def test_the_clock_never_runs_backwards_by_much_and_never_stands_still(queue):
+    first_ms = queue.now_ms()
+
+    async def has_moved_on() -> bool:
+        await queue.ping()
+        return queue.now_ms() > first_ms + 5
+
+    await eventually(has_moved_on)
