@@ -42,10 +42,13 @@ class BrokerClock:
         """Whether there was a reading at all."""
         return self._best is not None
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time for another reading."""
-        return self.local_ms() >= self._due_ms
+    def claim_reading(self) -> bool:
+        """Say whether the caller is to take a reading; of many callers at a time one is, or all at first."""
+        local_ms = self.local_ms()
+        if self._best is not None and local_ms < self._due_ms:
+            return False
+        self._due_ms = local_ms + REFRESH_EVERY_MS
+        return True
 
     def set(self, *, asked_ms: float, broker_ms: float, answered_ms: float) -> None:
         """Take a reading into account.
@@ -55,7 +58,6 @@ class BrokerClock:
             broker_ms: the answer; taken to be from half way between the two.
             answered_ms: the local clock after the answer.
         """
-        self._due_ms = answered_ms + REFRESH_EVERY_MS
         middle_ms = (asked_ms + answered_ms) / 2
         new = _Reading(broker_ms - middle_ms, (answered_ms - asked_ms) / 2, answered_ms)
         best = self._best

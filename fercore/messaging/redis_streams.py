@@ -172,7 +172,7 @@ class RedisStreams:
             raise UpstreamUnavailable("the broker cannot be used") from err
 
     async def _keep_clock(self) -> None:
-        if self._clock.is_due:
+        if self._clock.claim_reading():
             await self._ask(self._read_clock())
 
     async def _read_clock(self) -> None:

@@ -25,7 +25,8 @@ def read(clock: BrokerClock, local: Local, *, offset_ms: float, there_ms: float,
 def test_a_clock_without_a_reading_says_that_the_broker_was_not_reached():
     clock = BrokerClock()
     assert not clock.is_set
-    assert clock.is_due
+    assert clock.claim_reading()
+    assert clock.claim_reading()
     with pytest.raises(UpstreamUnavailable):
         clock.now_ms()
 
@@ -64,10 +65,12 @@ def test_a_clock_that_was_set_anew_is_followed_at_once():
     assert clock.now_ms() == pytest.approx(local.now_ms + 9000)
 
 
-def test_a_reading_is_due_every_two_seconds():
+def test_a_reading_is_due_every_two_seconds_and_taken_by_one_of_many_callers():
     local = Local()
     clock = BrokerClock(local)
+    assert clock.claim_reading()
     read(clock, local, offset_ms=0, there_ms=1, back_ms=1)
-    assert not clock.is_due
+    assert not clock.claim_reading()
     local.now_ms += 2000
-    assert clock.is_due
+    assert clock.claim_reading()
+    assert not clock.claim_reading()

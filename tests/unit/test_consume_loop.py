@@ -2,88 +2,16 @@
 
 import asyncio
 import logging
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 
 import pytest
 
-from fercore.contracts.errors import FerError, InvalidImage, UpstreamUnavailable
-from fercore.messaging.consume import Dead, Forward, Outcome, Reply, consume
+from fercore.contracts.errors import InvalidImage, UpstreamUnavailable
+from fercore.messaging.consume import Dead, Forward, Reply
 from fercore.messaging.memory import InMemoryQueue
-from fercore.messaging.queue import FACES, FRAMES, Delivery, Envelope
+from fercore.messaging.queue import FACES, FRAMES
+from tests.consuming import Counts, consuming, die, echo, replies, send, until
 
 pytestmark = pytest.mark.unit
-
-
-class Counts:
-    """An observer that counts."""
-
-    def __init__(self) -> None:
-        self.ended: Counter[str] = Counter()
-        self.depth: int | None = None
-
-    def message_ended(self, stream: str, outcome: str) -> None:
-        assert stream == FRAMES.stream
-        self.ended[outcome] += 1
-
-    def depth_changed(self, stream: str, depth: int) -> None:
-        self.depth = depth
-
-
-def encode_error(fault: FerError) -> bytes:
-    return fault.code.encode()
-
-
-async def echo(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-    return [Reply(delivery.envelope.body) for delivery in deliveries]
-
-
-@asynccontextmanager
-async def consuming(
-    queue, handle, *, counts=None, worker_id="w1", **options
-) -> AsyncIterator[asyncio.Task[None]]:
-    settings = {"max_batch": 1, "concurrency": 1} | options
-    task = asyncio.create_task(
-        consume(
-            queue,
-            FRAMES,
-            worker_id,
-            handle,
-            offer=lambda: b"offer",
-            encode_error=encode_error,
-            observer=counts or Counts(),
-            **settings,
-        )
-    )
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait([task], timeout=10)
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.01)
-
-
-async def replies(queue, n: int) -> list[Envelope]:
-    got: list[Envelope] = []
-    deadline = time.monotonic() + 20
-    while len(got) < n:
-        assert time.monotonic() < deadline, f"only {len(got)} of {n} replies came"
-        got += await queue.receive_replies("gateway", wait_ms=100)
-    return got
-
-
-async def send(queue, *bodies: bytes, time_left_ms: float = 60_000) -> None:
-    for number, body in enumerate(bodies):
-        deadline_ms = queue.now_ms() + time_left_ms
-        await queue.publish(FRAMES, Envelope(f"r{number}", "gateway", deadline_ms, body, trace="00-ab-cd-01"))
 
 
 async def test_a_reply_carries_the_routing_fields_of_its_request():
@@ -315,11 +243,7 @@ async def test_what_a_dead_worker_held_is_finished_by_another():
     await send(queue, b"orphan")
     async with consuming(queue, hang, worker_id="w1") as dying:
         await started.wait()
-        dying.cancel()
-        await until(dying.cancelling)
-        await asyncio.sleep(0)
-        dying.cancel()  # the second: as if it were killed, it neither finishes nor withdraws
-        await asyncio.wait([dying], timeout=20)
+        await die(dying)
         assert list(await queue.offers("detector")) == ["w1"]
         async with consuming(queue, echo, worker_id="w2", counts=counts):
             [reply] = await replies(queue, 1)
