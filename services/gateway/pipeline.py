@@ -25,6 +25,9 @@ from services.gateway.directory import Directory
 
 REPLY_WAIT_MS = 1000
 RECONNECT_S = 0.2
+PROBE_WAIT_MS = 1
+"""While the queue is lost, a read that answers at once tells whether it is back."""
+
 REPLIES = "fer:reply"
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ class Pipeline:
         self._reply_to = uuid4().hex
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._fault: str | None = "the queue was not reached yet"
 
     async def analyze(
         self, image: bytes, options: PredictOptions, *, request_id: str, deadline_s: float
@@ -103,12 +107,14 @@ class Pipeline:
     async def receive_replies(self) -> None:
         """Hand out replies for ever; when the queue is lost, every waiting request fails at once."""
         while True:
+            wait_ms = REPLY_WAIT_MS if self._fault is None else PROBE_WAIT_MS
             try:
-                envelopes = await self._queue.receive_replies(self._reply_to, wait_ms=REPLY_WAIT_MS)
+                envelopes = await self._queue.receive_replies(self._reply_to, wait_ms=wait_ms)
             except UpstreamUnavailable as err:
                 self._fail_all(err)
                 await asyncio.sleep(RECONNECT_S)
                 continue
+            self._fault = None
             for envelope in envelopes:
                 waiting = self._waiting.get(envelope.request_id)
                 if waiting is None or waiting.done():
@@ -116,7 +122,13 @@ class Pipeline:
                 else:
                     waiting.set_result(envelope.body)
 
+    async def check(self) -> str | None:
+        """Tell why no reply can come, or None."""
+        return self._fault
+
     async def _ask(self, body: bytes, request_id: str, deadline_s: float) -> bytes:
+        if self._fault is not None:
+            raise UpstreamUnavailable(self._fault)
         key = f"{request_id}/{next(self._numbers)}"
         # the waiter stands before the request is sent, so that no reply can be missed
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -137,6 +149,7 @@ class Pipeline:
             del self._waiting[key]
 
     def _fail_all(self, error: UpstreamUnavailable) -> None:
+        self._fault = error.detail
         failed = [waiting for waiting in self._waiting.values() if not waiting.done()]
         for waiting in failed:
             waiting.set_exception(UpstreamUnavailable(error.detail))

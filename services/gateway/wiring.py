@@ -61,6 +61,7 @@ def create_app(
         metrics=metrics,
         checks={
             "queue": queue_check(queue),
+            "replies": pipeline.check,
             "detector": _offered(lambda: directory.detector(settings.detector)),
             "model": _offered(lambda: directory.model(settings.model)),
         },
