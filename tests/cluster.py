@@ -72,12 +72,6 @@ class Service:
         except httpx.TransportError:
             return False
 
-    def rss_mb(self) -> float:
-        """Give the resident memory in MB."""
-        assert self.process is not None
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGESIZE") / 1e6
-
 
 class Cluster:
     """Redis, Triton and services; used as a context manager, it starts all and waits until all are ready.
@@ -142,6 +136,12 @@ class Cluster:
                     raise RuntimeError(f"{service.name} is not ready:\n{service.log()[-3000:]}")
                 time.sleep(0.05)
 
+    def memory_mb(self) -> dict[str, float]:
+        """Give the resident memory of each part, its children included, in MB."""
+        processes = {service.name: service.process for service in self.services}
+        processes |= {"redis": self.redis.process, "triton": self.triton.process}
+        return {name: resident_mb(process.pid) for name, process in processes.items() if process}
+
     def stop(self) -> None:
         for service in reversed(self.services):
             if service.process is not None:
@@ -163,3 +163,10 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def resident_mb(pid: int) -> float:
+    """Give the resident memory of a process and all its children in MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return pages * os.sysconf("SC_PAGESIZE") / 1e6 + sum(resident_mb(int(child)) for child in children)

@@ -42,7 +42,7 @@ class RedisServer:
         self.port = port
         self.url = f"redis://127.0.0.1:{port}/0"
         self._binary = binary
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
 
     def start(self) -> None:
@@ -52,29 +52,29 @@ class RedisServer:
         log = Path(self._folder.name) / "log"
         with log.open("ab") as output:
             command = [self._binary, *arguments, "--dir", self._folder.name]
-            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
         give_up = time.monotonic() + 20
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > give_up:
+            if self.process.poll() is not None or time.monotonic() > give_up:
                 raise RuntimeError(f"redis-server does not start: {log.read_text()[-500:]}")
             time.sleep(0.02)
 
     def stop(self) -> None:
         """Kill it; what it held is gone."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
 
     def pause(self) -> None:
         """Let it hang: its port stays open, but it answers nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """End a pause."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Kill it and remove its folder."""

@@ -36,7 +36,7 @@ class TritonServer:
         self.repository = repository
         self._log = log
         self._check_s = check_s
-        self.grpc_port, self.http_port, self.metrics_port = _free_ports(3)
+        self.grpc_port, self.http_port, self.metrics_port = free_ports(3)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -104,7 +104,7 @@ class TritonServer:
         return True
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))

@@ -22,7 +22,7 @@ from fercore.contracts.messages import (
     encode,
     encode_error,
 )
-from fercore.messaging.consume import Dead, Outcome, Reply
+from fercore.messaging.handler import Dead, Outcome, Reply
 from fercore.messaging.queue import Delivery
 from services.classifier.core import Classified, ClassifierCore
 

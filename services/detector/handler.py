@@ -17,7 +17,7 @@ from fercore.contracts.messages import (
     encode,
     encode_error,
 )
-from fercore.messaging.consume import Dead, Forward, Outcome, Reply
+from fercore.messaging.handler import Dead, Forward, Outcome, Reply
 from fercore.messaging.queue import FACES, Delivery
 from fercore.service.logging import request_id_var
 from services.detector.core import DetectorCore, FoundFaces

@@ -24,10 +24,12 @@ def test_pictures_are_taken_all_or_none(admission):
     assert admission.inflight == 0
 
 
-def test_bytes_are_counted_as_they_arrive_and_given_back_after_a_fault(admission):
-    with pytest.raises(Overloaded), admission.permit() as permit:
+def test_bytes_are_counted_as_they_arrive_and_given_back(admission):
+    with admission.permit() as permit:
         permit.take_bytes(60)
-        permit.take_bytes(60)
+        with pytest.raises(Overloaded):
+            permit.take_bytes(60)
+        assert admission.inflight_bytes == 60
     assert admission.inflight_bytes == 0
     with admission.permit() as permit:
         permit.take_bytes(100)

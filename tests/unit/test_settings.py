@@ -29,7 +29,7 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(monkeypatch, variable, va
 
 def test_a_backend_that_does_not_exist_is_refused(monkeypatch):
     monkeypatch.setenv("FER_BACKEND", "tensorflow")
-    with pytest.raises(SystemExit, match="FER_BACKEND='tensorflow'.*'triton' or 'onnxruntime'"):
+    with pytest.raises(SystemExit, match=r"FER_BACKEND='tensorflow'.*'triton' or 'onnxruntime'"):
         load(ClassifierSettings)
 
 

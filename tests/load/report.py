@@ -1,0 +1,171 @@
+"""Write the benchmark's figures as `docs/benchmarks.md`, with its command, date and machine."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+
+from tests.load.client import Load
+
+ROOT = Path(__file__).parent.parent.parent
+ROOMS = (
+    "fercore/contracts",
+    "fercore/vision",
+    "fercore/inference",
+    "fercore/messaging",
+    "fercore/service",
+    "services/gateway",
+    "services/detector",
+    "services/classifier",
+    "services/allinone",
+    "training",
+    "deploy",
+    "tests",
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All figures of one run; `limits` holds the figures before and after the cluster, by threads."""
+
+    limits: dict[int, list[dict[str, float]]]
+    threads: int
+    loads: list[Load]
+    stages: dict[int, dict[str, float]]
+    memory_mb: dict[str, float]
+    memory_after_mb: dict[str, float]
+    seconds: float
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write the document; what could not be measured in this run says so."""
+    path.parent.mkdir(exist_ok=True)
+    sections = [
+        _head(report),
+        _limit_section(report),
+        _cluster_section(report),
+        _stage_section(report),
+        _memory_section(report),
+        _image_section(),
+        _lines_section(),
+    ]
+    path.write_text("\n".join(sections))
+
+
+def _head(report: Report) -> str:
+    return f"""# Benchmarks
+
+Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}; do not edit by hand.
+Commit {_output("git", "rev-parse", "--short", "HEAD").strip() or "unknown"}. Machine: {_machine()}.
+
+One 640x480 JPEG with one face, detector `haar`, model `cnn3`. The cluster runs as separate processes on
+loopback: gateway, detector ({report.threads} threads), classifier, Redis and Triton, one of each. It shares its
+cores with the load generator, a closed loop over kept-alive connections, {report.seconds:g} s a level after 2 s of
+warm-up. The limit is the same detector and model called in one process without any service, measured before
+and after the cluster. Machines are noisy: trust the ratios of one run, not single figures.
+"""
+
+
+def _limit_section(report: Report) -> str:
+    rows = [
+        [threads, when, *(f"{figures[name]:.1f}" for name in ("rate", "p50_ms", "p95_ms", "p99_ms"))]
+        for threads, measured in report.limits.items()
+        for when, figures in zip(("before", "after"), measured, strict=True)
+    ]
+    return "## The limit\n\n" + _table(
+        ["threads", "measured", "frames/s", "p50 ms", "p95 ms", "p99 ms"], rows
+    )
+
+
+def _cluster_section(report: Report) -> str:
+    limit_rate = fmean(figures["rate"] for figures in report.limits[report.threads])
+    alone_ms = fmean(figures["p50_ms"] for figures in report.limits[1])
+    rows = [
+        [
+            load.concurrency,
+            f"{load.rate:.1f}",
+            f"{load.rate / limit_rate:.2f}",
+            *(f"{load.percentile_ms(share):.1f}" for share in (0.5, 0.95, 0.99)),
+            len(load.latencies_s),
+            sum(count for status, count in load.statuses.items() if status != 200),
+        ]
+        for load in report.loads
+    ]
+    columns = ["concurrency", "frames/s", "of the limit", "p50 ms", "p95 ms", "p99 ms", "answered", "errors"]
+    first = report.loads[0]
+    p50_ms = first.percentile_ms(0.5)
+    return f"""## The cluster
+
+{_table(columns, rows)}
+*Of the limit*: against {limit_rate:.1f} frames/s, the mean of the limit at {report.threads} threads. Latency added
+at concurrency {first.concurrency}: {p50_ms - alone_ms:.1f} ms at the median ({p50_ms:.1f} against {alone_ms:.1f} ms).
+"""
+
+
+def _stage_section(report: Report) -> str:
+    stages = list(next(iter(report.stages.values())))
+    rows = [
+        [concurrency, *(f"{means[stage]:.2f}" for stage in stages)]
+        for concurrency, means in report.stages.items()
+    ]
+    return f"""## Where the time goes
+
+Mean milliseconds a frame, from `/metrics`; `queue` is both hops, `infer` one call for a whole batch.
+
+{_table(["concurrency", *stages], rows)}"""
+
+
+def _memory_section(report: Report) -> str:
+    rows = [
+        [name, f"{megabytes:.0f}", f"{report.memory_after_mb[name]:.0f}"]
+        for name, megabytes in report.memory_mb.items()
+    ]
+    return "## Memory\n\nResident, with the children of each process.\n\n" + _table(
+        ["process", "idle MB", "after the load MB"], rows
+    )
+
+
+def _image_section() -> str:
+    listing = _output("docker", "images", "--format", "{{json .}}") if shutil.which("docker") else ""
+    images = [json.loads(line) for line in listing.splitlines()]
+    rows = [
+        [f"{image['Repository']}:{image['Tag']}", image["Size"]]
+        for image in sorted(images, key=lambda image: image["Repository"])
+        if image["Repository"].startswith(("fer-", "python"))
+    ]
+    if not rows:
+        return (
+            "## Images\n\nNot measured in this run: there is no Docker engine with images of this project.\n"
+        )
+    return "## Images\n\n" + _table(["image", "size"], rows)
+
+
+def _lines_section() -> str:
+    rows = []
+    for room in ROOMS:
+        files = [file for file in _output("git", "ls-files", room).splitlines() if file.endswith(".py")]
+        lines = sum(1 for file in files for line in (ROOT / file).read_text().splitlines() if line.strip())
+        rows.append([f"`{room}`", len(files), lines])
+    return "## Lines of code\n\n" + _table(["room", "Python files", "lines that are not blank"], rows)
+
+
+def _table(columns: list[str], rows: Iterable[list[object]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores of {models[0] if models else platform.processor()}, {system}"
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
