@@ -66,4 +66,4 @@ def _on_white(bgra: npt.NDArray[np.uint8]) -> RgbImage:
     full = np.float32(np.iinfo(bgra.dtype).max)
     colour = bgra[..., 2::-1].astype(np.float32) / full
     alpha = bgra[..., 3:].astype(np.float32) / full
-    return np.rint((colour * alpha + (1 - alpha)) * 255).astype(np.uint8)
+    return np.asarray(np.rint((colour * alpha + (1 - alpha)) * 255), np.uint8)

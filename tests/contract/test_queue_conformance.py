@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from fercore.messaging.memory import InMemoryQueue
-from fercore.messaging.queue import FACES, FRAMES, MAX_DELIVERIES, Channel, Delivery, Envelope, Queue
+from fercore.messaging.queue import FACES, FRAMES, MAX_DELIVERIES, Channel, Delivery, Ending, Envelope, Queue
 from fercore.messaging.redis_streams import RedisStreams
 
 pytestmark = pytest.mark.contract
@@ -154,6 +154,27 @@ async def test_exactly_one_outcome_is_published_when_two_settle(queue):
     assert sorted(ended) == [False, False, True]
     assert len(await queue.receive_replies("gateway", wait_ms=0)) == 1
     assert len(await queue.receive_replies("gateway", wait_ms=0)) == 0
+
+
+async def test_many_messages_end_at_a_time_each_for_itself(queue):
+    for number in range(4):
+        await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
+    ended_before, replied, forwarded, dead = await receive(queue, "a")
+    await queue.settle(ended_before)
+    ended = await queue.settle_all(
+        [
+            Ending(replied, reply=replied.envelope),
+            Ending(ended_before, reply=ended_before.envelope),
+            Ending(forwarded, forward=(FACES, forwarded.envelope)),
+            Ending(dead, dead_reason="test"),
+        ]
+    )
+    assert ended == [True, False, True, True]
+    assert [reply.request_id for reply in await queue.receive_replies("gateway", wait_ms=0)] == ["1"]
+    assert await queue.depth(FACES) == 1
+    assert len(await dead_records(queue)) == 1
+    assert await queue.depth(FRAMES) == 0
+    assert await queue.settle_all([]) == []
 
 
 async def test_replies_are_taken_once_and_only_by_their_gateway(queue):

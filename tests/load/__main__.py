@@ -65,9 +65,8 @@ async def main() -> None:
             before = await _stage_sums(cluster)
             load = await run_load(url, portrait_640x480(), concurrency=concurrency, seconds=wanted.seconds)
             stages[concurrency] = _means_ms(before, await _stage_sums(cluster))
-            print(
-                f"concurrency {concurrency}: {load.rate:.1f}/s, p50 {load.percentile_ms(0.5):.1f} ms, {load.statuses}"
-            )
+            p50_ms = load.percentile_ms(0.5)
+            print(f"concurrency {concurrency}: {load.rate:.1f}/s, p50 {p50_ms:.1f} ms, {load.statuses}")
             loads.append(load)
         memory_after = cluster.memory_mb()
     for threads, measured in limits.items():

@@ -64,11 +64,11 @@ def _head(report: Report) -> str:
 Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}; do not edit by hand.
 Commit {_output("git", "rev-parse", "--short", "HEAD").strip() or "unknown"}. Machine: {_machine()}.
 
-One 640x480 JPEG with one face, detector `haar`, model `cnn3`. The cluster runs as separate processes on
-loopback: gateway, detector ({report.threads} threads), classifier, Redis and Triton, one of each. It shares its
-cores with the load generator, a closed loop over kept-alive connections, {report.seconds:g} s a level after 2 s of
-warm-up. The limit is the same detector and model called in one process without any service, measured before
-and after the cluster. Machines are noisy: trust the ratios of one run, not single figures.
+One 640x480 JPEG with one face, detector `haar`, model `cnn3`. The cluster runs as separate processes
+on loopback: gateway, detector ({report.threads} threads), classifier, Redis and Triton, one of each. It
+shares its cores with the load generator, a closed loop over kept-alive connections, {report.seconds:g} s
+a level after 2 s of warm-up. The limit is the same detector and model called in one process without any
+service, measured before and after the cluster. Machines are noisy: trust the ratios of one run.
 """
 
 
@@ -103,8 +103,9 @@ def _cluster_section(report: Report) -> str:
     return f"""## The cluster
 
 {_table(columns, rows)}
-*Of the limit*: against {limit_rate:.1f} frames/s, the mean of the limit at {report.threads} threads. Latency added
-at concurrency {first.concurrency}: {p50_ms - alone_ms:.1f} ms at the median ({p50_ms:.1f} against {alone_ms:.1f} ms).
+*Of the limit*: against {limit_rate:.1f} frames/s, the mean of the limit at {report.threads} threads.
+Latency added at concurrency {first.concurrency}: {p50_ms - alone_ms:.1f} ms at the median, {p50_ms:.1f} ms
+against {alone_ms:.1f} ms.
 """
 
 

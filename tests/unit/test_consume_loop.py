@@ -283,9 +283,9 @@ class ShakyQueue(InMemoryQueue):
         self._check()
         return await super().take_over(channel, worker_id, max_n=max_n)
 
-    async def settle(self, delivery, *, forward=None, reply=None):
+    async def settle_all(self, endings):
         self._check()
-        return await super().settle(delivery, forward=forward, reply=reply)
+        return await super().settle_all(endings)
 
     async def announce(self, service, worker_id, offer):
         self._check()
