@@ -13,7 +13,15 @@ from fercore.contracts.errors import FerError, InternalError
 from fercore.messaging.envelope import return_address
 from fercore.messaging.handler import Dead, Forward, Handler, Observer, Outcome, Reply
 from fercore.messaging.patience import Patience
-from fercore.messaging.queue import MAX_DELIVERIES, WORKER_KEY_TTL_MS, Channel, Delivery, Envelope, Queue
+from fercore.messaging.queue import (
+    MAX_DELIVERIES,
+    WORKER_KEY_TTL_MS,
+    Channel,
+    Delivery,
+    Ending,
+    Envelope,
+    Queue,
+)
 
 __all__ = ["Dead", "Forward", "Handler", "Observer", "Outcome", "Reply", "consume"]
 
@@ -165,20 +173,21 @@ class _Loop:
     async def _work_on(self, deliveries: Sequence[Delivery]) -> None:
         """Bring every delivery to its end."""
         in_time: list[Delivery] = []
+        over: list[Ending] = []
         for delivery in deliveries:
             if delivery.envelope is None:
-                await self._bury(delivery, "unreadable envelope")
+                over.append(self._burial(delivery, "unreadable envelope"))
             elif delivery.deliveries > MAX_DELIVERIES:
-                await self._bury(delivery, f"delivered {delivery.deliveries} times")
+                over.append(self._burial(delivery, f"delivered {delivery.deliveries} times"))
             elif self.queue.now_ms() >= delivery.envelope.deadline_ms:
-                await self._settle(delivery, "expired")
+                over.append(Ending(delivery))
             else:
                 in_time.append(delivery)
+        if over:
+            await self._end(over)
         if in_time:
             outcomes = await self._outcomes(in_time)
-            async with asyncio.TaskGroup() as endings:
-                for delivery, outcome in zip(in_time, outcomes, strict=True):
-                    endings.create_task(self._end(delivery, outcome))
+            await self._end([self._ending(*pair) for pair in zip(in_time, outcomes, strict=True)])
 
     async def _outcomes(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         try:
@@ -192,46 +201,43 @@ class _Loop:
             return [Reply(self.encode_error(InternalError()))] * len(deliveries)
         return outcomes
 
-    async def _end(self, delivery: Delivery, outcome: Outcome) -> None:
+    def _ending(self, delivery: Delivery, outcome: Outcome) -> Ending:
         envelope = delivery.envelope
+        assert envelope is not None  # noqa: S101 - only such reach a handler
         match outcome:
-            case Forward(channel, body) if envelope is not None:
-                await self._settle(delivery, "done", forward=(channel, replace(envelope, body=body)))
-            case Reply(body) if envelope is not None:
-                await self._settle(delivery, "done", reply=replace(envelope, body=body))
+            case Forward(channel, body):
+                return Ending(delivery, forward=(channel, replace(envelope, body=body)))
+            case Reply(body):
+                return Ending(delivery, reply=replace(envelope, body=body))
             case Dead(reason):
-                await self._bury(delivery, reason)
+                return self._burial(delivery, reason)
 
-    async def _settle(
-        self,
-        delivery: Delivery,
-        outcome: str,
-        *,
-        forward: tuple[Channel, Envelope] | None = None,
-        reply: Envelope | None = None,
-    ) -> None:
-        ended = await self.broker.insist(
-            lambda: self.queue.settle(delivery, forward=forward, reply=reply),
-            as_long_as=lambda: self._has_time(delivery),
-        )
-        self._count(outcome, 1 if ended else 0)
-
-    async def _bury(self, delivery: Delivery, reason: str) -> None:
+    def _burial(self, delivery: Delivery, reason: str) -> Ending:
         _log.error("dead message: %s", reason, extra={"stream": self.channel.stream})
         reply = None
         if (address := return_address(delivery.fields)) is not None:
-            reply = Envelope(
-                *address, deadline_ms=self.queue.now_ms(), body=self.encode_error(InternalError())
-            )
-        ended = await self.broker.insist(
-            lambda: self.queue.bury(delivery, reason, reply=reply),
-            as_long_as=lambda: self._has_time(delivery),
-        )
-        self._count("dead", 1 if ended else 0)
+            body = self.encode_error(InternalError())
+            reply = Envelope(*address, deadline_ms=self.queue.now_ms(), body=body)
+        return Ending(delivery, reply=reply, dead_reason=reason)
 
-    def _has_time(self, delivery: Delivery) -> bool:
-        return delivery.envelope is None or self.queue.now_ms() < delivery.envelope.deadline_ms
+    async def _end(self, endings: Sequence[Ending]) -> None:
+        ended = await self.broker.insist(
+            lambda: self.queue.settle_all(endings), as_long_as=lambda: any(map(self._has_time, endings))
+        )
+        for ending, is_mine in zip(endings, ended or [], strict=ended is not None):
+            if is_mine:
+                self._count(_outcome_of(ending), 1)
+
+    def _has_time(self, ending: Ending) -> bool:
+        envelope = ending.delivery.envelope
+        return envelope is None or self.queue.now_ms() < envelope.deadline_ms
 
     def _count(self, outcome: str, messages: int) -> None:
         for _ in range(messages):
             self.observer.message_ended(self.channel.stream, outcome)
+
+
+def _outcome_of(ending: Ending) -> str:
+    if ending.dead_reason is not None:
+        return "dead"
+    return "expired" if ending.forward is None and ending.reply is None else "done"

@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fercore.messaging.envelope import dead_record, from_fields, to_fields
@@ -18,6 +18,7 @@ from fercore.messaging.queue import (
     WORKER_KEY_TTL_MS,
     Channel,
     Delivery,
+    Ending,
     Envelope,
     TakeOver,
 )
@@ -117,20 +118,15 @@ class InMemoryQueue:
         reply: Envelope | None = None,
     ) -> bool:
         """End a message: the first to do so publishes what follows."""
-        if self._streams[delivery.channel.stream].pending.pop(delivery.message_id, None) is None:
-            return False
-        if forward is not None:
-            await self.publish(*forward)
-        if reply is not None:
-            self._reply(reply)
-        return True
+        return await self._end(Ending(delivery, forward, reply))
 
     async def bury(self, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
         """End a message as dead."""
-        ended = await self.settle(delivery, reply=reply)
-        if ended:
-            self._dead.append(dead_record(delivery, reason))
-        return ended
+        return await self._end(Ending(delivery, None, reply, reason))
+
+    async def settle_all(self, endings: Sequence[Ending]) -> list[bool]:
+        """End many messages."""
+        return [await self._end(ending) for ending in endings]
 
     async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
         """Let the worker live until `WORKER_KEY_TTL_MS` from now."""
@@ -166,6 +162,18 @@ class InMemoryQueue:
         self._streams.clear()
         self._replies.clear()
         self._workers.clear()
+
+    async def _end(self, ending: Ending) -> bool:
+        delivery = ending.delivery
+        if self._streams[delivery.channel.stream].pending.pop(delivery.message_id, None) is None:
+            return False
+        if ending.forward is not None:
+            await self.publish(*ending.forward)
+        if ending.reply is not None:
+            self._reply(ending.reply)
+        if ending.dead_reason is not None:
+            self._dead.append(dead_record(delivery, ending.dead_reason))
+        return True
 
     def _hand_out(self, stream: _Stream, worker_id: str, delivery: Delivery) -> Delivery:
         handed_out = replace(delivery, deliveries=delivery.deliveries + 1)

@@ -4,7 +4,7 @@ Knows envelopes, never what a body means. `memory.InMemoryQueue` and `redis_stre
 and pass one conformance suite (`tests/contract/test_queue_conformance.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,6 +76,16 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How one message ends: forwarded or answered or neither, and as dead if there is a `dead_reason`."""
+
+    delivery: Delivery
+    forward: tuple[Channel, Envelope] | None = None
+    reply: Envelope | None = None
+    dead_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TakeOver:
     """What was claimed from dead workers, and how many messages were dropped past their deadline."""
 
@@ -129,6 +139,14 @@ class Queue(Protocol):
 
     async def bury(self, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
         """End a message as dead: like `settle`, and note fields, reason, size and SHA-256, never the body."""
+        ...
+
+    async def settle_all(self, endings: Sequence[Ending]) -> list[bool]:
+        """End many messages on one way to the broker; each is a transaction of its own.
+
+        Returns:
+            For each what `settle` or `bury` returns.
+        """
         ...
 
     async def announce(self, service: str, worker_id: str, offer: bytes) -> None:

@@ -3,6 +3,17 @@
 Written for one Redis of version 6.2 to 8, not for a Redis cluster: worker keys are made up inside.
 """
 
+from collections.abc import Mapping
+
+from fercore.messaging.envelope import dead_record, to_fields
+from fercore.messaging.queue import (
+    DEAD_STREAM,
+    DEAD_STREAM_MAXLEN,
+    REPLY_STREAM_TTL_MS,
+    STREAM_MAXLEN,
+    Ending,
+)
+
 END = """
 -- KEYS: the stream, then those to publish on. ARGV: group, id, then for each to publish on:
 -- '~' or '=', its greatest length, its time to live in ms or 0, how many field arguments follow, and those.
@@ -96,3 +107,35 @@ if not held.err and #held == 0 then
   redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 end
 """
+
+
+def reply_key(reply_to: str) -> str:
+    """Name the reply stream of a gateway."""
+    return f"fer:reply:{reply_to}"
+
+
+def flat(fields: Mapping[str, bytes]) -> list[str | bytes]:
+    """Lay fields out as XADD wants them."""
+    return [part for field in fields.items() for part in field]
+
+
+def end_arguments(ending: Ending, *, sent_ms: float) -> tuple[list[str], list[str | int | bytes]]:
+    """Give the keys and the arguments with which `END` ends a message."""
+    delivery = ending.delivery
+    keys = [delivery.channel.stream]
+    arguments: list[str | int | bytes] = [delivery.channel.service, delivery.message_id]
+
+    def publish(key: str, trim: str, maxlen: int, ttl_ms: int, fields: Mapping[str, bytes]) -> None:
+        parts = flat(fields)
+        keys.append(key)
+        arguments.extend((trim, maxlen, ttl_ms, len(parts), *parts))
+
+    if ending.forward is not None:
+        channel, envelope = ending.forward
+        publish(channel.stream, "~", STREAM_MAXLEN, 0, to_fields(envelope, sent_ms=sent_ms))
+    if ending.reply is not None:
+        fields = to_fields(ending.reply, sent_ms=sent_ms)
+        publish(reply_key(ending.reply.reply_to), "~", STREAM_MAXLEN, REPLY_STREAM_TTL_MS, fields)
+    if ending.dead_reason is not None:
+        publish(DEAD_STREAM, "=", DEAD_STREAM_MAXLEN, 0, dead_record(delivery, ending.dead_reason))
+    return keys, arguments

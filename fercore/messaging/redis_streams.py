@@ -10,29 +10,28 @@ from typing import Any, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.clock import BrokerClock
-from fercore.messaging.envelope import dead_record, from_fields, to_fields
+from fercore.messaging.envelope import from_fields, to_fields
 from fercore.messaging.queue import (
-    DEAD_STREAM,
-    DEAD_STREAM_MAXLEN,
-    REPLY_STREAM_TTL_MS,
     STREAM_MAXLEN,
     WORKER_KEY_TTL_MS,
     Channel,
     Delivery,
+    Ending,
     Envelope,
     TakeOver,
 )
-from fercore.messaging.redis_scripts import END, TAKE_OVER, WITHDRAW
+from fercore.messaging.redis_scripts import END, TAKE_OVER, WITHDRAW, end_arguments, reply_key
 
 _LEFT_ALONE_MS = 1000
 _LOOKED_AT_FOR_EXPIRY = 100
 _FIRST_CLOCK_READINGS = 3
 
 _T = TypeVar("_T")
+_ScriptCall = tuple[list[str], list[str | int | bytes]]
 
 
 class RedisStreams:
@@ -59,7 +58,7 @@ class RedisStreams:
         self._timeout_s = timeout_s
         self._clock = BrokerClock()
         self._taken_replies: dict[str, list[bytes]] = {}
-        self._end_script = self._redis.register_script(END)
+        self._end_sha = self._redis.register_script(END).sha
         self._take_over_script = self._redis.register_script(TAKE_OVER)
         self._withdraw_script = self._redis.register_script(WITHDRAW)
 
@@ -118,11 +117,17 @@ class RedisStreams:
         reply: Envelope | None = None,
     ) -> bool:
         """End a message: the first to do so publishes what follows."""
-        return await self._end(delivery, forward=forward, reply=reply, record=None)
+        return (await self.settle_all([Ending(delivery, forward, reply)]))[0]
 
     async def bury(self, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
         """End a message as dead."""
-        return await self._end(delivery, forward=None, reply=reply, record=dead_record(delivery, reason))
+        return (await self.settle_all([Ending(delivery, None, reply, reason)]))[0]
+
+    async def settle_all(self, endings: Sequence[Ending]) -> list[bool]:
+        """End many messages in one round trip."""
+        sent_ms = self.now_ms()
+        calls = [end_arguments(ending, sent_ms=sent_ms) for ending in endings]
+        return [bool(result) for result in await self._ask(self._run_end_script(calls))]
 
     async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
         """Let the worker live until `WORKER_KEY_TTL_MS` from now."""
@@ -205,31 +210,27 @@ class RedisStreams:
             if not str(err).startswith("BUSYGROUP"):
                 raise
 
-    async def _end(
-        self,
-        delivery: Delivery,
-        *,
-        forward: tuple[Channel, Envelope] | None,
-        reply: Envelope | None,
-        record: Mapping[str, bytes] | None,
-    ) -> bool:
-        keys = [delivery.channel.stream]
-        arguments: list[str | int | bytes] = [delivery.channel.service, delivery.message_id]
+    async def _run_end_script(self, calls: Sequence[_ScriptCall]) -> list[object]:
+        results = await self._pipeline(self._end_sha, calls)
+        # After a restart or a SCRIPT FLUSH the script is sent along, for those calls that were not run.
+        missed = [n for n, result in enumerate(results) if isinstance(result, NoScriptError)]
+        if missed:
+            again = await self._pipeline(None, [calls[n] for n in missed])
+            for n, result in zip(missed, again, strict=True):
+                results[n] = result
+        for result in results:
+            if isinstance(result, RedisError):
+                raise result
+        return results
 
-        def publish(key: str, fuse: tuple[str, int], ttl_ms: int, fields: Mapping[str, bytes]) -> None:
-            flat = _flat(fields)
-            keys.append(key)
-            arguments.extend((*fuse, ttl_ms, len(flat), *flat))
-
-        if forward is not None:
-            channel, envelope = forward
-            publish(channel.stream, ("~", STREAM_MAXLEN), 0, to_fields(envelope, sent_ms=self.now_ms()))
-        if reply is not None:
-            fields = to_fields(reply, sent_ms=self.now_ms())
-            publish(_reply_key(reply.reply_to), ("~", STREAM_MAXLEN), REPLY_STREAM_TTL_MS, fields)
-        if record is not None:
-            publish(DEAD_STREAM, ("=", DEAD_STREAM_MAXLEN), 0, record)
-        return bool(await self._ask(self._end_script(keys, arguments)))
+    async def _pipeline(self, end_sha: str | None, calls: Sequence[_ScriptCall]) -> list[object]:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for keys, arguments in calls:
+                if end_sha is None:
+                    pipeline.eval(END, len(keys), *keys, *arguments)
+                else:
+                    pipeline.evalsha(end_sha, len(keys), *keys, *arguments)
+            return await pipeline.execute(raise_on_error=False)
 
     async def _read_offers(self, prefix: str) -> dict[str, bytes]:
         keys = [key async for key in self._redis.scan_iter(match=f"{prefix}*", count=1000)]
@@ -245,7 +246,7 @@ class RedisStreams:
     async def _read_replies(
         self, reply_to: str, wait_ms: int
     ) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
-        key = _reply_key(reply_to)
+        key = reply_key(reply_to)
         async with self._redis.pipeline(transaction=False) as pipeline:
             if taken := self._taken_replies.get(reply_to):
                 pipeline.xdel(key, *taken)
@@ -257,16 +258,8 @@ def _worker_key(service: str, worker_id: str) -> str:
     return f"fer:worker:{service}:{worker_id}"
 
 
-def _reply_key(reply_to: str) -> str:
-    return f"fer:reply:{reply_to}"
-
-
 def _block(wait_ms: int) -> int | None:
     return wait_ms if wait_ms > 0 else None  # 0 would wait for ever
-
-
-def _flat(fields: Mapping[str, bytes]) -> list[str | bytes]:
-    return [part for field in fields.items() for part in field]
 
 
 def _by_name(fields: Mapping[bytes, bytes]) -> dict[str, bytes]:
