@@ -5,7 +5,7 @@ inference a model every few seconds; three failures in a row end the server and 
 
 Settings (environment):
     FER_MODEL_REPOSITORY     folder that holds `emotion_*`
-    FER_TRITON_HOST          address to bind (127.0.0.1)
+    FER_TRITON_HOST          address that gRPC and metrics bind (127.0.0.1); HTTP is on loopback always
     FER_TRITON_GRPC_PORT     8001
     FER_TRITON_HTTP_PORT     8000
     FER_TRITON_METRICS_PORT  8002
@@ -30,7 +30,7 @@ from pathlib import Path
 FAILURES_ALLOWED = 2
 CHECK_TIMEOUT_S = 5
 START_TIMEOUT_S = 120
-STOP_TIMEOUT_S = 5
+STOP_TIMEOUT_S = 7
 
 LOG = logging.getLogger("triton")
 
@@ -44,14 +44,13 @@ def main() -> int:
         LOG.error("the model repository's path must not contain a space: %s", repository)
         return 1
     models = sorted(path.parent.name for path in repository.glob("emotion_*/config.pbtxt"))
-    host = os.environ.get("FER_TRITON_HOST", "127.0.0.1")
     http_port = int(os.environ.get("FER_TRITON_HTTP_PORT", "8000"))
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     shm_prefix = f"fer_triton_{os.getpid()}_"
-    server = _start(repository, models, host, http_port, shm_prefix)
+    server = _start(repository, models, http_port, shm_prefix)
     try:
-        check = SelfCheck(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{http_port}", models)
+        check = SelfCheck(f"http://127.0.0.1:{http_port}", models)
         return _watch(server, check, float(os.environ.get("FER_TRITON_CHECK_S", "2")))
     except SystemExit:
         return 0
@@ -66,9 +65,8 @@ def _leave(signum: int, frame: object) -> None:
     sys.exit(0)
 
 
-def _start(
-    repository: Path, models: list[str], host: str, http_port: int, shm_prefix: str
-) -> subprocess.Popen[bytes]:
+def _start(repository: Path, models: list[str], http_port: int, shm_prefix: str) -> subprocess.Popen[bytes]:
+    host = os.environ.get("FER_TRITON_HOST", "127.0.0.1")
     home, venv = Path(os.environ["FER_TRITON_HOME"]), Path(os.environ["FER_TRITON_VENV"])
     key = secrets.token_hex(16)
     restricted = "model-repository,shared-memory,trace,logging"
@@ -81,8 +79,9 @@ def _start(
         f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
         "--exit-on-error=false",
         "--strict-readiness=false",
-        "--exit-timeout-secs=3",
-        f"--http-address={host}",
+        "--exit-timeout-secs=5",
+        "--disable-auto-complete-config",  # config.pbtxt says all; guessing costs a stub's start
+        "--http-address=127.0.0.1",  # for the checks alone
         f"--http-port={http_port}",
         f"--grpc-address={host}",
         f"--grpc-port={os.environ.get('FER_TRITON_GRPC_PORT', '8001')}",
@@ -100,6 +99,7 @@ def _start(
         # the stub takes its packages from the first python3 on PATH and its libpython from the loader
         "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",
         "LD_LIBRARY_PATH": str(home / "lib"),
+        "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime's wheels send usage data to their maker otherwise
     }
     return subprocess.Popen(command, env=environment, preexec_fn=_die_with_parent)  # noqa: PLW1509 - one thread
 
