@@ -61,10 +61,11 @@ class AugmentationConfig(_Section):
 
 
 class PlateauConfig(_Section):
-    """Lower the learning rate when the watched figure has stopped improving."""
+    """Lower the learning rate when the validation loss has stopped falling."""
 
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    patience: Annotated[int, Field(ge=0, description="Epochs without a gain that are borne")] = 2
+    patience: Annotated[int, Field(ge=0, description="Epochs without a gain that are borne")] = 1
+    min_gain: Annotated[Fraction, Field(description="A smaller relative fall of the loss is none")] = 0.01
     min_lr: Annotated[float, Field(ge=0)] = 1e-5
 
 
@@ -78,7 +79,7 @@ class FitConfig(_Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_epochs: Annotated[int, Field(ge=0, description="Linear from lr / 10")] = 1
     plateau: PlateauConfig = PlateauConfig()
-    early_stopping_patience: Annotated[int, Field(ge=1, description="Epochs without a better accuracy")] = 8
+    early_stopping_patience: Annotated[int, Field(ge=1, description="Epochs without a better accuracy")] = 6
     average_decay: Annotated[
         Fraction, Field(description="Weights are averaged over steps; the average is judged and exported")
     ] = 0.998

@@ -158,7 +158,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
     return ModelCard(
         name=target.name,
         version=VERSION,
-        description=f"{config.architecture.name} on grey faces of {config.preprocessing.size} px, trained on {config.data.name}",
+        description=f"{config.architecture.name} on grey faces of {config.preprocessing.size} px",
         architecture=config.architecture.name,
         labels=EMOTIONS,
         data=data.sources,

@@ -35,7 +35,7 @@ class Progress:
 
     def note_loss(self, loss: float, fitting: FitConfig) -> None:
         """Lower the learning rate when the validation loss has stopped falling."""
-        if loss < self.lowest_loss:
+        if loss < self.lowest_loss * (1 - fitting.plateau.min_gain):
             self.lowest_loss, self.epochs_without_gain = loss, 0
             return
         self.epochs_without_gain += 1

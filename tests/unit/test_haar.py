@@ -1,0 +1,81 @@
+"""The cascade detector, through the seam, on real and degenerate pictures."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+from fercore.vision.crop import RgbImage
+from services.detector.detectors import haar
+
+DEFAULT_MIN_SCORE = 0.5
+FACE = (175, 65, 275, 165)
+"""Where the astronaut's face is, x1 y1 x2 y2, by eye."""
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> RgbImage:
+    return np.asarray(skimage.data.astronaut(), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def detector() -> haar.Detector:
+    return haar.create(Path("nowhere"), threads=1)
+
+
+def faces_in(detector: haar.Detector, image: RgbImage, min_face_px: int = 24) -> np.ndarray:
+    found = detector.detect(image, min_face_px=min_face_px)
+    assert found.boxes.dtype == np.float32
+    assert found.scores.dtype == np.float32
+    assert found.boxes.shape == (len(found.scores), 4)
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+    return found.boxes[found.scores >= DEFAULT_MIN_SCORE]
+
+
+def test_the_one_face_of_a_portrait_is_found(detector, astronaut):
+    (box,) = faces_in(detector, astronaut)
+    assert np.abs(box - FACE).max() < 15
+
+
+def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector, astronaut):
+    large = astronaut.repeat(3, axis=0).repeat(3, axis=1)
+    (box,) = faces_in(detector, large)
+    assert np.abs(box / 3 - FACE).max() < 15
+
+
+def test_a_face_below_the_smallest_wanted_size_is_left_out(detector, astronaut):
+    assert len(faces_in(detector, astronaut, min_face_px=200)) == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (29, 29), (30, 30), (31, 4000)])
+def test_pictures_of_any_shape_are_taken(detector, shape):
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    assert len(faces_in(detector, noise, min_face_px=1)) == 0
+
+
+def test_a_picture_that_is_no_contiguous_array_is_taken(detector, astronaut):
+    assert len(faces_in(detector, astronaut[:, ::-1])) == 1
+
+
+def test_threads_sharing_a_detector_get_the_same_answer(detector, astronaut):
+    expected = detector.detect(astronaut, min_face_px=24)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: detector.detect(astronaut, min_face_px=24), range(8)))
+    for answer in answers:
+        np.testing.assert_array_equal(answer.boxes, expected.boxes)
+        np.testing.assert_array_equal(answer.scores, expected.scores)
+
+
+def test_windows_on_one_face_become_one_box_and_their_evidence_adds_up():
+    windows = np.array([[10, 10, 50, 50], [12, 10, 52, 50], [100, 100, 140, 140]], np.float64)
+    boxes, evidence = haar.merge(windows, np.array([1.0, 2.0, 0.5]))
+    np.testing.assert_allclose(boxes, [[11, 10, 51, 50], [100, 100, 140, 140]])
+    np.testing.assert_allclose(evidence, [3.0, 0.5])
+
+
+def test_a_weak_box_inside_a_strong_one_is_dropped():
+    windows = np.array([[0, 0, 100, 100], [30, 30, 60, 60]], np.float64)
+    boxes, _ = haar.merge(windows, np.array([2.0, 1.0]))
+    np.testing.assert_allclose(boxes, [[0, 0, 100, 100]])

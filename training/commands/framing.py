@@ -1,0 +1,42 @@
+"""Measure how a detector's boxes sit in the frames of a data set, over tiles of its training split.
+
+The medians printed are what the detector plug-in's `framing` has to say (units of the box's longer side).
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import services.detector.detectors
+from training.commands import locations
+from training.config import DataConfig
+from training.framing import measure_framing
+from training.plugins import find_module, load_data
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("--detector", required=True, help="a file in services/detector/detectors/")
+    parser.add_argument("--dataset", default="fer_plus", help="default: %(default)s")
+    parser.add_argument(
+        "--tiles", type=int, default=4000, help="how many, evenly taken (default: %(default)s)"
+    )
+    parser.add_argument("--min-score", type=float, default=0.5, help="default: %(default)s")
+    parser.add_argument(
+        "--repository", type=Path, default=locations.REPOSITORY, help="for its weights (default: %(default)s)"
+    )
+    locations.add_data_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    plugin = find_module(services.detector.detectors, "detector", options.detector)
+    tiles = load_data(DataConfig(name=options.dataset), options.data).splits["train"].tiles
+    chosen = np.unique(np.linspace(0, len(tiles) - 1, options.tiles).astype(int))
+    detector = plugin.create(options.repository, 1)
+    measured = measure_framing(tiles[chosen], detector, min_score=options.min_score)
+    framing, (first, third) = measured.framing, measured.quartiles
+    print(f"one face found in {measured.found} of {measured.tiles} tiles")
+    for index, name in enumerate(("scale", "dx", "dy")):
+        print(f"{name:6} {getattr(framing, name):8.4f}   quartiles {first[index]:8.4f} {third[index]:8.4f}")
