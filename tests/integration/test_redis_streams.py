@@ -160,6 +160,15 @@ async def test_a_message_ends_even_when_redis_is_out_of_memory(queue, raw):
     assert len(await queue.receive_replies("gateway", wait_ms=0)) == 1
 
 
+async def test_a_key_of_another_kind_is_reported_as_a_broker_that_cannot_be_used(queue, raw):
+    await send(queue, b"body")
+    [delivery] = await receive(queue, "a")
+    await raw.set(FRAMES.stream, "no stream")
+    for call in (receive(queue, "a"), queue.settle(delivery), queue.take_over(FRAMES, "a", max_n=1)):
+        with pytest.raises(UpstreamUnavailable):
+            await call
+
+
 async def test_replies_and_announcements_expire(queue, raw):
     await send(queue, b"a", b"b")
     for delivery in await receive(queue, "a"):
