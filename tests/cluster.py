@@ -66,6 +66,14 @@ class Service:
     def log(self) -> str:
         return self._log.read_text()
 
+    def wait_until_ready(self, timeout_s: float = 60) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self.is_ready():
+            assert self.process is not None
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} is not ready:\n{self.log()[-3000:]}")
+            time.sleep(0.05)
+
     def is_ready(self) -> bool:
         try:
             return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
@@ -130,11 +138,7 @@ class Cluster:
     def wait_until_ready(self, timeout_s: float = 60) -> None:
         deadline = time.monotonic() + timeout_s
         for service in self.services:
-            while not service.is_ready():
-                assert service.process is not None
-                if service.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"{service.name} is not ready:\n{service.log()[-3000:]}")
-                time.sleep(0.05)
+            service.wait_until_ready(deadline - time.monotonic())
 
     def memory_mb(self) -> dict[str, float]:
         """Give the resident memory of each part, its children included, in MB."""

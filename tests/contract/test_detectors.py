@@ -1,0 +1,101 @@
+"""Every detector plug-in that is found keeps the promises of `fercore.vision.detection.Detector`."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from fercore.service.metrics import Metrics
+from fercore.service.plugins import load_plugin, plugin_names
+from fercore.vision.crop import Framing, canonical_square
+from fercore.vision.detection import Detections, Detector
+from services.detector import detectors
+from services.detector.core import DetectorCore, default_options
+from tests.cluster import ROOT
+from tests.pictures import astronaut, encoded, portrait_jpeg
+
+REPOSITORY = ROOT / "model_repository"
+NAMES = plugin_names(detectors)
+ODD_PICTURES = {
+    "1x1": np.zeros((1, 1, 3), np.uint8),
+    "1x5000": np.zeros((1, 5000, 3), np.uint8),
+    "5000x1": np.full((5000, 1, 3), 255, np.uint8),
+    "black": np.zeros((480, 640, 3), np.uint8),
+    "white": np.full((480, 640, 3), 255, np.uint8),
+    "7x9": np.full((9, 7, 3), 100, np.uint8),
+}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def detector(request: pytest.FixtureRequest) -> Detector:
+    return load_plugin(detectors, request.param).create(REPOSITORY, 2)
+
+
+def assert_well_formed(found: Detections) -> None:
+    n = len(found.boxes)
+    assert found.boxes.shape == (n, 4)
+    assert found.boxes.dtype == np.float32
+    assert found.scores.shape == (n,)
+    assert found.scores.dtype == np.float32
+    assert np.isfinite(found.boxes).all()
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+    assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()
+    if found.landmarks is not None:
+        assert found.landmarks.shape == (n, 5, 2)
+
+
+def test_there_is_a_default():
+    assert "haar" in NAMES
+
+
+def test_it_finds_the_face_of_the_portrait(detector):
+    found = detector.detect(np.asarray(astronaut()), min_face_px=24)
+    assert_well_formed(found)
+    likely = found.boxes[found.scores >= 0.5]
+    assert len(likely) == 1
+    x1, y1, x2, y2 = likely[0]
+    assert x1 < 224 < x2
+    assert y1 < 115 < y2
+
+
+@pytest.mark.parametrize("name", ODD_PICTURES)
+def test_odd_pictures_have_no_face_and_do_no_harm(detector, name):
+    found = detector.detect(ODD_PICTURES[name], min_face_px=1)
+    assert_well_formed(found)
+    assert not (found.scores >= 0.5).any()
+
+
+def test_it_gives_the_same_answer_in_many_threads_at_once(detector):
+    picture = np.asarray(astronaut())
+    expected = detector.detect(picture, min_face_px=24)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: detector.detect(picture, min_face_px=24), range(8)))
+    for answer in answers:
+        np.testing.assert_array_equal(answer.boxes, expected.boxes)
+        np.testing.assert_array_equal(answer.scores, expected.scores)
+
+
+def test_its_framing_is_a_measured_one(detector):
+    framing = detector.framing
+    assert isinstance(framing, Framing)
+    assert 0.5 < framing.scale < 2
+    assert abs(framing.dx) < 0.2
+    assert abs(framing.dy) < 0.5
+    found = detector.detect(np.asarray(astronaut()), min_face_px=24)
+    square = canonical_square(found.boxes[found.scores.argmax()], framing)
+    # the canonical frame holds eyes and mouth of the portrait (measured by eye)
+    for x, y in ((204, 103), (245, 103), (224, 150)):
+        assert square.left < x < square.left + square.side
+        assert square.top < y < square.top + square.side
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_core_crops_what_it_finds(name):
+    core = DetectorCore(detectors, model_repository=REPOSITORY, threads=1, metrics=Metrics())
+    found = core.analyze(portrait_jpeg(), default_options(name))
+    assert found.crops.shape == (1, 112, 112, 3)
+    assert found.crops.std() > 20
+    tiny = core.analyze(encoded(astronaut().resize((8, 8))), default_options(name))
+    assert tiny.faces == ()
+    assert tiny.crops.shape == (0, 112, 112, 3)
+    core.close()
