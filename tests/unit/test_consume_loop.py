@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -135,6 +136,22 @@ async def test_a_message_without_a_return_address_is_buried_without_a_reply():
         await until(lambda: counts.ended["dead"] == 1)
     assert len(queue.dead) == 1
     assert await queue.depth(FRAMES) == 0
+
+
+async def test_a_message_that_another_has_ended_is_neither_answered_nor_counted_again():
+    queue, counts = InMemoryQueue(), Counts()
+
+    async def be_too_late(deliveries):
+        for delivery in deliveries:
+            await queue.settle(delivery, reply=replace(delivery.envelope, body=b"from another"))
+        return await echo(deliveries)
+
+    await send(queue, b"from me")
+    async with consuming(queue, be_too_late, counts=counts):
+        [reply] = await replies(queue, 1)
+    assert reply.body == b"from another"
+    assert await queue.receive_replies("gateway", wait_ms=0) == []
+    assert counts.ended == {}
 
 
 async def test_as_many_handler_calls_run_at_a_time_as_asked_for():
