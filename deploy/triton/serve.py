@@ -1,7 +1,8 @@
 """Run tritonserver on the emotion models; end it when it no longer answers, so that a supervisor repairs it.
 
 Knows no client of the server. A killed stub leaves the server "ready" but dead, so health here is one real
-inference a model every few seconds; three failures in a row end the server and this process.
+inference a model every few seconds; three failures in a row end the server and this process. A model that is
+only busy gets on with its count of inferences meanwhile, and that is an answer too.
 
 Settings (environment):
     FER_MODEL_REPOSITORY     folder that holds `emotion_*`
@@ -13,10 +14,12 @@ Settings (environment):
     FER_TRITON_HOME, FER_TRITON_VENV  what `setup` made
 """
 
+import contextlib
 import ctypes
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -31,6 +34,7 @@ FAILURES_ALLOWED = 2
 CHECK_TIMEOUT_S = 5
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 7
+SHM_PREFIX = "fer_triton_"
 
 LOG = logging.getLogger("triton")
 
@@ -47,7 +51,8 @@ def main() -> int:
     http_port = int(os.environ.get("FER_TRITON_HTTP_PORT", "8000"))
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    shm_prefix = f"fer_triton_{os.getpid()}_"
+    shm_prefix = f"{SHM_PREFIX}{os.getpid()}_"
+    _sweep()
     server = _start(repository, models, http_port, shm_prefix)
     try:
         check = SelfCheck(f"http://127.0.0.1:{http_port}", models)
@@ -55,7 +60,7 @@ def main() -> int:
     except SystemExit:
         return 0
     finally:
-        _stop(server, shm_prefix)
+        _stop(server)
 
 
 def _leave(signum: int, frame: object) -> None:
@@ -115,7 +120,7 @@ def _watch(server: subprocess.Popen[bytes], check: "SelfCheck", interval_s: floa
     started = time.monotonic()
     while True:
         try:
-            code = server.wait(interval_s if check.answered else min(interval_s, 0.5))
+            code = server.wait(interval_s if check.is_well else min(interval_s, 0.5))
         except subprocess.TimeoutExpired:
             pass
         else:
@@ -125,13 +130,14 @@ def _watch(server: subprocess.Popen[bytes], check: "SelfCheck", interval_s: floa
         if failing:
             LOG.error("no answer from %s, %d times in a row", failing, check.failures)
         if check.failures > FAILURES_ALLOWED:
+            server.kill()  # it has nothing left to finish
             return 1
         if check.models and not check.answered and time.monotonic() - started > START_TIMEOUT_S:
             LOG.error("no model answered within %d s of the start", START_TIMEOUT_S)
             return 1
 
 
-def _stop(server: subprocess.Popen[bytes], shm_prefix: str) -> None:
+def _stop(server: subprocess.Popen[bytes]) -> None:
     if server.poll() is None:
         server.terminate()
         try:
@@ -139,8 +145,30 @@ def _stop(server: subprocess.Popen[bytes], shm_prefix: str) -> None:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
-    for region in Path("/dev/shm").glob(f"{shm_prefix}*"):
-        region.unlink(missing_ok=True)
+    _sweep()
+
+
+def _sweep() -> None:
+    """End what is left of this launcher's server, and of earlier ones that were killed with their launcher.
+
+    A stub whose server was killed may wait for it for ever. Its command line names its shared memory, and
+    that the launcher; the kernel ends only the server itself.
+    """
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # gone by itself, or another user's
+            program, _, arguments = process.read_bytes().partition(b"\0")
+            is_triton = program.endswith((b"/tritonserver", b"/triton_python_backend_stub"))
+            if is_triton and _is_left_over(arguments.decode(errors="replace")):
+                os.kill(int(process.parent.name), signal.SIGKILL)
+    for region in Path("/dev/shm").glob(f"{SHM_PREFIX}*"):
+        if _is_left_over(region.name):
+            with contextlib.suppress(OSError):
+                region.unlink()
+
+
+def _is_left_over(text: str) -> bool:
+    found = re.search(rf"{SHM_PREFIX}(\d+)_", text)
+    return found is not None and (int(found[1]) == os.getpid() or not Path("/proc", found[1]).exists())
 
 
 class SelfCheck:
@@ -151,12 +179,18 @@ class SelfCheck:
         self.models = models
         self.answered: set[str] = set()
         self.failures = 0
+        self._counts: dict[str, int] = {}
+
+    @property
+    def is_well(self) -> bool:
+        """Tell whether there is no reason to look again soon."""
+        return bool(self.answered) and self.failures == 0
 
     def run(self) -> str:
         """Ask every model once; give the name of one that answered before and does not now."""
         failing = ""
         for model in self.models:
-            if self._answers(model):
+            if self._answers(model) or self._gets_on(model):
                 if model not in self.answered:
                     LOG.info("%s answers", model)
                 self.answered.add(model)
@@ -194,6 +228,17 @@ class SelfCheck:
                 return all(output["data"] for output in json.load(answer)["outputs"])
         except (OSError, ValueError, KeyError):  # down, no JSON, not of the protocol's form
             return False
+
+    def _gets_on(self, model: str) -> bool:
+        """Tell whether the model has answered anybody since this was last asked."""
+        try:
+            with urllib.request.urlopen(f"{self._url}/v2/models/{model}/stats", timeout=1) as answer:
+                count = json.load(answer)["model_stats"][0]["inference_stats"]["success"]["count"]
+        except (OSError, ValueError, KeyError, IndexError):
+            return False
+        before = self._counts.get(model, count)
+        self._counts[model] = count
+        return bool(count > before)
 
 
 if __name__ == "__main__":

@@ -108,8 +108,16 @@ class TritonBackend:
                 raise InvalidRequest(err.message().removeprefix("[request id: <id_unknown>] ")) from err
             case "StatusCode.DEADLINE_EXCEEDED":
                 raise DeadlineExceeded(f"inference took longer than {timeout_s:.3f} s") from err
+            case _ if _is_stub_dead(err):
+                raise UpstreamUnavailable("the inference server is being restarted") from err
             case _:
                 raise InternalError from err
+
+
+def _is_stub_dead(err: InferenceServerException) -> bool:
+    """Tell a server whose worker process died, and which is ended for it soon, from a graph's fault."""
+    message = str(err.message())
+    return message.startswith("Stub process") and message.endswith("is not healthy.")
 
 
 def _infer_input(name: str, tensor: Tensor) -> triton.InferInput:

@@ -123,6 +123,7 @@ async def test_a_server_that_is_ready_but_dead_ends_so_that_it_is_restarted(own_
     assert process is not None
     assert await asyncio.to_thread(process.wait, 60) == 1
     assert "no answer from emotion_tiny" in own_server.log()
+    assert not shared_memory(process.pid)
     await backend.close()
 
 
@@ -141,18 +142,18 @@ async def test_it_stops_at_once_and_leaves_nothing(own_server: TritonServer, how
     assert not shared_memory(process.pid)
 
 
-async def test_a_killed_launcher_takes_the_server_with_it(own_server: TritonServer) -> None:
+async def test_a_killed_launcher_takes_the_server_with_it_and_the_next_one_sweeps(
+    own_server: TritonServer,
+) -> None:
     process = own_server.process
     assert process is not None
     stubs = own_server.stub_pids()
     assert len(stubs) >= 2
     process.kill()
     await asyncio.to_thread(process.wait)
-
-    async def is_gone() -> bool:
-        return not any(is_running(stub) for stub in stubs)
-
-    await until(is_gone, timeout_s=20)
+    await asyncio.to_thread(own_server.start)  # on the same ports: the old server is gone
+    assert not any(is_running(stub) for stub in stubs)
+    assert not shared_memory(process.pid)
 
 
 def shared_memory(pid: int) -> list[Path]:
