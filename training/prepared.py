@@ -46,9 +46,11 @@ def prepare(faces: Faces, preprocessing: Preprocessing, data: DataConfig, title:
         data: says whether targets are vote shares or one-hot majorities.
         title: shown beside the progress bar.
     """
-    starts = tqdm(range(0, len(faces), CHUNK), desc=title, unit_scale=CHUNK, unit="face")
-    with torch.no_grad():
-        parts = [preprocessing(torch.from_numpy(faces.crops(start, start + CHUNK))) for start in starts]
+    parts = []
+    with torch.no_grad(), tqdm(total=len(faces), desc=title, unit="face") as bar:
+        for start in range(0, len(faces), CHUNK):
+            parts.append(preprocessing(torch.from_numpy(faces.crops(start, start + CHUNK))))
+            bar.update(len(parts[-1]))
     return Prepared(torch.cat(parts), _targets(faces, data), torch.from_numpy(faces.majority))
 
 

@@ -45,6 +45,13 @@ def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector, astronaut):
     assert np.abs(box / 3 - FACE).max() < 15
 
 
+def test_a_face_that_fills_the_picture_is_found(detector, astronaut):
+    x1, y1, x2, y2 = FACE
+    close_up = astronaut[y1:y2, x1:x2]
+    (box,) = faces_in(detector, close_up)
+    assert np.abs(box - (0, 0, x2 - x1, y2 - y1)).max() < 15
+
+
 def test_a_face_below_the_smallest_wanted_size_is_left_out(detector, astronaut):
     assert len(faces_in(detector, astronaut, min_face_px=200)) == 0
 

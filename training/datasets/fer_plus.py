@@ -43,13 +43,16 @@ def load(folder: Path, training_rows: str) -> DataSet:
     raw_votes = _read_csv(root / "fer2013new.csv", VOTE_COLUMNS)
     if len(labels) != len(raw_votes):
         raise TrainingError(f"{root}: labels.csv has {len(labels)} rows, fer2013new.csv {len(raw_votes)}")
-    usage = np.array([int(row["usage"]) for row in labels])
+    try:
+        usage = np.array([int(row["usage"]) for row in labels])
+        counts = np.array([[int(row[name]) for name in VOTE_COLUMNS[2:]] for row in raw_votes], np.int64)
+    except ValueError as err:
+        raise TrainingError(f"{root}: usages and votes must be whole numbers ({err})") from err
     for index, (row, votes_row) in enumerate(zip(labels, raw_votes, strict=True)):
         if int(row["row"]) != index or USAGES[usage[index]] != votes_row["Usage"]:
             raise TrainingError(
                 f"{root}: row {index} of labels.csv and fer2013new.csv do not belong together"
             )
-    counts = np.array([[int(row[name]) for name in VOTE_COLUMNS[2:]] for row in raw_votes], np.int64)
     votes, majority, is_voted = judge_votes(counts)
     tiles = _read_tiles(root, labels)
     everything = Faces(

@@ -38,6 +38,13 @@ faces there of 36 px and more that are not turned away, blurred or covered, 65 %
 WORKING_SIDE_PX = 640
 """Larger pictures are scaled down to this longer side."""
 
+CLOSE_UP_SIDE_PX = 240
+"""The same for the second look, which is for large faces only."""
+
+CLOSE_UP_SHARE, CLOSE_UP_MARGIN = 0.4, 0.3
+"""Smallest face of the second look, and how far it sees beyond the edges, in parts of the shorter side."""
+
+SURE_SCORE = 0.5
 SMALLEST_WINDOW_PX = 30
 SCALE_STEP = 1.2
 SAME_FACE_IOU = 0.35
@@ -67,25 +74,53 @@ class HaarDetector:
         self._cascade()
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:
-        """Find frontal faces; see `Detector.detect`. Boxes lie within the picture."""
+        """Find frontal faces; see `Detector.detect`.
+
+        Where none is found, a second look takes the picture to reach on beyond its edges: a face that
+        fills it is cut by them, and no window fits. Its box may then do so too.
+        """
         height, width = image.shape[:2]
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         scale = min(1.0, WORKING_SIDE_PX / max(height, width))
+        found = self._look(grey, scale, max(SMALLEST_WINDOW_PX, min_face_px * scale), beyond=0)
+        if len(found.scores) == 0 or found.scores.max() < SURE_SCORE:
+            shorter = min(height, width)
+            scale = min(1.0, CLOSE_UP_SIDE_PX / max(height, width))
+            window = max(SMALLEST_WINDOW_PX, min_face_px * scale, CLOSE_UP_SHARE * shorter * scale)
+            close_up = self._look(grey, scale, window, beyond=round(CLOSE_UP_MARGIN * shorter * scale))
+            if len(close_up.scores) and close_up.scores.max() >= SURE_SCORE:
+                return close_up
+        return found
+
+    def _look(self, grey: npt.NDArray[np.uint8], scale: float, window: float, *, beyond: int) -> Detections:
+        """Search once.
+
+        Args:
+            grey: uint8 [height, width].
+            scale: at most 1, of the searched picture.
+            window: smallest side searched for, in pixels of the searched picture.
+            beyond: pixels of repeated edge around the searched picture.
+        """
+        height, width = grey.shape
         working_width, working_height = round(width * scale), round(height * scale)
-        window = max(SMALLEST_WINDOW_PX, int(min_face_px * scale))
-        if min(working_width, working_height) < window:
+        side = int(window)
+        if min(working_width, working_height) == 0 or min(working_width, working_height) + 2 * beyond < side:
             return Detections.none()
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         if scale < 1:
-            grey = cv2.resize(grey, (working_width, working_height), interpolation=cv2.INTER_AREA)
+            grey = np.asarray(
+                cv2.resize(grey, (working_width, working_height), interpolation=cv2.INTER_AREA), np.uint8
+            )
+        if beyond:
+            grey = np.pad(grey, beyond, mode="edge")
         # minNeighbors 0: every window that passes comes back, with its sum in the last stage
         found, _, sums = self._cascade().detectMultiScale3(
-            grey, SCALE_STEP, 0, 0, (window, window), outputRejectLevels=True
+            grey, SCALE_STEP, 0, 0, (side, side), outputRejectLevels=True
         )
         if len(found) == 0:
             return Detections.none()
         windows = np.asarray(found, np.float64).reshape(-1, 4)
         windows[:, 2:] += windows[:, :2]
-        boxes, evidence = merge(windows, np.asarray(sums, np.float64).reshape(-1) - STAGE_BOUND)
+        boxes, evidence = merge(windows - beyond, np.asarray(sums, np.float64).reshape(-1) - STAGE_BOUND)
         to_source = np.array([width / working_width, height / working_height] * 2)
         scores = 1 / (1 + np.exp(-(SLOPE * np.log(evidence) + OFFSET)))
         return Detections((boxes * to_source).astype(np.float32), scores.astype(np.float32))

@@ -1,0 +1,172 @@
+"""Training through the command line: repeatable, resumable, and clear when something is wrong."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.training.tiny_fer import FerFolder
+from training import fit as fitting
+from training.__main__ import STOPPED, main
+from training.config import load_config
+from training.errors import TrainingError
+
+TIMED = "faces_per_second"
+
+
+def train(config: Path, data: Path, runs: Path, *more: str) -> int:
+    return main(["train", str(config), "--data", str(data), "--runs", str(runs), *more])
+
+
+def figures(runs: Path) -> list[dict[str, str]]:
+    with (runs / "tiny" / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        return [{name: value for name, value in row.items() if name != TIMED} for row in csv.DictReader(file)]
+
+
+def best_weights(runs: Path) -> dict[str, torch.Tensor]:
+    return torch.load(runs / "tiny" / "best.pt")["network"]
+
+
+def changed(config: Path, **values: object) -> Path:
+    content = yaml.safe_load(config.read_text(encoding="utf-8")) | values
+    path = config.with_name("changed.yaml")
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(fer: FerFolder, config_file, tmp_path):
+    data = fer.write()
+    assert train(config_file, data, tmp_path / "a") == 0
+    assert train(config_file, data, tmp_path / "b") == 0
+    assert train(changed(config_file, seed=4), data, tmp_path / "c") == 0
+    assert figures(tmp_path / "a") == figures(tmp_path / "b")
+    assert figures(tmp_path / "a") != figures(tmp_path / "c")
+    assert len(figures(tmp_path / "a")) == 3
+
+
+def test_a_resumed_run_gives_the_same_numbers_as_an_unbroken_one(
+    fer: FerFolder, config_file, tmp_path, monkeypatch
+):
+    data = fer.write()
+    assert train(config_file, data, tmp_path / "whole") == 0
+
+    judged = iter([None, KeyboardInterrupt])
+    judge = fitting.judge
+
+    def stopped_in_the_second_epoch(*arguments, **named):
+        if fault := next(judged, None):
+            raise fault
+        return judge(*arguments, **named)
+
+    monkeypatch.setattr(fitting, "judge", stopped_in_the_second_epoch)
+    assert train(config_file, data, tmp_path / "broken") == STOPPED
+    assert len(figures(tmp_path / "broken")) == 1
+    assert train(config_file, data, tmp_path / "broken", "--resume") == 0
+    assert figures(tmp_path / "broken") == figures(tmp_path / "whole")
+    for name, weight in best_weights(tmp_path / "whole").items():
+        torch.testing.assert_close(best_weights(tmp_path / "broken")[name], weight, rtol=0, atol=0)
+
+
+def test_training_learns(fer: FerFolder, config_file, tmp_path):
+    patient = {"early_stopping_patience": 30, "plateau": {"patience": 30}}
+    config = changed(config_file, fit={"epochs": 25, "batch_size": 8, "threads": 1, "lr": 0.01, **patient})
+    assert train(config, fer.write(), tmp_path) == 0
+    assert max(float(row["validation_accuracy"]) for row in figures(tmp_path)) > 0.5
+
+
+def test_early_stopping_keeps_the_best_epoch(fer: FerFolder, config_file, tmp_path, monkeypatch):
+    accuracies = iter([0.5, 0.7, 0.6, 0.6, 0.9])
+    monkeypatch.setattr(fitting, "judge", lambda *_: (1.0, next(accuracies)))
+    config = changed(config_file, fit={"epochs": 9, "early_stopping_patience": 2, "threads": 1})
+    assert train(config, fer.write(), tmp_path) == 0
+    assert [row["validation_accuracy"] for row in figures(tmp_path)] == ["0.5", "0.7", "0.6", "0.6"]
+    checkpoint = torch.load(tmp_path / "tiny" / "checkpoint.pt")
+    assert checkpoint["progress"]["best_epoch"] == 2
+    last, best = checkpoint["average"]["head.weight"], best_weights(tmp_path)["head.weight"]
+    assert not torch.equal(last, best)
+
+
+def test_the_learning_rate_falls_when_the_loss_no_longer_does(
+    fer: FerFolder, config_file, tmp_path, monkeypatch
+):
+    losses = iter([1.0, 0.9, 0.899, 0.898, 0.5, 0.4])
+    monkeypatch.setattr(fitting, "judge", lambda *_: (next(losses), 0.5))
+    plateau = {"factor": 0.5, "patience": 1, "min_gain": 0.01}
+    config = changed(config_file, fit={"epochs": 6, "lr": 0.01, "plateau": plateau, "threads": 1,
+                                       "early_stopping_patience": 9})  # fmt: skip
+    assert train(config, fer.write(), tmp_path) == 0
+    assert [float(row["lr"]) for row in figures(tmp_path)] == [0.01] * 4 + [0.005] * 2
+
+
+def test_a_run_records_config_commit_and_data(fer: FerFolder, config_file, tmp_path):
+    assert train(config_file, fer.write(), tmp_path) == 0
+    folder = tmp_path / "tiny"
+    assert load_config(folder / "config.json") == load_config(config_file)
+    provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    assert set(provenance) == {"git_commit", "data_sha256"}
+    assert not list(folder.glob("*.partial"))
+
+
+def one_line_error(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_a_run_is_not_overwritten_unless_resumed(fer: FerFolder, config_file, tmp_path, capsys):
+    data = fer.write()
+    assert train(config_file, data, tmp_path) == 0
+    assert train(config_file, data, tmp_path) == 1
+    assert "--resume" in one_line_error(capsys)
+
+
+def test_a_run_is_not_resumed_with_another_config_or_other_data(
+    fer: FerFolder, config_file, tmp_path, capsys
+):
+    data = fer.write()
+    assert train(config_file, data, tmp_path) == 0
+    assert train(changed(config_file, seed=9), data, tmp_path, "--resume") == 1
+    assert "another config" in one_line_error(capsys)
+    fer.votes[0]["NF"] = 1
+    assert train(config_file, fer.write(), tmp_path, "--resume") == 1
+    assert "other data" in one_line_error(capsys)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"seed": -1}, "seed"),
+        ({"data": {"name": "nowhere"}}, "there are: fer_plus"),
+        ({"architecture": {"name": "nothing"}}, "there are: cnn3"),
+        ({"architecture": {"name": "cnn3", "options": {"blocks": [[4]]}}}, "blocks"),
+    ],
+)
+def test_a_wrong_config_is_one_clear_line(config_file, tmp_path, capsys, change, message):
+    data = FerFolder(tmp_path / "data").write()
+    assert train(changed(config_file, **change), data, tmp_path) == 1
+    assert message in one_line_error(capsys)
+
+
+def test_a_missing_config_or_data_folder_is_one_clear_line(config_file, tmp_path, capsys):
+    assert train(tmp_path / "none.yaml", tmp_path, tmp_path) == 1
+    assert "none.yaml" in one_line_error(capsys)
+    assert train(config_file, tmp_path / "nodata", tmp_path) == 1
+    assert "--data" in one_line_error(capsys)
+
+
+def test_a_config_that_is_no_yaml_is_refused(tmp_path):
+    (tmp_path / "bad.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(TrainingError, match="not YAML"):
+        load_config(tmp_path / "bad.yaml")
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["export"], ["evaluate"], ["framing"]])
+def test_every_command_explains_itself(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--help"])
+    assert ended.value.code == 0
+    assert "usage: python -m training" in capsys.readouterr().out
