@@ -14,6 +14,7 @@ COMMANDS = {
     "export": "turn a run into a folder of the model repository",
     "evaluate": "measure a model folder or a run on a split",
     "framing": "measure how a detector's boxes sit in the data set's frames",
+    "portraits": "measure a detector and a model together on whole pictures",
 }
 STOPPED = 130
 
