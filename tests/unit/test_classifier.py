@@ -1,0 +1,155 @@
+"""Faces of several frames share one inference call, and each frame gets its own faces back."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fercore.contracts.card import FACE_SIZE
+from fercore.contracts.emotions import EMOTIONS
+from fercore.contracts.errors import DeadlineExceeded, InternalError, UnknownModel, UpstreamUnavailable
+from fercore.contracts.messages import (
+    DetectTimings,
+    FaceBatch,
+    FoundFace,
+    RemoteError,
+    decode_reply,
+    encode,
+)
+from fercore.messaging.handler import Dead, Reply
+from fercore.messaging.queue import FACES, Delivery, Envelope
+from fercore.service.metrics import Metrics
+from services.classifier.core import ClassifierCore
+from services.classifier.handler import FaceHandler
+from tests.fakes import BrightnessBackend, model_folder
+
+pytestmark = pytest.mark.anyio
+NUMBERS = itertools.count()
+
+
+def crops(*emotions: int) -> np.ndarray:
+    faces = np.empty((len(emotions), FACE_SIZE, FACE_SIZE, 3), np.uint8)
+    faces[:] = np.array(emotions).reshape(-1, 1, 1, 1) * 10
+    return faces
+
+
+def delivery(*emotions: int, model: str = "a", body: bytes | None = None) -> Delivery:
+    batch = FaceBatch(
+        width=100,
+        height=100,
+        detector="haar",
+        model=model,
+        faces=tuple(FoundFace(box=(n, 0, 5, 5), score=1) for n in range(len(emotions))),
+        crops=crops(*emotions).tobytes(),
+        timings=DetectTimings(queue_ms=1, decode_ms=2, detect_ms=3, align_ms=4),
+    )
+    envelope = Envelope(
+        f"r{next(NUMBERS)}", "gateway", 5000, encode(batch) if body is None else body, sent_ms=990
+    )
+    return Delivery(FACES, f"{next(NUMBERS)}-0", envelope, {}, 1)
+
+
+def handler(backend: BrightnessBackend) -> FaceHandler:
+    core = ClassifierCore([model_folder("a"), model_folder("b")], backend=backend, metrics=Metrics())
+    return FaceHandler(core, lambda: 1000.0, infer_timeout_s=5)
+
+
+def told(outcome: object) -> list[str]:
+    assert isinstance(outcome, Reply)
+    result = decode_reply(outcome.body)
+    return [EMOTIONS[int(np.argmax(face.probabilities))] for face in result.emotions]
+
+
+async def test_frames_share_one_call_and_get_their_own_faces():
+    backend = BrightnessBackend()
+    outcomes = await handler(backend)([delivery(1, 2), delivery(3), delivery(7, 0, 4)])
+    assert backend.batches == [("emotion_a", 6)]
+    assert [told(outcome) for outcome in outcomes] == [
+        ["happiness", "surprise"],
+        ["sadness"],
+        ["contempt", "neutral", "anger"],
+    ]
+
+
+async def test_frames_for_different_models_are_asked_apart():
+    backend = BrightnessBackend()
+    outcomes = await handler(backend)(
+        [delivery(1, model="a"), delivery(2, model="b"), delivery(3, model="a")]
+    )
+    assert sorted(backend.batches) == [("emotion_a", 2), ("emotion_b", 1)]
+    assert [told(outcome) for outcome in outcomes] == [["happiness"], ["surprise"], ["sadness"]]
+
+
+async def test_timings_add_both_hops():
+    (outcome,) = await handler(BrightnessBackend())([delivery(1)])
+    result = decode_reply(outcome.body)
+    assert result.queue_ms == 1 + 10
+    assert (result.decode_ms, result.detect_ms, result.align_ms) == (2, 3, 4)
+    assert result.infer_ms > 0
+
+
+async def test_more_faces_than_a_batch_are_asked_in_parts():
+    backend = BrightnessBackend()
+    (outcome,) = await handler(backend)([delivery(*[n % 8 for n in range(150)])])
+    assert [size for _, size in backend.batches] == [64, 64, 22]
+    assert told(outcome) == [EMOTIONS[n % 8] for n in range(150)]
+
+
+async def test_an_unreadable_body_is_dead_and_its_neighbours_are_answered():
+    outcomes = await handler(BrightnessBackend())([delivery(1), delivery(body=b"junk"), delivery(2)])
+    assert isinstance(outcomes[1], Dead)
+    assert [told(outcomes[0]), told(outcomes[2])] == [["happiness"], ["surprise"]]
+
+
+async def test_an_unknown_model_is_a_reply_to_those_who_asked_for_it():
+    outcomes = await handler(BrightnessBackend())([delivery(1), delivery(2, model="nobody")])
+    assert told(outcomes[0]) == ["happiness"]
+    with pytest.raises(RemoteError) as fault:
+        decode_reply(outcomes[1].body)
+    assert fault.value.code == "unknown_model"
+
+
+@pytest.fixture
+def classify():
+    def make(backend: BrightnessBackend, timeout_s: float = 5):
+        core = ClassifierCore([model_folder("a")], backend=backend, metrics=Metrics())
+        return core.classify("a", crops(1), timeout_s=timeout_s)
+
+    return make
+
+
+async def test_an_unavailable_server_is_asked_once_more(classify):
+    backend = BrightnessBackend(UpstreamUnavailable("away"))
+    assert (await classify(backend)).emotions[0].probabilities[1] > 0.9
+    assert len(backend.batches) == 2
+
+
+async def test_a_server_that_stays_away_is_reported_after_the_second_try(classify):
+    backend = BrightnessBackend(UpstreamUnavailable("away"), UpstreamUnavailable("still away"))
+    with pytest.raises(UpstreamUnavailable, match="still away"):
+        await classify(backend)
+    assert len(backend.batches) == 2
+
+
+async def test_there_is_no_second_try_past_the_deadline(classify):
+    with pytest.raises(DeadlineExceeded):
+        await classify(BrightnessBackend(UpstreamUnavailable("away")), timeout_s=0.05)
+
+
+async def test_a_failing_graph_is_not_asked_again(classify):
+    backend = BrightnessBackend(InternalError())
+    with pytest.raises(InternalError):
+        await classify(backend)
+    assert len(backend.batches) == 1
+
+
+async def test_probabilities_follow_the_temperature_and_low_ones_are_uncertain():
+    core = ClassifierCore(
+        [model_folder("a", uncertain_below=1)], backend=BrightnessBackend(), metrics=Metrics()
+    )
+    classified = await core.classify("a", crops(5), timeout_s=5)
+    (face,) = classified.emotions
+    assert sum(face.probabilities) == pytest.approx(1, abs=1e-5)
+    assert face.uncertain
+    with pytest.raises(UnknownModel, match="there is: a"):
+        await core.classify("b", crops(5), timeout_s=5)

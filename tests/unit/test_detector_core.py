@@ -1,0 +1,115 @@
+"""What the detector keeps of what a plug-in finds, and what a broken plug-in does."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fercore.contracts.errors import InternalError, InvalidImage, NotReady, UnknownDetector
+from fercore.contracts.messages import DetectOptions
+from fercore.service.metrics import Metrics
+from fercore.vision.detection import Detections
+from services.detector.core import DetectorCore
+from tests.fakes import FixedDetector, plugin_package
+from tests.pictures import encoded, no_face_jpeg
+
+SOURCE = "def create(model_repository, threads):\n    return model_repository\n"
+
+
+@pytest.fixture
+def make_core(tmp_path, monkeypatch, request):
+    """Give a core whose detector `fixed` finds given boxes; other plug-ins are broken in their ways."""
+    monkeypatch.syspath_prepend(tmp_path)
+    package = plugin_package(
+        tmp_path,
+        f"plugins_{abs(hash(request.node.name))}",
+        fixed=SOURCE,
+        needy="import a_library_that_is_not_there\n",
+        weightless="def create(model_repository, threads):\n    raise FileNotFoundError('no weights')\n",
+        empty="",
+    )
+
+    def make(find) -> DetectorCore:
+        return DetectorCore(package, model_repository=FixedDetector(find), threads=1, metrics=Metrics())
+
+    return make
+
+
+def options(detector: str = "fixed", **changes: object) -> DetectOptions:
+    values = {"detector": detector, "max_faces": 10, "min_face_px": 1, "min_score": 0.0} | changes
+    return DetectOptions(**values)
+
+
+def found(*boxes: tuple[float, ...], scores: list[float] | None = None, landmarks=None):
+    boxes_array = np.array(boxes, np.float32).reshape(-1, 4)
+    score_array = np.array(scores or [0.9] * len(boxes), np.float32)
+    return lambda _: Detections(boxes_array, score_array, landmarks)
+
+
+def test_faces_come_largest_first_and_ties_from_left_to_right(make_core):
+    core = make_core(found((50, 0, 60, 10), (0, 0, 30, 30), (10, 50, 20, 60), (30, 20, 40, 30)))
+    faces = core.analyze(no_face_jpeg(), options()).faces
+    assert [face.box[0] for face in faces] == [0, 10, 30, 50]
+
+
+def test_boxes_are_clipped_and_those_outside_are_left_out(make_core):
+    core = make_core(found((-10, -10, 20, 20), (400, 10, 500, 60), (310, 230, 360, 300)))
+    faces = core.analyze(no_face_jpeg(), options()).faces
+    assert [face.box for face in faces] == [(0, 0, 20, 20), (310, 230, 10, 10)]
+
+
+def test_small_faces_low_scores_and_too_many_are_left_out(make_core):
+    core = make_core(found((0, 0, 20, 20), (0, 0, 40, 40), (0, 0, 60, 60), scores=[0.9, 0.8, 0.3]))
+    image = no_face_jpeg()
+    assert len(core.analyze(image, options(min_face_px=30)).faces) == 2
+    assert len(core.analyze(image, options(min_score=0.5)).faces) == 2
+    (largest,) = core.analyze(image, options(max_faces=1)).faces
+    assert largest.box == (0, 0, 60, 60)
+
+
+def test_landmarks_go_with_their_face(make_core):
+    landmarks = np.arange(20, dtype=np.float32).reshape(2, 5, 2)
+    core = make_core(found((0, 0, 20, 20), (0, 0, 40, 40), landmarks=landmarks))
+    first, second = core.analyze(no_face_jpeg(), options()).faces
+    assert first.landmarks[0] == (10, 11)
+    assert second.landmarks[4] == (8, 9)
+
+
+def test_each_crop_shows_its_own_face(make_core):
+    grey = Image.new("RGB", (200, 100), (128, 128, 128))
+    grey.paste((250, 0, 0), (0, 0, 60, 60))
+    grey.paste((0, 0, 250), (100, 0, 140, 40))
+    core = make_core(found((100, 0, 140, 40), (0, 0, 60, 60)))
+    red, blue = core.analyze(encoded(grey, "PNG"), options()).crops
+    assert tuple(red[56, 56]) == (250, 0, 0)
+    assert tuple(blue[56, 56]) == (0, 0, 250)
+
+
+def test_a_plugin_that_fails_is_an_internal_error_without_details(make_core, caplog):
+    def fail(_):
+        raise ZeroDivisionError("secret")
+
+    with pytest.raises(InternalError) as fault:
+        make_core(fail).analyze(no_face_jpeg(), options())
+    assert "secret" not in fault.value.detail
+    assert "a detector failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("needy", "a_library_that_is_not_there"), ("weightless", "no weights"), ("empty", "create")],
+)
+def test_a_plugin_that_cannot_be_loaded_says_why_when_it_is_selected(make_core, name, reason):
+    with pytest.raises(NotReady, match=reason):
+        make_core(found()).analyze(no_face_jpeg(), options(name))
+
+
+def test_an_unknown_plugin_is_answered_with_those_there_are(make_core):
+    with pytest.raises(UnknownDetector, match="empty, fixed, needy, weightless"):
+        make_core(found()).load("../secret")
+
+
+def test_a_picture_that_does_not_decode_is_invalid(make_core):
+    damaged = bytearray(no_face_jpeg())
+    damaged[2:4] = b"\xff\xd9"
+    with pytest.raises(InvalidImage):
+        make_core(found()).analyze(bytes(damaged), options())
