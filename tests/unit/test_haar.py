@@ -45,11 +45,13 @@ def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector, astronaut):
     assert np.abs(box / 3 - FACE).max() < 15
 
 
-def test_a_face_that_fills_the_picture_is_found(detector, astronaut):
+@pytest.mark.parametrize("cut_px", [8, 12, 15])
+def test_a_face_that_fills_the_picture_is_found_beyond_its_edges(detector, astronaut, cut_px):
     x1, y1, x2, y2 = FACE
-    close_up = astronaut[y1:y2, x1:x2]
+    close_up = astronaut[y1 + cut_px : y2 - cut_px, x1 + cut_px : x2 - cut_px]
     (box,) = faces_in(detector, close_up)
-    assert np.abs(box - (0, 0, x2 - x1, y2 - y1)).max() < 15
+    assert box[:2].max() < 0
+    assert np.abs(box + [x1 + cut_px, y1 + cut_px] * 2 - FACE).max() < 15
 
 
 def test_a_face_below_the_smallest_wanted_size_is_left_out(detector, astronaut):
@@ -67,12 +69,13 @@ def test_a_picture_that_is_no_contiguous_array_is_taken(detector, astronaut):
 
 
 def test_threads_sharing_a_detector_get_the_same_answer(detector, astronaut):
-    expected = detector.detect(astronaut, min_face_px=24)
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: detector.detect(astronaut, min_face_px=24), range(8)))
-    for answer in answers:
-        np.testing.assert_array_equal(answer.boxes, expected.boxes)
-        np.testing.assert_array_equal(answer.scores, expected.scores)
+    pictures = [astronaut[60:180, 160 : 260 + 20 * width] for width in range(6)]
+    expected = [detector.detect(picture, min_face_px=24) for picture in pictures]
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda picture: detector.detect(picture, min_face_px=24), pictures * 20))
+    for answer, wanted in zip(answers, expected * 20, strict=True):
+        np.testing.assert_array_equal(answer.boxes, wanted.boxes)
+        np.testing.assert_array_equal(answer.scores, wanted.scores)
 
 
 def test_windows_on_one_face_become_one_box_and_their_evidence_adds_up():
