@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.requires import IN_CI, missing
+
 ROOT = Path(__file__).parent.parent
 TRITON_HOME = Path(os.environ.get("FER_TRITON_HOME", ROOT / ".run" / "triton"))
 
@@ -143,11 +145,8 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def triton_server(model_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """A running Triton on `model_folders`; a test that stops it starts it again."""
-    reason = why_triton_is_missing()
-    if reason is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    if reason := why_triton_is_missing():
+        missing("triton", reason, is_required=IN_CI)
     server = TritonServer(model_folders, tmp_path_factory.mktemp("triton") / "log")
     server.start()
     yield server
