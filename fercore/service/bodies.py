@@ -20,6 +20,7 @@ from fercore.service.errors import describe
 
 FILE_FIELD = "file"
 _RAW_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "application/octet-stream"})
+_LARGE_BODY_BYTES = 500_000
 
 OPENAPI_BODY = {
     "required": True,
@@ -101,6 +102,8 @@ async def read_images(request: Request, limits: BodyLimits, take_bytes: Callable
                 collector.add(chunk)
     except TimeoutError as err:
         raise DeadlineExceeded(f"the body did not arrive in {limits.body_timeout_s} s") from err
+    if total > _LARGE_BODY_BYTES:  # parsing JSON and base64 takes long enough to hold up other requests
+        return await asyncio.to_thread(collector.images)
     return collector.images()
 
 

@@ -4,6 +4,7 @@ Calls the same core as the queue's handler.
 """
 
 import asyncio
+from concurrent.futures import Executor
 from typing import Annotated
 
 import numpy as np
@@ -26,8 +27,10 @@ class ClassifyOptions(Body):
     model: ModelName | None = None
 
 
-def classify_routes(core: ClassifierCore, intake: Intake, settings: ClassifierSettings) -> APIRouter:
-    """Make the route."""
+def classify_routes(
+    core: ClassifierCore, intake: Intake, settings: ClassifierSettings, pool: Executor
+) -> APIRouter:
+    """Make the route; pictures are decoded in `pool`."""
     router = APIRouter(tags=["classifier"])
 
     @router.post("/classify", response_model=Classifications, openapi_extra={"requestBody": OPENAPI_BODY})
@@ -36,7 +39,8 @@ def classify_routes(core: ClassifierCore, intake: Intake, settings: ClassifierSe
         async with intake.images(request) as images:
             for image in images:
                 intake.check(image)
-            crops = await asyncio.gather(*(asyncio.to_thread(_crop, image) for image in images))
+            loop = asyncio.get_running_loop()
+            crops = await asyncio.gather(*(loop.run_in_executor(pool, _crop, image) for image in images))
             classified = await core.classify(
                 options.model or settings.model, np.stack(crops), timeout_s=settings.infer_timeout_s
             )

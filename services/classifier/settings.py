@@ -23,6 +23,6 @@ class ClassifierSettings(QueueSettings, ImageLimits):
     max_batch_frames: Annotated[
         int, Field(ge=1, le=256, description="Frames whose faces may share one inference call")
     ] = 16
-    threads: Annotated[int, Field(ge=1, le=256, description="In-process inferences at once")] = (
-        os.cpu_count() or 1
-    )
+    threads: Annotated[
+        int, Field(ge=1, le=256, description="Decodings, and in-process inferences, at once")
+    ] = os.cpu_count() or 1

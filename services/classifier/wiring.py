@@ -6,6 +6,7 @@ Knows the parts; what has a lifetime is entered in the lifespan and closed in re
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -100,6 +101,7 @@ def _scan(settings: ClassifierSettings) -> RepositoryScan:
 def create_app(settings: ClassifierSettings, *, queue: Queue, backend: Backend, metrics: Metrics) -> FastAPI:
     """Make the service; nothing runs before its lifespan starts."""
     worker = ClassifierWorker(settings, queue=queue, backend=backend, metrics=metrics)
+    pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="classifier")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -107,6 +109,7 @@ def create_app(settings: ClassifierSettings, *, queue: Queue, backend: Backend, 
             async with worker.running():
                 yield
         finally:
+            pool.shutdown(cancel_futures=True)
             await asyncio.gather(backend.close(), queue.close())
 
     app = build_app(
@@ -117,7 +120,7 @@ def create_app(settings: ClassifierSettings, *, queue: Queue, backend: Backend, 
         checks={"queue": queue_check(queue), "model": worker.check},
         lifespan=lifespan,
     )
-    app.include_router(classify_routes(worker.core, Intake(settings, metrics), settings))
+    app.include_router(classify_routes(worker.core, Intake(settings, metrics), settings, pool))
     return app
 
 

@@ -44,9 +44,8 @@ class FrameHandler:
         except UnreadableMessageError as err:
             return Dead(str(err))
         queue_ms = max(0.0, self._now_ms() - envelope.sent_ms)
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._core.pool, self._core.analyze, job.image, job.options)
+            found = await self._core.analyze_apart(job.image, job.options)
         except FerError as err:
             return Reply(encode_error(err))
         return _onward(job, found, queue_ms)

@@ -3,7 +3,6 @@
 Calls the same core as the queue's handler.
 """
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -34,8 +33,7 @@ def detect_routes(core: DetectorCore, intake: Intake, default_detector: str) -> 
         )
 
         async def analyze(image: bytes, request_id: str) -> Detection:
-            loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(core.pool, core.analyze, image, wanted)
+            found = await core.analyze_apart(image, wanted)
             return Detection(
                 request_id=request_id,
                 detector=wanted.detector,
