@@ -29,8 +29,17 @@ class DataConfig(_Section):
         Field(description="majority: rows with a clear majority; voted: also those where opinions differ"),
     ] = "majority"
     targets: Annotated[
-        Literal["votes", "majority"], Field(description="votes: soft labels; majority: one-hot")
+        Literal["votes", "majority", "multi_label"],
+        Field(
+            description="votes: soft labels; majority: one-hot; multi_label: equal shares of all labels that "
+            "have at least 30 % of the votes (FER+)"
+        ),
     ] = "votes"
+    options: Annotated[
+        dict[str, object],
+        # absent while empty, so that runs made before there were options keep their config's hash
+        Field(description="What the data set's reader is given", exclude_if=lambda options: not options),
+    ] = {}
 
 
 class ArchitectureConfig(_Section):

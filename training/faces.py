@@ -3,13 +3,15 @@
 Knows no file format; a module in `training/datasets/` reads one and offers `load`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fercore.contracts.card import FACE_SIZE, DataSource
+from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.vision.crop import crop_whole
 
 Split = Literal["train", "validation", "test"]
@@ -24,10 +26,13 @@ class Faces:
 
     Attributes:
         tiles: uint8 [n, h, w] grey or [n, h, w, 3] RGB.
-        votes: float32 [n, 8], the share of each emotion in canonical order; a row sums to 1.
-        majority: int64 [n], index of the emotion with a clear majority, or `NO_MAJORITY`.
+        votes: float32 [n, K], the share of each of the data set's labels, in their order; a row sums to 1.
+        majority: int64 [n], index of the label with a clear majority, or `NO_MAJORITY`.
         is_certain: bool [n], the label surely belongs to the tile.
         is_copied: bool [n], the same pixels stand in another split as well.
+        admissible: bool [n, K], labels that several people would accept (multi-label targets), at least
+            one a row; None where the data set has one label a face.
+        persons: str [n], who is shown; None where the data set does not tell.
     """
 
     tiles: npt.NDArray[np.uint8]
@@ -35,6 +40,8 @@ class Faces:
     majority: npt.NDArray[np.int64]
     is_certain: npt.NDArray[np.bool_]
     is_copied: npt.NDArray[np.bool_]
+    admissible: npt.NDArray[np.bool_] | None = None
+    persons: npt.NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -47,6 +54,8 @@ class Faces:
             self.majority[keep],
             self.is_certain[keep],
             self.is_copied[keep],
+            None if self.admissible is None else self.admissible[keep],
+            None if self.persons is None else self.persons[keep],
         )
 
     def crops(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
@@ -67,8 +76,21 @@ class DataSet:
         splits: the faces by split; evaluation splits hold every row that the data set's own rule keeps.
         sources: names and terms, `rows` being the size of the training split.
         sha256: of the files that were read.
+        labels: the emotions it knows, in canonical order; what votes and majorities count in.
+        dropped: how many rows were left out, by reason.
+        warnings: what everybody has to know who reads a figure measured on it.
     """
 
     splits: dict[Split, Faces]
     sources: tuple[DataSource, ...]
     sha256: str
+    labels: tuple[Emotion, ...] = EMOTIONS
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def report(self) -> tuple[str, ...]:
+        """Give a line for each warning and for each reason why rows were left out."""
+        return (
+            *(f"warning: {warning}" for warning in self.warnings),
+            *(f"left out: {rows} {reason}" for reason, rows in self.dropped.items()),
+        )

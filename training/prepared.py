@@ -11,7 +11,6 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import Tensor
 from tqdm import tqdm
 
-from fercore.contracts.emotions import EMOTIONS
 from training.config import DataConfig
 from training.faces import NO_MAJORITY, Faces
 from training.preprocessing import Preprocessing
@@ -25,7 +24,7 @@ class Prepared:
 
     Attributes:
         faces: float32 [n, 1, s, s], normalised.
-        targets: float32 [n, 8], what is learnt.
+        targets: float32 [n, K], what is learnt; a row sums to 1.
         majority: int64 [n], what accuracy is measured against.
     """
 
@@ -43,7 +42,7 @@ def prepare(faces: Faces, preprocessing: Preprocessing, data: DataConfig, title:
     Args:
         faces: at least one row.
         preprocessing: the module that export puts into the graph.
-        data: says whether targets are vote shares or one-hot majorities.
+        data: says whether targets are vote shares, one-hot majorities or equal shares of admissible labels.
         title: shown beside the progress bar.
     """
     parts = []
@@ -57,6 +56,9 @@ def prepare(faces: Faces, preprocessing: Preprocessing, data: DataConfig, title:
 def _targets(faces: Faces, data: DataConfig) -> Tensor:
     if data.targets == "votes":
         return torch.from_numpy(faces.votes)
+    if data.targets == "multi_label" and faces.admissible is not None:
+        admissible = torch.from_numpy(faces.admissible).to(torch.float32)
+        return admissible / admissible.sum(dim=1, keepdim=True)
     has_majority = faces.majority != NO_MAJORITY
     index = np.where(has_majority, faces.majority, faces.votes.argmax(axis=1))
-    return F.one_hot(torch.from_numpy(index), len(EMOTIONS)).to(torch.float32)
+    return F.one_hot(torch.from_numpy(index), faces.votes.shape[1]).to(torch.float32)

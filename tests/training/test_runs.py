@@ -140,7 +140,7 @@ def test_a_run_is_not_resumed_with_another_config_or_other_data(
     [
         ({"colour": "red"}, "colour"),
         ({"seed": -1}, "seed"),
-        ({"data": {"name": "nowhere"}}, "there are: fer_plus"),
+        ({"data": {"name": "nowhere"}}, "fer2013, fer_plus"),
         ({"architecture": {"name": "nothing"}}, "there are: cnn3"),
         ({"architecture": {"name": "cnn3", "options": {"blocks": [[4]]}}}, "blocks"),
     ],

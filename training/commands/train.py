@@ -27,6 +27,8 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     config = load_config(options.config)
     data = load_data(config.data, options.data)
+    for line in data.report():
+        print(line)
     folder = options.runs / config.name
     run_folder.prepare(folder, config, data.sha256, resume=options.resume)
     print("  ".join(f"{split} {len(faces)}" for split, faces in data.splits.items()), flush=True)

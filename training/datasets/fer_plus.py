@@ -1,13 +1,13 @@
 """FER+: the FER2013 tiles with the votes of ten taggers (Barsoum et al., ICMI 2016).
 
-Knows the files `labels.csv`, `fer2013new.csv` and the three PNG atlases, and nothing of training.
+Knows the file `fer2013new.csv`, joined by row to the FER2013 rows (atlases or a csv of Kaggle), and
+nothing of training.
 """
 
-import csv
-import hashlib
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,17 +15,25 @@ from fercore.contracts.card import DataSource
 from fercore.contracts.emotions import EMOTIONS
 from training.errors import TrainingError
 from training.faces import NO_MAJORITY, SPLITS, DataSet, Faces, Split
+from training.reading.assembly import COPIES, UNCERTAIN
+from training.reading.fer_rows import USAGES, read_fer_rows
+from training.reading.intake import Intake
+from training.reading.options import ReaderOptions
+from training.reading.split_hygiene import find_copies
 
-FOLDER = "fer2013"
-TILE = 48
-TILES_A_ROW = 120
-ATLASES = ("train_a.png", "train_b.png", "eval.png")
-LABEL_COLUMNS = ("row", "atlas", "tile", "emotion", "usage", "label_row_certain", "pixel_exact")
+VOTES_FILE = "fer2013new.csv"
 VOTE_COLUMNS = ("Usage", "Image name", *(emotion.value for emotion in EMOTIONS), "unknown", "NF")
-USAGES: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
+ADMISSIBLE_SHARE = 0.3
+"""From this share of the votes on a label is admissible (the authors' `multi_target`)."""
 
 
-def load(folder: Path, training_rows: str) -> DataSet:
+class Options(ReaderOptions):
+    """Where the files are."""
+
+    path: str = "fer2013"
+
+
+def load(folder: Path, training_rows: str, options: Mapping[str, object] | None = None) -> DataSet:
     """Read FER+.
 
     Evaluation splits hold the rows with a clear majority (3,199 and 3,153). The training split also
@@ -34,52 +42,58 @@ def load(folder: Path, training_rows: str) -> DataSet:
     Args:
         folder: the data folder, which holds `fer2013/`.
         training_rows: "majority" (a clear majority) or "voted" (the top vote is an emotion at all).
+        options: see `Options`.
 
     Raises:
         TrainingError: a file is missing or is not of this format.
     """
-    root = folder / FOLDER
-    labels = _read_csv(root / "labels.csv", LABEL_COLUMNS)
-    raw_votes = _read_csv(root / "fer2013new.csv", VOTE_COLUMNS)
-    if len(labels) != len(raw_votes):
-        raise TrainingError(f"{root}: labels.csv has {len(labels)} rows, fer2013new.csv {len(raw_votes)}")
-    try:
-        usage = np.array([int(row["usage"]) for row in labels])
-        counts = np.array([[int(row[name]) for name in VOTE_COLUMNS[2:]] for row in raw_votes], np.int64)
-    except ValueError as err:
-        raise TrainingError(f"{root}: usages and votes must be whole numbers ({err})") from err
-    for index, (row, votes_row) in enumerate(zip(labels, raw_votes, strict=True)):
-        if int(row["row"]) != index or USAGES[usage[index]] != votes_row["Usage"]:
+    root = folder / Options.model_validate(options or {}).path
+    intake = Intake(root)
+    rows = read_fer_rows(root, intake)
+    raw_votes = intake.read_csv(root / VOTES_FILE, VOTE_COLUMNS)
+    if len(rows.usages) != len(raw_votes):
+        raise TrainingError(
+            f"{root}: {rows.file.name} has {len(rows.usages)} rows, {VOTES_FILE} {len(raw_votes)}"
+        )
+    for index, (usage, (_, row)) in enumerate(zip(rows.usages.tolist(), raw_votes, strict=True)):
+        if USAGES[usage] != row["Usage"]:
             raise TrainingError(
-                f"{root}: row {index} of labels.csv and fer2013new.csv do not belong together"
+                f"{root}: row {index} of {rows.file.name} and {VOTES_FILE} do not belong together"
             )
+    counts = np.array([_count_votes(root, line, row) for line, row in raw_votes], np.int64)
     votes, majority, is_voted = judge_votes(counts)
-    tiles = _read_tiles(root, labels)
+    tiles = rows.read_tiles()
     everything = Faces(
         tiles=tiles,
         votes=votes,
         majority=majority,
-        is_certain=np.array([row["label_row_certain"] == "1" for row in labels]),
-        is_copied=_is_copied(tiles, usage),
+        is_certain=rows.is_certain,
+        is_copied=find_copies(tiles, rows.usages.tolist()),
+        admissible=judge_admissible(counts),
     )
     has_majority = majority != NO_MAJORITY
-    in_training = is_voted if training_rows == "voted" else has_majority
+    is_wanted = is_voted if training_rows == "voted" else has_majority
+    dropped: Counter[str] = Counter()
     splits: dict[Split, Faces] = {}
     for number, split in enumerate(SPLITS):
-        keep = (usage == number) & has_majority
+        keep = (rows.usages == number) & (is_wanted if split == "train" else has_majority)
+        dropped[f"{split} rows whose votes name no emotion clearly"] = int(
+            (rows.usages == number).sum() - keep.sum()
+        )
         if split == "train":
-            keep = (usage == number) & in_training & everything.is_certain & ~everything.is_copied
+            dropped[COPIES] = int((keep & everything.is_copied).sum())
+            dropped[UNCERTAIN] = int((keep & ~everything.is_copied & ~everything.is_certain).sum())
+            keep &= everything.is_certain & ~everything.is_copied
         splits[split] = everything.only(keep)
-    rows = max(1, len(splits["train"]))
+    size = max(1, len(splits["train"]))
     return DataSet(
         splits=splits,
         sources=(
-            DataSource(name="FER2013 images", terms="research use, images gathered from the web", rows=rows),
-            DataSource(name="FER+ labels", terms="MIT", rows=rows),
+            DataSource(name="FER2013 images", terms="research use, images gathered from the web", rows=size),
+            DataSource(name="FER+ labels", terms="MIT", rows=size),
         ),
-        sha256=_hash_files(
-            [root / "labels.csv", root / "fer2013new.csv", *(root / name for name in ATLASES)]
-        ),
+        sha256=intake.sha256(),
+        dropped=+dropped,
     )
 
 
@@ -106,50 +120,29 @@ def judge_votes(
     return votes, np.where(is_clear, top, NO_MAJORITY), is_voted
 
 
-def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+def judge_admissible(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Tell which emotions have at least 30 % of the votes, single votes apart (multi-label targets).
+
+    The authors leave out rows whose admissible labels have half of the votes or less; here the most frequent
+    emotion is always admissible, and `training_rows` alone says which rows are trained on.
+
+    Args:
+        counts: int64 [n, 10], as `judge_votes` takes them.
+
+    Returns:
+        bool [n, 8], at least one in each row.
+    """
+    kept = np.where(counts > 1, counts, 0)
+    emotions = kept[:, : len(EMOTIONS)]
+    is_often_named = (emotions > 0) & (emotions >= ADMISSIBLE_SHARE * kept.sum(axis=1, keepdims=True))
+    return np.asarray(is_often_named | (emotions == emotions.max(axis=1, keepdims=True)), np.bool_)
+
+
+def _count_votes(root: Path, line: int, row: Mapping[str, str]) -> list[int]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != columns:
-                raise TrainingError(f"{path}: the columns must be {', '.join(columns)}")
-            return list(reader)
-    except OSError as err:
-        raise TrainingError(f"cannot read {path}: {err.strerror} (--data names the data folder)") from err
-
-
-def _read_tiles(root: Path, labels: list[dict[str, str]]) -> npt.NDArray[np.uint8]:
-    tiles = np.empty((len(labels), TILE, TILE), np.uint8)
-    atlases: dict[str, npt.NDArray[np.uint8]] = {}
-    for index, row in enumerate(labels):
-        name = row["atlas"]
-        if name not in atlases:
-            atlases[name] = _read_atlas(root / name)
-        down, right = divmod(int(row["tile"]), TILES_A_ROW)
-        tile = atlases[name][down * TILE : (down + 1) * TILE, right * TILE : (right + 1) * TILE]
-        if tile.shape != (TILE, TILE):
-            raise TrainingError(f"{root / name}: it has no tile {row['tile']}")
-        tiles[index] = tile
-    return tiles
-
-
-def _read_atlas(path: Path) -> npt.NDArray[np.uint8]:
-    atlas = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.name in ATLASES else None
-    if atlas is None:
-        raise TrainingError(f"cannot read the atlas {path} (--data names the data folder)")
-    return np.asarray(atlas, dtype=np.uint8)
-
-
-def _is_copied(tiles: npt.NDArray[np.uint8], usage: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    keys = [tile.tobytes() for tile in tiles]
-    seen_in: dict[bytes, set[int]] = {}
-    for key, number in zip(keys, usage.tolist(), strict=True):
-        seen_in.setdefault(key, set()).add(int(number))
-    return np.array([len(seen_in[key]) > 1 for key in keys])
-
-
-def _hash_files(paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        if path.is_file():
-            digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+        counts = [int(row[name]) for name in VOTE_COLUMNS[2:]]
+    except ValueError as err:
+        raise TrainingError(f"{root / VOTES_FILE}, line {line}: votes must be whole numbers ({err})") from err
+    if min(counts) < 0:
+        raise TrainingError(f"{root / VOTES_FILE}, line {line}: votes must not be negative")
+    return counts

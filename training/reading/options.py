@@ -1,0 +1,25 @@
+"""What a config may say to the reader of a data set.
+
+Knows no data set; each declares its own `Options` on top of these.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ReaderOptions(BaseModel):
+    """Fields that every reader has; an unknown one is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Annotated[str, Field(min_length=1, description="Folder of the set within the data folder")]
+
+
+class SplitOptions(ReaderOptions):
+    """How splits are cut that the data set does not have."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="The same seed cuts the same splits")] = 0
+    share: Annotated[
+        float, Field(gt=0, lt=0.5, description="Of training rows (or of persons) for each such split")
+    ] = 0.1
