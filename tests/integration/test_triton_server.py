@@ -90,6 +90,23 @@ async def test_a_server_that_went_away_is_told_at_once_and_found_again(
     await ask(backend)
 
 
+async def test_a_server_that_goes_down_does_not_forget_its_models(own_server: TritonServer) -> None:
+    """It lets go of its models before it stops listening; a caller must hear 503 then, not 404."""
+    backend = TritonBackend(own_server.address)
+    await ask(backend)
+    stopping = asyncio.create_task(asyncio.to_thread(own_server.stop))
+    faults = set()
+    while not stopping.done():
+        try:
+            await ask(backend)
+        except FerError as err:
+            faults.add(type(err))
+        await asyncio.sleep(0.01)
+    assert await stopping == 0
+    assert faults == {UpstreamUnavailable}
+    await backend.close()
+
+
 async def test_a_backend_made_before_its_server_finds_it(
     model_folders: Path, triton_server: TritonServer, tmp_path: Path
 ) -> None:
