@@ -16,6 +16,9 @@ from fercore.service.health import Check, health_routes
 from fercore.service.metrics import Metrics
 from fercore.service.middleware import RequestScope
 
+TAGS = ("emotions", "catalogue", "detector", "classifier", "health")
+"""The order of the documentation page."""
+
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -30,7 +33,12 @@ def build_app(
 ) -> FastAPI:
     """Make an application without routes of its own; does no work before its lifespan starts."""
     app: FastAPI = FastAPIOffline(
-        title=title, description=description, version="1", lifespan=lifespan, redoc_url=None
+        title=title,
+        description=description,
+        version="1",
+        lifespan=lifespan,
+        redoc_url=None,
+        openapi_tags=[{"name": tag} for tag in TAGS],
     )
     add_error_handlers(app)
     app.add_middleware(RequestScope, service=service, metrics=metrics)
