@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fercore.contracts.emotions import Emotion
-from training.errors import TrainingError
 from training.faces import SPLITS, DataSet, Split
 from training.reading.assembly import LabelledRows, Provenance, assemble
-from training.reading.class_names import match_class
+from training.reading.class_folders import list_class_folders
 from training.reading.fer_rows import ATLAS_LABELS, TILE, USAGES, find_kaggle_csv, read_fer_rows
-from training.reading.intake import Intake, list_folder
+from training.reading.intake import Intake
 from training.reading.options import SplitOptions
-from training.reading.pictures import is_picture, read_grey_tiles
+from training.reading.pictures import read_grey_tiles
 from training.reading.split_hygiene import cut_missing
 
 NAME, TERMS = "FER2013", "research use, images gathered from the web"
@@ -60,15 +59,12 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
     paths: list[Path] = []
     emotions: list[Emotion] = []
     splits: list[Split] = []
-    for split in ("train", "test"):
-        for class_folder in list_folder(root / split):
-            pictures = [path for path in list_folder(class_folder) if is_picture(path)]
-            if not pictures:
-                raise TrainingError(f"{class_folder}: the class is empty")
-            emotion = match_class(class_folder.name, root / split)
-            paths += pictures
-            emotions += [emotion] * len(pictures)
-            splits += [SPLIT_OF_USAGE.get(path.name.partition("_")[0], split) for path in pictures]
+    given: tuple[Split, ...] = ("train", "test")
+    for split in given:
+        for path, emotion in list_class_folders(root / split):
+            paths.append(path)
+            emotions.append(emotion)
+            splits.append(SPLIT_OF_USAGE.get(path.name.partition("_")[0], split))
     warnings: tuple[str, ...] = ()
     if "validation" not in splits:
         splits = cut_missing(splits, emotions, ["validation"], chosen.share, chosen.seed)

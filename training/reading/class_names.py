@@ -3,6 +3,8 @@
 Knows no files.
 """
 
+from collections.abc import Mapping
+
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from training.errors import TrainingError
 
@@ -21,7 +23,7 @@ SYNONYMS: dict[Emotion, tuple[str, ...]] = {
 EMOTION_OF = {name: emotion for emotion in EMOTIONS for name in (emotion.value, *SYNONYMS[emotion])}
 
 
-def match_class(name: str, place: object, own_names: dict[str, Emotion] | None = None) -> Emotion:
+def match_class(name: str, place: object, own_names: Mapping[str, Emotion] | None = None) -> Emotion:
     """Give the emotion that a class name means, whatever its case.
 
     Args:
@@ -46,17 +48,17 @@ def in_canonical_order(emotions: tuple[Emotion, ...]) -> tuple[Emotion, ...]:
     return tuple(emotion for emotion in EMOTIONS if emotion in emotions)
 
 
-def match_number(text: str, order: tuple[Emotion, ...], place: object) -> Emotion:
-    """Give the emotion of a data set's own number, which counts from 0 in `order`.
+def match_number(text: str, order: tuple[Emotion, ...], place: object, *, first: int = 0) -> Emotion:
+    """Give the emotion of a data set's own number, which counts from `first` in `order`.
 
     Raises:
         TrainingError: it is no such number.
     """
     try:
-        number = int(text)
+        index = int(text) - first
     except ValueError:
-        number = -1
-    if not 0 <= number < len(order):
-        known = ", ".join(f"{index} {emotion}" for index, emotion in enumerate(order))
+        index = -1
+    if not 0 <= index < len(order):
+        known = ", ".join(f"{number} {emotion}" for number, emotion in enumerate(order, start=first))
         raise TrainingError(f"{place}: no emotion has the number {text.strip()!r}; known are {known}")
-    return order[number]
+    return order[index]

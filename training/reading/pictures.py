@@ -67,14 +67,14 @@ def read_grey_tiles(paths: Sequence[Path], intake: Intake, side_px: int) -> npt.
 
 
 def read_crops(
-    paths: Sequence[Path], intake: Intake, crop: Crop = crop_whole, side_px: int | None = None
+    paths: Sequence[Path], intake: Intake, crops: Sequence[Crop] | None = None, side_px: int | None = None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """Crop pictures of any size with a function of serving, once; cropping the crops again changes nothing.
 
     Args:
         paths: the files.
         intake: reads them.
-        crop: `crop_whole` for pictures that are framed already.
+        crops: one a picture; `crop_whole`, for pictures that are framed already, where it is None.
         side_px: every picture must have this side, where it is given.
 
     Returns:
@@ -83,16 +83,16 @@ def read_crops(
     Raises:
         TrainingError: as `read_picture`, or one has another size.
     """
-    crops = np.zeros((len(paths), FACE_SIZE, FACE_SIZE, 3), np.uint8)
+    tiles = np.zeros((len(paths), FACE_SIZE, FACE_SIZE, 3), np.uint8)
     is_found = np.zeros(len(paths), np.bool_)
     for index, path in enumerate(tqdm(paths, desc="reading pictures", unit="picture")):
         image = read_picture(path, intake)
         if side_px is not None:
             check_size(path, image, side_px)
-        face = crop(image)
+        face = crop_whole(image) if crops is None else crops[index](image)
         if face is not None:
-            crops[index], is_found[index] = face, True
-    return crops, is_found
+            tiles[index], is_found[index] = face, True
+    return tiles, is_found
 
 
 def check_size(path: Path, image: RgbImage, side_px: int) -> None:

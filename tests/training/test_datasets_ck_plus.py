@@ -1,0 +1,136 @@
+"""CK+: which frames are taken, who is in which split, and the csv that cannot tell."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fercore.contracts.emotions import EMOTIONS
+from fercore.vision.crop import crop_whole
+from tests.training.tiny_fer import write_csv
+from tests.training.tiny_pictures import grey_tile, picture, write_picture, write_text
+from training.datasets import ck_plus
+from training.errors import TrainingError
+from training.faces import DataSet
+
+NUMBERS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
+FRAMES = 6
+PERSONS = [f"S{number:03}" for number in (5, 10, 11, 14, 22, 26, 28, 32)]
+
+
+def frame_number(person: str, sequence: int, frame: int) -> int:
+    return int(person[1:]) * 1000 + sequence * 10 + frame
+
+
+def write_ck(data: Path) -> Path:
+    """Each person shows each of the seven expressions once, and one sequence has no label."""
+    root = data / "ck_plus"
+    for person in PERSONS:
+        for sequence in range(1, 9):
+            name = f"{person}/{sequence:03}"
+            for frame in range(1, FRAMES + 1):
+                file = f"{person}_{sequence:03}_{frame:08}.png"
+                image = picture(frame_number(person, sequence, frame), 48, 64)
+                write_picture(root / "cohn-kanade-images" / name / file, image)
+            label = root / "Emotion" / name / f"{person}_{sequence:03}_{FRAMES:08}_emotion.txt"
+            label.parent.mkdir(parents=True)
+            if sequence in NUMBERS:
+                write_text(label, f"   {sequence}.0000000e+00\n")
+    # as a Mac leaves it
+    write_text(root / "cohn-kanade-images" / ".DS_Store", "")
+    return data
+
+
+def persons_of(data: DataSet) -> dict[str, set[str]]:
+    return {split: set(faces.persons.tolist()) for split, faces in data.splits.items()}
+
+
+def test_last_frames_are_the_expression_and_first_frames_neutral(tmp_path):
+    data = ck_plus.load(write_ck(tmp_path), "majority", {"last_frames": 2})
+    assert data.labels == EMOTIONS
+    train = data.splits["train"]
+    assert len(train) == len(persons_of(data)["train"]) * 7 * 3
+    person = min(persons_of(data)["train"])
+    rows = [index for index, own in enumerate(train.persons) if own == person]
+    taken = [(sequence, frame) for sequence in NUMBERS for frame in (1, FRAMES - 1, FRAMES)]
+    for row, (sequence, frame) in zip(rows, taken, strict=True):
+        assert EMOTIONS[train.majority[row]] == ("neutral" if frame == 1 else NUMBERS[sequence])
+        expected = crop_whole(picture(frame_number(person, sequence, frame), 48, 64))
+        np.testing.assert_array_equal(train.crops(row, row + 1)[0], expected)
+
+
+def test_nobody_is_in_two_splits_and_the_seed_decides_who_is_where(tmp_path):
+    folder = write_ck(tmp_path)
+    found = [persons_of(ck_plus.load(folder, "majority", {"seed": seed})) for seed in (0, 0, 1)]
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+    for persons in found:
+        assert sorted([*persons["train"], *persons["validation"], *persons["test"]]) == PERSONS
+        assert len(persons["validation"]) == len(persons["test"]) == 1
+
+
+def test_sequences_without_a_label_are_counted(tmp_path):
+    data = ck_plus.load(write_ck(tmp_path), "majority")
+    assert data.dropped == {"sequences without a label": len(PERSONS)}
+
+
+def test_whole_frames_come_with_a_warning_and_a_detector_frames_them_without(tmp_path):
+    folder = write_ck(tmp_path)
+    assert "frames are taken whole" in ck_plus.load(folder, "majority").warnings[0]
+    # noise shows no face: all frames are left out, and so a split is empty
+    with pytest.raises(TrainingError, match="the train split is empty"):
+        ck_plus.load(folder, "majority", {"detector": "haar"})
+    with pytest.raises(TrainingError, match="no detector 'eyes'; there are: "):
+        ck_plus.load(folder, "majority", {"detector": "eyes"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("9.0", "no emotion has the number '9'"), ("", "the number ''")]
+)
+def test_a_wrong_label_file_is_named(tmp_path, text, message):
+    folder = write_ck(tmp_path)
+    name = "S005_003_00000006_emotion.txt"
+    write_text(folder / "ck_plus" / "Emotion" / "S005" / "003" / name, text)
+    with pytest.raises(TrainingError, match=f"{name}: .*{message}"):
+        ck_plus.load(folder, "majority")
+
+
+def test_a_sequence_shorter_than_the_frames_wanted_is_named(tmp_path):
+    with pytest.raises(TrainingError, match=r"S005.001: 6 frames are too few"):
+        ck_plus.load(write_ck(tmp_path), "majority", {"last_frames": 6})
+
+
+def test_missing_folders_are_named(tmp_path):
+    with pytest.raises(TrainingError, match=r"cannot read .*cohn-kanade-images: no such folder"):
+        ck_plus.load(tmp_path, "majority")
+    write_picture(tmp_path / "ck_plus" / "cohn-kanade-images" / "S005" / "001" / "a.png", picture(1, 48))
+    with pytest.raises(TrainingError, match="no sequence of cohn-kanade-images/ has a label in Emotion/"):
+        ck_plus.load(tmp_path, "majority")
+
+
+def test_two_persons_are_too_few_for_three_splits(tmp_path):
+    folder = write_ck(tmp_path)
+    for person in PERSONS[2:]:
+        (folder / "ck_plus" / "cohn-kanade-images" / person).rename(tmp_path / person)
+    with pytest.raises(TrainingError, match="2 persons cannot be split"):
+        ck_plus.load(folder, "majority")
+
+
+def write_ck_csv(data: Path) -> Path:
+    (data / "ck_plus").mkdir(parents=True)
+    usages = ["Training"] * 8 + ["PublicTest"] * 8 + ["PrivateTest"] * 8
+    rows: list[dict[str, object]] = [
+        {"emotion": row % 8, "pixels": " ".join(map(str, grey_tile(row).ravel())), "Usage": usage}
+        for row, usage in enumerate(usages)
+    ]
+    write_csv(data / "ck_plus" / "ckextended.csv", ("emotion", "pixels", "Usage"), rows)
+    return data
+
+
+def test_the_csv_has_contempt_last_and_says_that_it_mixes_persons(tmp_path):
+    data = ck_plus.load(write_ck_csv(tmp_path), "majority")
+    names = [data.labels[number].value for number in data.splits["test"].majority]
+    assert names == ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt"]
+    assert "its splits share persons" in data.warnings[0]
+    assert data.report()[0].startswith("warning: ")
+    assert data.splits["train"].persons is None
