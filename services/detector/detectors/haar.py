@@ -2,9 +2,10 @@
 
 Knows no queue and no settings. Frontal faces only, no landmarks; it needs no model file.
 
-Figures for `haarcascade_frontalface_alt2`, scale step 1.2, no histogram equalisation, chosen among
-`default`, `alt` and `alt2`, steps 1.1 and 1.2, with and without equalisation, on pictures of WIDER FACE
-train: see FRAMING, SLOPE and OFFSET below.
+`haarcascade_frontalface_alt2`, a scale step of 1.2 and no histogram equalisation were chosen among `default`,
+`alt` and `alt2`, steps of 1.1 and 1.2, with equalisation and without, on 120 pictures of WIDER FACE train: it
+found most at 90 % precision (69 %, the others 58 to 68 %) and took the least time. A 640x480 picture takes 60
+to 70 ms of one core when faces of 24 px are wanted, 44 ms at 48 px, 15 ms at 80 px (2026-11-21).
 """
 
 import threading
