@@ -12,6 +12,7 @@ from tests.training.tiny_pictures import grey_tile, picture, write_picture, writ
 from training.datasets import ck_plus
 from training.errors import TrainingError
 from training.faces import DataSet
+from training.reading.assembly import LabelledRows, Provenance, assemble
 
 NUMBERS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
 FRAMES = 6
@@ -36,8 +37,9 @@ def write_ck(data: Path) -> Path:
             label.parent.mkdir(parents=True)
             if sequence in NUMBERS:
                 write_text(label, f"   {sequence}.0000000e+00\n")
-    # as a Mac leaves it
+    # as a Mac leaves them
     write_text(root / "cohn-kanade-images" / ".DS_Store", "")
+    write_text(root / "cohn-kanade-images" / PERSONS[0] / "001" / "._frame.png", "")
     return data
 
 
@@ -67,6 +69,16 @@ def test_nobody_is_in_two_splits_and_the_seed_decides_who_is_where(tmp_path):
     for persons in found:
         assert sorted([*persons["train"], *persons["validation"], *persons["test"]]) == PERSONS
         assert len(persons["validation"]) == len(persons["test"]) == 1
+
+
+def test_a_person_in_two_splits_is_refused():
+    tiles = np.stack([grey_tile(row) for row in range(3)])
+    emotions = [EMOTIONS[0]] * 3
+    with pytest.raises(TrainingError, match="somewhere: person S005 is both in train and in test"):
+        assemble(
+            LabelledRows(tiles, emotions, ["train", "validation", "test"], persons=["S005", "S010", "S005"]),
+            Provenance("somewhere", "CK+", "none", "0"),
+        )
 
 
 def test_sequences_without_a_label_are_counted(tmp_path):

@@ -247,7 +247,8 @@ def test_multi_label_targets_are_equal_shares_of_the_admissible_labels(fer: FerF
     from training.prepared import prepare  # noqa: PLC0415
     from training.preprocessing import Preprocessing  # noqa: PLC0415
 
-    fer.votes[0].update(dict.fromkeys(VOTE_COLUMNS[2:], 0), anger=6, sadness=4)
+    fer.labels[0]["label_row_certain"] = 0
+    fer.votes[1].update(dict.fromkeys(VOTE_COLUMNS[2:], 0), anger=6, sadness=4)
     train = fer_plus.load(fer.write(), "majority").splits["train"]
     config = DataConfig(name="fer_plus", targets="multi_label")
     targets = prepare(train, Preprocessing(PreprocessingConfig()), config, "").targets
