@@ -87,6 +87,13 @@ class FitConfig(_Section):
     lr: Annotated[float, Field(gt=0)] = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_epochs: Annotated[int, Field(ge=0, description="Linear from lr / 10")] = 1
+    schedule: Annotated[
+        Literal["plateau", "cosine"],
+        Field(
+            description="Of the learning rate: lowered at plateaus, or half a cosine down to zero",
+            exclude_if=lambda schedule: schedule == "plateau",  # configs made before have no such field
+        ),
+    ] = "plateau"
     plateau: PlateauConfig = PlateauConfig()
     early_stopping_patience: Annotated[int, Field(ge=1, description="Epochs without a better accuracy")] = 6
     average_decay: Annotated[

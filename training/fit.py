@@ -4,6 +4,7 @@ Knows no data set and no architecture by name. An epoch's randomness depends on 
 resumed run gives the same numbers as an unbroken one.
 """
 
+import math
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from training import run_folder
 from training.augmentation import augment
-from training.config import RunConfig
+from training.config import FitConfig, RunConfig
 from training.faces import Faces
 from training.networks import build_network
 from training.prepared import CHUNK, Prepared, prepare
@@ -49,7 +50,7 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
             print(f"no better validation accuracy since epoch {progress.best_epoch}: stopped early")
             break
         started = time.monotonic()
-        lr = progress.lr
+        lr = progress.lr * _cosine(config.fit, progress.epoch)
         train_loss = _run_epoch(config, state, known)
         seconds = time.monotonic() - started
         loss, accuracy = judge(state.average.network, unseen, config.fit.precision)
@@ -67,7 +68,8 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
         if accuracy > progress.best_accuracy:
             progress.best_accuracy, progress.best_epoch = accuracy, progress.epoch
             run_folder.save_state(folder / run_folder.BEST, {"network": state.average.network.state_dict()})
-        progress.note_loss(loss, config.fit)
+        if config.fit.schedule == "plateau":
+            progress.note_loss(loss, config.fit)
         state.save(folder)
     return progress
 
@@ -92,7 +94,7 @@ def _run_epoch(config: RunConfig, state: State, split: Prepared) -> float:
         step = progress.epoch * len(batches) + number
         warmth = min(1.0, 0.1 + 0.9 * step / warmup_steps) if warmup_steps else 1.0
         for group in state.optimizer.param_groups:
-            group["lr"] = progress.lr * warmth
+            group["lr"] = progress.lr * warmth * _cosine(fitting, step / len(batches))
         faces = augment(split.faces[rows], config.augmentation, full_scale=1 / config.preprocessing.std)
         with _autocast(fitting.precision):
             logits, _ = state.network(faces.contiguous(memory_format=torch.channels_last))
@@ -103,6 +105,11 @@ def _run_epoch(config: RunConfig, state: State, split: Prepared) -> float:
         state.average.update(state.network)
         total += float(loss.detach()) * len(rows)
     return total / len(split)
+
+
+def _cosine(fitting: FitConfig, epoch: float) -> float:
+    """Give the factor of the learning rate at a point of the run, 1 to 0 (Loshchilov and Hutter, 2017)."""
+    return 0.5 * (1 + math.cos(math.pi * epoch / fitting.epochs)) if fitting.schedule == "cosine" else 1.0
 
 
 def _autocast(precision: str) -> torch.autocast:

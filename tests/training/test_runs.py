@@ -13,6 +13,7 @@ from training import fit as fitting
 from training.__main__ import STOPPED, main
 from training.config import load_config
 from training.errors import TrainingError
+from training.networks import build_network
 
 TIMED = "faces_per_second"
 
@@ -75,6 +76,24 @@ def test_training_learns(fer: FerFolder, config_file, tmp_path):
     config = changed(config_file, fit={"epochs": 25, "batch_size": 8, "threads": 1, "lr": 0.01, **patient})
     assert train(config, fer.write(), tmp_path) == 0
     assert max(float(row["validation_accuracy"]) for row in figures(tmp_path)) > 0.5
+
+
+def test_a_cosine_schedule_ends_at_zero(fer: FerFolder, config_file, tmp_path):
+    fit = {"epochs": 4, "batch_size": 16, "threads": 1, "lr": 0.01, "schedule": "cosine", "warmup_epochs": 0}
+    assert train(changed(config_file, fit=fit), fer.write(), tmp_path) == 0
+    rates = [float(row["lr"]) for row in figures(tmp_path)]
+    assert rates == pytest.approx([0.01, 0.00853553, 0.005, 0.00146447], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in Path("training/configs").glob("*.yaml")))
+def test_every_committed_config_names_things_that_exist(name):
+    config = load_config(Path(f"training/configs/{name}.yaml"))
+    assert config.name == name
+    network = build_network(config.architecture)
+    side = config.preprocessing.size
+    logits, features = network.eval()(torch.zeros(2, 1, side, side))
+    assert logits.shape == (2, 8)
+    assert features.ndim == 4
 
 
 def test_early_stopping_keeps_the_best_epoch(fer: FerFolder, config_file, tmp_path, monkeypatch):

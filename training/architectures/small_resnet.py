@@ -1,0 +1,94 @@
+"""ResNet's basic blocks (He et al., CVPR 2016) for small grey faces: the stem keeps their 48 px.
+
+Knows nothing of data or training. Plain 3 x 3 convolutions only, so that INT8 runs fast on a CPU.
+"""
+
+from typing import Annotated
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from typing_extensions import override
+
+Width = Annotated[int, Field(ge=1)]
+
+
+class Options(BaseModel):
+    """What the config may choose: width of each stage, blocks in it, and the dropouts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    widths: Annotated[list[Width], Field(min_length=2, max_length=5)] = [32, 64, 128, 256]
+    blocks: Annotated[int, Field(ge=1, le=8, description="Basic blocks in each stage")] = 2
+    drop_path: Annotated[
+        float, Field(ge=0, lt=1, description="Chance that the last block is left out; earlier ones less")
+    ] = 0.1
+    head_dropout: Annotated[float, Field(ge=0, lt=1, description="Before the last layer")] = 0.3
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions beside a shortcut; in training the pair is left out by chance (Huang et al., 2016)."""
+
+    def __init__(self, channels: int, width: int, stride: int, drop_path: float) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels != width:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels, width, 1, stride=stride, bias=False), nn.BatchNorm2d(width)
+            )
+        self.drop_path = drop_path
+
+    @override
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map float [n, channels, h, w] to float [n, width, h / stride, w / stride]."""
+        change: Tensor = self.convolutions(maps)
+        if self.training and self.drop_path > 0:
+            kept = torch.rand(len(maps), 1, 1, 1, device=maps.device) >= self.drop_path
+            change = change * kept.to(change.dtype) / (1 - self.drop_path)
+        return torch.relu(change + self.shortcut(maps))
+
+
+class SmallResNet(nn.Module):
+    """A stem of one convolution, stages that halve the map (but the first), a mean, one linear layer."""
+
+    def __init__(self, classes: int, options: Options) -> None:
+        super().__init__()
+        channels = options.widths[0]
+        layers: list[nn.Module] = [
+            nn.Conv2d(1, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        ]
+        last = len(options.widths) * options.blocks - 1
+        for stage, width in enumerate(options.widths):
+            for block in range(options.blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                drop_path = options.drop_path * (stage * options.blocks + block) / max(1, last)
+                layers.append(BasicBlock(channels, width, stride, drop_path))
+                channels = width
+        self.body = nn.Sequential(*layers)
+        self.head_dropout = nn.Dropout(options.head_dropout)
+        self.head = nn.Linear(channels, classes)
+
+    @override
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """Map float [n, 1, s, s] to logits [n, classes] and features [n, C, s / 2^(stages - 1), ...]."""
+        features: Tensor = self.body(faces)
+        logits: Tensor = self.head(self.head_dropout(torch.mean(features, dim=(2, 3))))
+        return logits, features
+
+
+def build(classes: int, options: dict[str, object]) -> nn.Module:
+    """Make the network with fresh weights.
+
+    Raises:
+        pydantic.ValidationError: an option is unknown or out of range.
+    """
+    return SmallResNet(classes, Options.model_validate(options))
