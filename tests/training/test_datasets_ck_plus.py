@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from fercore.contracts.emotions import EMOTIONS
-from fercore.vision.crop import crop_whole
+from fercore.vision.crop import Framing, canonical_square, crop_face, crop_whole
+from fercore.vision.detection import Detections
 from tests.training.tiny_fer import write_csv
 from tests.training.tiny_pictures import grey_tile, picture, write_picture, write_text
 from training.datasets import ck_plus
 from training.errors import TrainingError
 from training.faces import DataSet
 from training.reading.assembly import LabelledRows, Provenance, assemble
+from training.reading.pictures import likeliest_face
 
 NUMBERS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
 FRAMES = 6
@@ -94,6 +96,23 @@ def test_whole_frames_come_with_a_warning_and_a_detector_frames_them_without(tmp
         ck_plus.load(folder, "majority", {"detector": "haar"})
     with pytest.raises(TrainingError, match="no detector 'eyes'; there are: "):
         ck_plus.load(folder, "majority", {"detector": "eyes"})
+
+
+class _TwoBoxes:
+    """Finds two faces, the second the likelier."""
+
+    framing = Framing(1.1, 0.05, -0.1)
+
+    def detect(self, image: np.ndarray, *, min_face_px: int) -> Detections:
+        boxes = np.array([[0, 0, 20, 20], [12, 8, 42, 44]], np.float32)
+        return Detections(boxes, np.array([0.3, 0.8], np.float32))
+
+
+def test_a_detector_frames_the_likeliest_face_as_serving_does():
+    image = picture(1, 48, 64)
+    box = np.array([12, 8, 42, 44], np.float32)
+    expected = crop_face(image, canonical_square(box, _TwoBoxes.framing))
+    np.testing.assert_array_equal(likeliest_face(_TwoBoxes())(image), expected)
 
 
 @pytest.mark.parametrize(
