@@ -19,7 +19,7 @@ Tiles = npt.NDArray[np.uint8]
 def find_copies(tiles: Tiles, split_of_row: Sequence[object]) -> npt.NDArray[np.bool_]:
     """Tell for each row whether exactly the same pixels stand in another split as well, bool [n]."""
     # hashes, since the pixels of a big data set would not fit into memory twice
-    keys = [hashlib.blake2b(np.ascontiguousarray(tile), digest_size=16).digest() for tile in tiles]
+    keys = [hashlib.blake2b(tile.tobytes(), digest_size=16).digest() for tile in tiles]
     seen_in: dict[bytes, set[object]] = {}
     for key, split in zip(keys, split_of_row, strict=True):
         seen_in.setdefault(key, set()).add(split)
