@@ -84,6 +84,12 @@ def bad_inputs() -> Iterator[BadInput]:
     yield BadInput("bigger bomb", png_claiming(2**31 - 1, 2**31 - 1), invalid)
     yield BadInput("no width", png_claiming(0, 10), invalid)
     yield BadInput("too little data", png_claiming(4000, 4000), invalid)
+    flood = b"\xff\xe0\0\2" * 1_000_000
+    yield BadInput("jpeg of a million segments", b"\xff\xd8" + flood + b"\xff\xd9", invalid)
+    yield BadInput("jpeg of fill bytes", b"\xff\xd8" + b"\xff" * 5_000_000 + b"\xd9", invalid)
+    yield BadInput(
+        "png of a million chunks", png_claiming(9, 9)[:-12] + b"\0\0\0\0aaaa\0\0\0\0" * 700_000, invalid
+    )
     yield BadInput("jpeg of nothing", b"\xff\xd8\xff\xd9", unreadable)
     yield BadInput("jpeg header then junk", good["JPEG"][:200] + bytes(500) + b"\xff\xd9", unreadable)
     request = frozenset({"invalid_request"})
@@ -106,6 +112,10 @@ def bad_inputs() -> Iterator[BadInput]:
         "deep": b'{"image": ' + b"[" * 5000 + b"]" * 5000 + b"}",
         "wide": b'{"image": {' + b",".join(b'"%d":0' % n for n in range(5000)) + b"}}",
         "too many": json.dumps({"images": ["AAAA"] * 17}).encode(),
+        "a long list of numbers": b'{"images": [' + b"0," * 1_000_000 + b"0]}",
+        "a long list of nothing": b'{"images": [' + b'"",' * 1_000_000 + b'""]}',
+        "many unknown keys": b"{" + b",".join(b'"k%d":0' % n for n in range(200_000)) + b"}",
+        "a long unknown key": b'{"' + b"k" * 1_000_000 + b'": 0}',
         "bytes that are no UTF-8": b'{"image": "\xff\xfe"}',
     }
     for name, body in bodies.items():

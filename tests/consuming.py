@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fercore.contracts.errors import FerError
-from fercore.messaging.consume import Outcome, Reply, consume
-from fercore.messaging.queue import FRAMES, Delivery, Envelope
+from fercore.messaging.consume import consume
+from fercore.messaging.handler import Outcome, Reply
+from fercore.messaging.queue import FRAMES, Channel, Delivery, Ending, Envelope, Queue
 
 
 class Counts:
@@ -89,3 +90,19 @@ async def die(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task], timeout=20)
     assert task.cancelled()
+
+
+async def settle(
+    queue: Queue,
+    delivery: Delivery,
+    *,
+    forward: tuple[Channel, Envelope] | None = None,
+    reply: Envelope | None = None,
+) -> bool:
+    """End one message."""
+    return (await queue.settle([Ending(delivery, forward, reply)]))[0]
+
+
+async def bury(queue: Queue, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
+    """End one message as dead."""
+    return (await queue.settle([Ending(delivery, None, reply, reason)]))[0]

@@ -5,7 +5,7 @@ Knows no HTTP. Requests forbid unknown fields; clients must ignore unknown field
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from fercore.contracts.emotions import Emotion
 
@@ -16,15 +16,17 @@ class Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+PluginName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+"""Name of a model or a detector: a folder without `emotion_`, or a file."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class PredictOptions(Body):
     """Query parameters of `POST /predict`."""
 
-    model: Annotated[ModelName | None, Field(description="An emotion model of `GET /models`")] = None
-    detector: Annotated[ModelName | None, Field(description="A detector of `GET /detectors`")] = None
+    model: Annotated[PluginName | None, Field(description="An emotion model of `GET /models`")] = None
+    detector: Annotated[PluginName | None, Field(description="A detector of `GET /detectors`")] = None
     max_faces: Annotated[int, Field(ge=1, le=256, description="Keep the largest so many faces")] = 32
     min_face_px: Annotated[
         int, Field(ge=1, le=10_000, description="Leave out faces whose longer side is shorter, in pixels")
@@ -38,7 +40,7 @@ class JsonImages(Body):
     """The JSON form of the body: one picture or several, base64 or data URL."""
 
     image: str | None = None
-    images: Annotated[list[str] | None, Field(min_length=1)] = None
+    images: Annotated[list[str] | None, Field(min_length=1), FailFast()] = None
 
     @model_validator(mode="after")
     def _check_one_form(self) -> Self:

@@ -58,7 +58,6 @@ class OnnxRuntimeBackend:
         repository: the model repository.
         threads: how many runs may go on at once.
         intra_op_threads: threads inside one run.
-        preload: models to load now (blocking); one that cannot be loaded raises `UnknownModel`.
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class OnnxRuntimeBackend:
         *,
         threads: int,
         intra_op_threads: int = 1,
-        preload: Sequence[str] = (),
     ) -> None:
         self._repository = repository
         self._intra_op_threads = intra_op_threads
@@ -75,8 +73,6 @@ class OnnxRuntimeBackend:
         self._loading = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="inference")
         self._is_closed = False
-        for model in preload:
-            self._session(model)
 
     async def infer(
         self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str], *, timeout_s: float

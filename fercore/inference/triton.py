@@ -105,7 +105,7 @@ class TritonBackend:
                     raise UpstreamUnavailable("the inference server is going down") from err
                 raise UnknownModel(model, tuple(self._seen)) from err
             case "StatusCode.INVALID_ARGUMENT":
-                raise InvalidRequest(err.message().removeprefix("[request id: <id_unknown>] ")) from err
+                raise InvalidRequest("the tensors do not fit the model") from err
             case "StatusCode.DEADLINE_EXCEEDED":
                 raise DeadlineExceeded(f"inference took longer than {timeout_s:.3f} s") from err
             case _ if _is_stub_dead(err):

@@ -23,8 +23,6 @@ from fercore.messaging.queue import (
     Queue,
 )
 
-__all__ = ["Dead", "Forward", "Handler", "Observer", "Outcome", "Reply", "consume"]
-
 ANNOUNCE_EVERY_S = 0.5
 TAKE_OVER_EVERY_S = 0.5
 RECEIVE_WAIT_MS = 250
@@ -44,12 +42,12 @@ async def consume(
     observer: Observer,
     max_batch: int,
     concurrency: int,
-    stop: asyncio.Event | None = None,
+    max_batch_bytes: int | None = None,
     finish_s: float = FINISH_S,
 ) -> None:
-    """Work on a channel until `stop` is set or the task is cancelled; an absent broker is waited for.
+    """Work on a channel until the task is cancelled; an absent broker is waited for.
 
-    Either way nothing new is received, what is in hand has `finish_s` to end, and the worker withdraws.
+    Then nothing new is received, what is in hand has `finish_s` to end, and the worker withdraws.
     A second cancellation abandons everything at once; others then take over as from a dead worker.
 
     Args:
@@ -61,11 +59,11 @@ async def consume(
         encode_error: makes the body of an error reply.
         observer: is told how messages end.
         max_batch: at most so many messages in a handler call.
+        max_batch_bytes: bodies of at most so many bytes in a handler call, but always one message.
         concurrency: so many handler calls at a time, and one more for what dead workers have left.
-        stop: ends the loop; a cancellation sets it.
         finish_s: the time for work in hand at the end.
     """
-    stop = stop or asyncio.Event()
+    stop = asyncio.Event()
     loop = _Loop(
         queue=queue,
         channel=channel,
@@ -75,6 +73,7 @@ async def consume(
         encode_error=encode_error,
         observer=observer,
         max_batch=max_batch,
+        max_batch_bytes=max_batch_bytes,
         concurrency=concurrency,
         stop=stop,
         finish_s=finish_s,
@@ -99,6 +98,7 @@ class _Loop:
     encode_error: Callable[[FerError], bytes]
     observer: Observer
     max_batch: int
+    max_batch_bytes: int | None
     concurrency: int
     stop: asyncio.Event
     finish_s: float
@@ -171,7 +171,11 @@ class _Loop:
                 await self.stop.wait()
 
     async def _work_on(self, deliveries: Sequence[Delivery]) -> None:
-        """Bring every delivery to its end."""
+        """Bring every delivery to its end, small ones first: they must not wait for a heavy neighbour."""
+        for group in grouped(deliveries, self.max_batch_bytes):
+            await self._work_on_group(group)
+
+    async def _work_on_group(self, deliveries: Sequence[Delivery]) -> None:
         in_time: list[Delivery] = []
         over: list[Ending] = []
         for delivery in deliveries:
@@ -222,7 +226,7 @@ class _Loop:
 
     async def _end(self, endings: Sequence[Ending]) -> None:
         ended = await self.broker.insist(
-            lambda: self.queue.settle_all(endings), as_long_as=lambda: any(map(self._has_time, endings))
+            lambda: self.queue.settle(endings), as_long_as=lambda: any(map(self._has_time, endings))
         )
         for ending, is_mine in zip(endings, ended or [], strict=ended is not None):
             if is_mine:
@@ -235,6 +239,25 @@ class _Loop:
     def _count(self, outcome: str, messages: int) -> None:
         for _ in range(messages):
             self.observer.message_ended(self.channel.stream, outcome)
+
+
+def grouped(deliveries: Sequence[Delivery], max_bytes: int | None) -> list[list[Delivery]]:
+    """Part deliveries into groups of at most `max_bytes` of bodies, at least one each, smallest first."""
+    if max_bytes is None:
+        return [list(deliveries)] if deliveries else []
+    groups: list[list[Delivery]] = []
+    room = 0
+    for delivery in sorted(deliveries, key=_body_bytes):
+        if not groups or _body_bytes(delivery) > room:
+            groups.append([])
+            room = max_bytes
+        groups[-1].append(delivery)
+        room -= _body_bytes(delivery)
+    return groups
+
+
+def _body_bytes(delivery: Delivery) -> int:
+    return len(delivery.envelope.body) if delivery.envelope is not None else 0
 
 
 def _outcome_of(ending: Ending) -> str:

@@ -5,11 +5,11 @@ Knows no broker and no service. Bodies are passed on by reference, never copied.
 
 import asyncio
 import itertools
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fercore.messaging.clock import monotonic_ms
 from fercore.messaging.envelope import dead_record, from_fields, to_fields
 from fercore.messaging.queue import (
     DEAD_STREAM_MAXLEN,
@@ -22,10 +22,6 @@ from fercore.messaging.queue import (
     Envelope,
     TakeOver,
 )
-
-
-def _monotonic_ms() -> float:
-    return time.monotonic() * 1000
 
 
 @dataclass(slots=True)
@@ -54,7 +50,7 @@ class InMemoryQueue:
         clock_ms: a monotonic clock; tests set their own to let time pass.
     """
 
-    def __init__(self, *, clock_ms: Callable[[], float] = _monotonic_ms) -> None:
+    def __init__(self, *, clock_ms: Callable[[], float] = monotonic_ms) -> None:
         self._clock_ms = clock_ms
         self._numbers = itertools.count(1)
         self._streams: defaultdict[str, _Stream] = defaultdict(_Stream)
@@ -110,21 +106,7 @@ class InMemoryQueue:
         stream.consumers &= living | {holder for holder, _ in stream.pending.values()}
         return TakeOver(taken, expired)
 
-    async def settle(
-        self,
-        delivery: Delivery,
-        *,
-        forward: tuple[Channel, Envelope] | None = None,
-        reply: Envelope | None = None,
-    ) -> bool:
-        """End a message: the first to do so publishes what follows."""
-        return await self._end(Ending(delivery, forward, reply))
-
-    async def bury(self, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
-        """End a message as dead."""
-        return await self._end(Ending(delivery, None, reply, reason))
-
-    async def settle_all(self, endings: Sequence[Ending]) -> list[bool]:
+    async def settle(self, endings: Sequence[Ending]) -> list[bool]:
         """End many messages."""
         return [await self._end(ending) for ending in endings]
 

@@ -18,6 +18,9 @@ WORKER_KEY_TTL_MS = 1500
 
 REPLY_STREAM_TTL_MS = 60_000
 
+WORK_STREAM_TTL_MS = 120_000
+"""Frames that nobody took are gone so long after the last one came; twice the longest deadline."""
+
 STREAM_MAXLEN = 10_000
 """Only a fuse: admission at the gateway keeps streams far shorter."""
 
@@ -123,25 +126,7 @@ class Queue(Protocol):
         """
         ...
 
-    async def settle(
-        self,
-        delivery: Delivery,
-        *,
-        forward: tuple[Channel, Envelope] | None = None,
-        reply: Envelope | None = None,
-    ) -> bool:
-        """End a message in one transaction: publish what follows, acknowledge, delete.
-
-        Returns:
-            False when somebody else has ended it already; then nothing was published.
-        """
-        ...
-
-    async def bury(self, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
-        """End a message as dead: like `settle`, and note fields, reason, size and SHA-256, never the body."""
-        ...
-
-    async def settle_all(self, endings: Sequence[Ending]) -> list[bool]:
+    async def settle(self, endings: Sequence[Ending]) -> list[bool]:
         """End many messages on one way to the broker; each is a transaction of its own.
 
         Returns:

@@ -11,6 +11,7 @@ from fercore.messaging.queue import (
     DEAD_STREAM_MAXLEN,
     REPLY_STREAM_TTL_MS,
     STREAM_MAXLEN,
+    WORK_STREAM_TTL_MS,
     Ending,
 )
 
@@ -132,7 +133,7 @@ def end_arguments(ending: Ending, *, sent_ms: float) -> tuple[list[str], list[st
 
     if ending.forward is not None:
         channel, envelope = ending.forward
-        publish(channel.stream, "~", STREAM_MAXLEN, 0, to_fields(envelope, sent_ms=sent_ms))
+        publish(channel.stream, "~", STREAM_MAXLEN, WORK_STREAM_TTL_MS, to_fields(envelope, sent_ms=sent_ms))
     if ending.reply is not None:
         fields = to_fields(ending.reply, sent_ms=sent_ms)
         publish(reply_key(ending.reply.reply_to), "~", STREAM_MAXLEN, REPLY_STREAM_TTL_MS, fields)

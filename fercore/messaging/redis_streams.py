@@ -17,6 +17,7 @@ from fercore.messaging.clock import BrokerClock
 from fercore.messaging.envelope import from_fields, to_fields
 from fercore.messaging.queue import (
     STREAM_MAXLEN,
+    WORK_STREAM_TTL_MS,
     WORKER_KEY_TTL_MS,
     Channel,
     Delivery,
@@ -81,9 +82,7 @@ class RedisStreams:
 
     async def append(self, channel: Channel, fields: Mapping[str, bytes]) -> None:
         """Append fields as they are, be they an envelope or not."""
-        await self._ask(
-            self._redis.xadd(channel.stream, dict(fields.items()), maxlen=STREAM_MAXLEN, approximate=True)
-        )
+        await self._ask(self._append(channel, fields))
 
     async def receive(self, channel: Channel, worker_id: str, *, max_n: int, wait_ms: int) -> list[Delivery]:
         """Take up to `max_n` new messages, waiting up to `wait_ms` for the first."""
@@ -109,21 +108,7 @@ class RedisStreams:
         ]
         return TakeOver(deliveries, expired)
 
-    async def settle(
-        self,
-        delivery: Delivery,
-        *,
-        forward: tuple[Channel, Envelope] | None = None,
-        reply: Envelope | None = None,
-    ) -> bool:
-        """End a message: the first to do so publishes what follows."""
-        return (await self.settle_all([Ending(delivery, forward, reply)]))[0]
-
-    async def bury(self, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
-        """End a message as dead."""
-        return (await self.settle_all([Ending(delivery, None, reply, reason)]))[0]
-
-    async def settle_all(self, endings: Sequence[Ending]) -> list[bool]:
+    async def settle(self, endings: Sequence[Ending]) -> list[bool]:
         """End many messages in one round trip."""
         sent_ms = self.now_ms()
         calls = [end_arguments(ending, sent_ms=sent_ms) for ending in endings]
@@ -188,6 +173,12 @@ class RedisStreams:
             answered_ms = self._clock.local_ms()
             broker_ms = seconds * 1000 + microseconds / 1000
             self._clock.set(asked_ms=asked_ms, broker_ms=broker_ms, answered_ms=answered_ms)
+
+    async def _append(self, channel: Channel, fields: Mapping[str, bytes]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.xadd(channel.stream, dict(fields.items()), maxlen=STREAM_MAXLEN, approximate=True)
+            pipeline.pexpire(channel.stream, WORK_STREAM_TTL_MS)
+            await pipeline.execute()
 
     async def _read_group(
         self, channel: Channel, worker_id: str, max_n: int, wait_ms: int

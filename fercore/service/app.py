@@ -4,6 +4,8 @@ Knows no route of any service.
 """
 
 import asyncio
+import logging
+import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -20,6 +22,8 @@ TAGS = ("emotions", "catalogue", "detector", "classifier", "health")
 """The order of the documentation page."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+logger = logging.getLogger(__name__)
 
 
 def build_app(
@@ -55,12 +59,25 @@ def build_app(
 async def running(*jobs: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run background jobs while the block runs, then cancel them and wait until they are done.
 
-    A job that fails ends the block too: a process never lives on with half of its work dead.
+    A job that fails ends the process, as SIGTERM does: it must not live on with half of its work dead. The
+    failure is raised when the block ends, so that the exit status tells it (`fercore.service.run`).
     """
+    failures: list[Exception] = []
+
+    async def run(job: Coroutine[None, None, None]) -> None:
+        try:
+            await job
+        except Exception as err:  # noted here, raised below
+            logger.exception("a background job failed; the process ends")
+            failures.append(err)
+            signal.raise_signal(signal.SIGTERM)
+
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(job) for job in jobs]
+        tasks = [group.create_task(run(job)) for job in jobs]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
+    if failures:
+        raise failures[0]

@@ -21,6 +21,7 @@ from fercore.service.errors import describe
 FILE_FIELD = "file"
 _RAW_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "application/octet-stream"})
 _LARGE_BODY_BYTES = 500_000
+_SPARE_JSON_STRINGS = 16
 
 OPENAPI_BODY = {
     "required": True,
@@ -140,6 +141,9 @@ class _JsonCollector:
         self._body += chunk
 
     def images(self) -> list[bytes]:
+        # base64 holds no quotes: more of them than strings are allowed means junk that is dear to parse
+        if self._body.count(b'"') > 2 * (self._limits.max_images + _SPARE_JSON_STRINGS):
+            raise InvalidRequest(f"more than {self._limits.max_images} images, or unknown fields")
         try:
             parsed = JsonImages.model_validate_json(self._body)
         except ValidationError as err:

@@ -5,6 +5,7 @@ Never a traceback, never an internal name: what is no `FerError` is answered as 
 
 import json
 import logging
+import textwrap
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -30,6 +31,7 @@ STATUS: dict[ErrorCode, int] = {
     "internal": 500,
 }
 RETRY_AFTER_S = 1
+_LONGEST_DETAIL = 300
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -81,7 +83,7 @@ def describe(faults: object) -> str:
     for fault in faults:
         place = ".".join(str(part) for part in fault["loc"] if part not in ("query", "body"))
         lines.append(f"{place}: {fault['msg']}" if place else str(fault["msg"]))
-    return "; ".join(lines)
+    return textwrap.shorten("; ".join(lines), _LONGEST_DETAIL, placeholder=" ...")
 
 
 def _problem(code: str, status: int, detail: str, instance: str, request_id: str | None) -> Problem:

@@ -45,26 +45,43 @@ class Intake:
             FerError: whatever `read_images` raises.
         """
         with self._admission.permit() as permit:
-            permit.take_images(1)
+            # bytes count while they arrive, pictures only when they are whole: a slow sender shuts nobody out
             images = await read_images(request, self._limits, permit.take_bytes)
-            permit.take_images(len(images) - 1)
+            permit.take_images(len(images))
             yield images
 
     def check(self, image: bytes) -> None:
         """Refuse a picture that must not be decoded; raises as `check_image` does."""
         check_image(image, max_image_bytes=self._limits.max_image_bytes, max_pixels=self._limits.max_pixels)
 
-    async def each(
-        self, request: Request, images: list[bytes], analyze: Callable[[bytes, str], Awaitable[Answer]]
-    ) -> list[Answer | FailedPrediction]:
-        """Analyse all pictures of a request at once, each with its own request id and its own error.
+    async def answer(
+        self,
+        request: Request,
+        analyze: Callable[[bytes, str], Awaitable[Answer]],
+        together: Callable[[list[Answer | FailedPrediction]], BaseModel],
+        headers: Callable[[Answer], dict[str, str]] = lambda _: {},
+    ) -> Response:
+        """Admit a request and answer its one picture, or all of its pictures together.
 
         Args:
-            request: for its path.
-            images: encoded, unchecked.
-            analyze: given a picture and its request id.
-        """
+            request: its body must not have been read.
+            analyze: given an encoded, checked picture and its request id.
+            together: makes the body for several pictures, of which each has its own error.
+            headers: of the answer for one picture.
 
+        Raises:
+            FerError: of the request, or of its only picture.
+        """
+        async with self.images(request) as images:
+            if len(images) > 1:
+                return json_response(together(await self._each(request, images, analyze)))
+            self.check(images[0])
+            only = await analyze(images[0], request_id_var.get() or "")
+            return json_response(only, headers(only))
+
+    async def _each(
+        self, request: Request, images: list[bytes], analyze: Callable[[bytes, str], Awaitable[Answer]]
+    ) -> list[Answer | FailedPrediction]:
         async def one(number: int, image: bytes) -> Answer | FailedPrediction:
             request_id = f"{request_id_var.get()}-{number}"
             try:

@@ -6,7 +6,6 @@ Knows no service.
 import signal
 import socket
 import sys
-from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -42,15 +41,10 @@ def serve(app: ASGIApp, settings: ServiceSettings, *, banner: str | None = None)
         None if banner is None else banner.format(url=f"http://{host}:{listener.getsockname()[1]}"),
     )
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them once more when it has ended
-        signal.signal(number, _end)
+        signal.signal(number, lambda _number, _frame: None)
     server.run(sockets=[listener])
-    if not server.started:
-        sys.exit(3)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    sys.exit(0)
+    if not server.started or server.lifespan.should_exit:  # the application failed to start, or as it ended
+        sys.exit(1)
 
 
 class _Server(uvicorn.Server):

@@ -6,11 +6,13 @@ Knows no service. Only a service's `__main__` calls `load`; everything else is h
 import os
 import sys
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX = "FER_"
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 class ServiceSettings(BaseSettings):
@@ -36,6 +38,19 @@ class QueueSettings(ServiceSettings):
     redis_url: Annotated[
         SecretStr, Field(description="Redis that moves frames; it must not persist anything")
     ] = SecretStr("redis://127.0.0.1:6379/0")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, url: SecretStr) -> SecretStr:
+        parts = urlsplit(url.get_secret_value())
+        try:
+            is_whole = parts.scheme in _REDIS_SCHEMES and bool(parts.hostname or parts.path)
+            is_whole = is_whole and (parts.port is None or parts.port > 0)
+        except ValueError:  # its message would show a part of the password
+            is_whole = False
+        if not is_whole:
+            raise ValueError("must be redis://[:password@]host[:port]/[db], rediss://... or unix://path")
+        return url
 
 
 class ImageLimits(ServiceSettings):
@@ -70,6 +85,7 @@ def load(settings_class: type[Settings]) -> Settings:
         for fault in err.errors(include_url=False):
             field = str(fault["loc"][0]) if fault["loc"] else "?"
             variable = f"{ENV_PREFIX}{field.upper()}"
-            value = os.environ.get(variable, "")
-            lines.append(f"{variable}={value!r}: {fault['msg']}")
+            is_secret = settings_class.model_fields[field].annotation is SecretStr
+            value = "(secret)" if is_secret else repr(os.environ.get(variable, ""))
+            lines.append(f"{variable}={value}: {fault['msg'].removeprefix('Value error, ')}")
         sys.exit("wrong setting: " + "; ".join(lines))

@@ -1,6 +1,6 @@
 """What a face detector is: the seam that every plug-in in `services/detector/detectors/` fills.
 
-Knows no particular detector. A plug-in module offers `create(model_repository, threads) -> Detector`.
+Knows no particular detector. A plug-in module offers `create(model_repository: Path) -> Detector`.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Detections:
 
 
 class Detector(Protocol):
-    """A face detector; `detect` may be called from several threads at once."""
+    """A face detector; `detect` is called from several threads at once and starts none of its own."""
 
     framing: Framing
 

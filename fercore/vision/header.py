@@ -4,6 +4,7 @@ The gateway refuses here what must never reach a decoder: other formats, bombs, 
 Sources: ITU-T T.81 (JPEG), the PNG specification (third edition), RFC 9649 (WebP), TIFF 6.0 (orientation).
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,13 @@ _PNG_COLOUR_TYPES_WITH_ALPHA = (4, 6)
 _JPEG_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
 _JPEG_START_OF_SCAN = 0xDA
+_JPEG_MARKER = re.compile(rb"\xff+[^\xff]", re.DOTALL)
 _TIFF_ORIENTATION_TAG = 0x0112
+
+# A file of nothing but tiny segments would hold up the gateway; ICC profiles and text need tens, large PNGs
+# some thousand.
+_MAX_JPEG_SEGMENTS = 1000
+_MAX_CHUNKS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +79,11 @@ def read_header(data: bytes) -> ImageHeader:
 
 def _read_jpeg(data: bytes) -> ImageHeader:
     position, size = 2, None
-    while True:
-        while data[position] == 0xFF and data[position + 1] == 0xFF:
-            position += 1  # fill bytes
-        if data[position] != 0xFF:
-            raise InvalidImage("the JPEG header is damaged")
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        marker_start = _JPEG_MARKER.match(data, position)
+        if marker_start is None:
+            raise InvalidImage("the JPEG header is damaged or cut short")
+        position = marker_start.end() - 2  # fill bytes are behind it
         marker = data[position + 1]
         if marker in _JPEG_WITHOUT_LENGTH:
             position += 2
@@ -86,6 +93,8 @@ def _read_jpeg(data: bytes) -> ImageHeader:
         if marker in _JPEG_START_OF_FRAME:
             size = _big(data, position + 7, 2), _big(data, position + 5, 2)
         position += 2 + max(2, _big(data, position + 2, 2))
+    else:
+        raise InvalidImage("the JPEG header has too many segments")
     if size is None:
         raise InvalidImage("the JPEG header has no size")
     if data.rfind(b"\xff\xd9") < position:
@@ -98,7 +107,10 @@ def _read_png(data: bytes) -> ImageHeader:
         raise InvalidImage("the PNG header is damaged")
     width, height, colour_type = _big(data, 16, 4), _big(data, 20, 4), data[25]
     has_alpha, orientation, position = colour_type in _PNG_COLOUR_TYPES_WITH_ALPHA, 1, 8
-    while (kind := data[position + 4 : position + 8]) != b"IEND":
+    for _ in range(_MAX_CHUNKS):
+        kind = data[position + 4 : position + 8]
+        if kind == b"IEND":
+            return ImageHeader("png", width, height, has_alpha, orientation)
         length = _big(data, position, 4)
         if kind == b"tRNS":
             has_alpha = True
@@ -107,7 +119,7 @@ def _read_png(data: bytes) -> ImageHeader:
         position += 12 + length
         if position + 8 > len(data):
             raise InvalidImage("the image is truncated")
-    return ImageHeader("png", width, height, has_alpha, orientation)
+    raise InvalidImage("the PNG has too many chunks")
 
 
 def _read_webp(data: bytes) -> ImageHeader:
@@ -129,7 +141,9 @@ def _read_webp(data: bytes) -> ImageHeader:
 
 def _webp_orientation(data: bytes) -> int:
     position = 12
-    while position + 8 <= len(data):
+    for _ in range(_MAX_CHUNKS):
+        if position + 8 > len(data):
+            break
         length = _little(data, position + 4, 4)
         if data[position : position + 4] == b"EXIF":
             return _orientation(data[position + 8 : position + 8 + length].removeprefix(b"Exif\0\0"))

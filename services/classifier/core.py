@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.contracts.card import INPUT_NAME, LOGITS_NAME
-from fercore.contracts.errors import DeadlineExceeded, UnknownModel, UpstreamUnavailable
+from fercore.contracts.errors import DeadlineExceeded, NotReady, UnknownModel, UpstreamUnavailable
 from fercore.contracts.messages import FaceEmotions
 from fercore.inference.backend import MAX_BATCH, Backend
 from fercore.inference.repository import ModelFolder
@@ -73,6 +73,7 @@ class ClassifierCore:
 
         Raises:
             UnknownModel: there is no such model.
+            NotReady: the backend has not loaded it.
             UpstreamUnavailable: the inference server is away, also at the second try.
             DeadlineExceeded: no answer in time.
             InternalError: the graph failed.
@@ -130,9 +131,12 @@ class ClassifierCore:
     async def _ask(
         self, model: ModelFolder, crops: npt.NDArray[np.uint8], timeout_s: float
     ) -> npt.NDArray[np.float32]:
-        outputs = await self._backend.infer(
-            model.folder, {INPUT_NAME: crops}, [LOGITS_NAME], timeout_s=timeout_s
-        )
+        try:
+            outputs = await self._backend.infer(
+                model.folder, {INPUT_NAME: crops}, [LOGITS_NAME], timeout_s=timeout_s
+            )
+        except UnknownModel as err:  # the repository has it, the backend has not (yet)
+            raise NotReady(f"the model {model.name!r} is not ready") from err
         return np.asarray(outputs[LOGITS_NAME], np.float32)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from fercore.contracts.answers import classification
-from fercore.contracts.api import Body, Classifications, ModelName, ModelRef
+from fercore.contracts.api import Body, Classifications, ModelRef, PluginName
 from fercore.service.bodies import OPENAPI_BODY
 from fercore.service.intake import Intake, json_response
 from fercore.service.logging import request_id_var
@@ -24,7 +24,7 @@ from services.classifier.settings import ClassifierSettings
 class ClassifyOptions(Body):
     """Query parameters of `POST /classify`."""
 
-    model: ModelName | None = None
+    model: PluginName | None = None
 
 
 def classify_routes(

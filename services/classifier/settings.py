@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fercore.contracts.api import PluginName
 from fercore.service.settings import ImageLimits, QueueSettings
 
 
@@ -13,7 +14,7 @@ class ClassifierSettings(QueueSettings, ImageLimits):
     """All that can be set, each by `FER_<NAME>`."""
 
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on")] = 8082
-    model: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="The default emotion model")] = "cnn3"
+    model: Annotated[PluginName, Field(description="The default emotion model")] = "cnn3"
     model_repository: Annotated[
         Path, Field(description="The folder whose `emotion_*` are the models; Triton serves the same one")
     ] = Path("model_repository")

@@ -13,8 +13,8 @@ from uuid import uuid4
 import msgspec
 from fastapi import FastAPI
 
-from fercore.contracts.messages import ClassifierOffer, ModelOffer, encode_error
-from fercore.inference.backend import Backend
+from fercore.contracts.messages import CROP_BYTES, ClassifierOffer, ModelOffer, encode_error
+from fercore.inference.backend import MAX_BATCH, Backend
 from fercore.inference.repository import RepositoryScan, scan_repository
 from fercore.messaging.consume import consume
 from fercore.messaging.queue import FACES, Queue
@@ -57,6 +57,7 @@ class ClassifierWorker:
             encode_error=encode_error,
             observer=self._metrics,
             max_batch=self._settings.max_batch_frames,
+            max_batch_bytes=MAX_BATCH * CROP_BYTES,  # a call's worth of faces
             concurrency=CALLS_AT_ONCE,
             finish_s=self._settings.drain_s,
         )

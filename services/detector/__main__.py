@@ -8,12 +8,16 @@ from fercore.service.settings import load
 from services.detector.settings import DetectorSettings
 from services.detector.wiring import create_app
 
+SPARE_CONNECTIONS = 8
+"""Each waiting thread holds one connection; announcing, taking over and settling need some more."""
+
 
 def main() -> None:
     """Serve until a signal comes."""
     settings = load(DetectorSettings)
     configure("detector", settings.log_level)
-    queue = RedisStreams(settings.redis_url.get_secret_value())
+    url = settings.redis_url.get_secret_value()
+    queue = RedisStreams(url, max_connections=settings.threads + SPARE_CONNECTIONS)
     serve(create_app(settings, queue=queue, metrics=Metrics()), settings)
 
 

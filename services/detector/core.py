@@ -63,7 +63,6 @@ class DetectorCore:
     ) -> None:
         self._plugins = plugins
         self._model_repository = model_repository
-        self._threads = threads
         self._metrics = metrics
         self._loaded: dict[str, Detector] = {}
         self._loading = Lock()
@@ -85,10 +84,10 @@ class DetectorCore:
             if name not in self._loaded:
                 try:
                     module = load_plugin(self._plugins, name)
-                    self._loaded[name] = module.create(self._model_repository, self._threads)
+                    self._loaded[name] = module.create(self._model_repository)
                 except (ImportError, OSError, ValueError, AttributeError, RuntimeError) as err:
                     logger.exception("a detector cannot be loaded", extra={"detector": name})
-                    raise NotReady(f"the detector {name!r} cannot be loaded: {err}") from err
+                    raise NotReady(f"the detector {name!r} cannot be loaded") from err
             return self._loaded[name]
 
     def analyze(self, image: bytes, options: DetectOptions) -> FoundFaces:

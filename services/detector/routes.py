@@ -3,20 +3,23 @@
 Calls the same core as the queue's handler.
 """
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from fercore.contracts.answers import detected_face
 from fercore.contracts.api import Detection, Detections, ImageSize, PredictOptions
+from fercore.contracts.errors import DeadlineExceeded
 from fercore.contracts.messages import DetectOptions
 from fercore.service.bodies import OPENAPI_BODY
-from fercore.service.intake import Intake, json_response
-from fercore.service.logging import request_id_var
+from fercore.service.intake import Intake
 from services.detector.core import DetectorCore
 
 
-def detect_routes(core: DetectorCore, intake: Intake, default_detector: str) -> APIRouter:
+def detect_routes(
+    core: DetectorCore, intake: Intake, *, default_detector: str, timeout_s: float
+) -> APIRouter:
     """Make the route; it takes the options of `POST /predict`, of which `model` plays no part here."""
     router = APIRouter(tags=["detector"])
 
@@ -33,7 +36,11 @@ def detect_routes(core: DetectorCore, intake: Intake, default_detector: str) -> 
         )
 
         async def analyze(image: bytes, request_id: str) -> Detection:
-            found = await core.analyze_apart(image, wanted)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    found = await core.analyze_apart(image, wanted)
+            except TimeoutError as err:
+                raise DeadlineExceeded(f"no answer in {timeout_s:g} s") from err
             return Detection(
                 request_id=request_id,
                 detector=wanted.detector,
@@ -46,10 +53,6 @@ def detect_routes(core: DetectorCore, intake: Intake, default_detector: str) -> 
                 },
             )
 
-        async with intake.images(request) as images:
-            if len(images) > 1:
-                return json_response(Detections(results=await intake.each(request, images, analyze)))
-            intake.check(images[0])
-            return json_response(await analyze(images[0], request_id_var.get() or ""))
+        return await intake.answer(request, analyze, lambda results: Detections(results=results))
 
     return router

@@ -4,21 +4,33 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from fercore.contracts.api import PluginName
+from fercore.service.plugins import plugin_names
 from fercore.service.settings import ImageLimits, QueueSettings
+from services.detector import detectors
 
 
 class DetectorSettings(QueueSettings, ImageLimits):
     """All that can be set, each by `FER_<NAME>`."""
 
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on")] = 8081
-    detector: Annotated[
-        str, Field(pattern=r"^[a-z0-9_]+$", description="The default detector, loaded at start")
-    ] = "haar"
+    detector: Annotated[PluginName, Field(description="The default detector, loaded at start")] = "haar"
     model_repository: Annotated[Path, Field(description="Where detectors find their weights")] = Path(
         "model_repository"
     )
+    detect_timeout_s: Annotated[
+        float, Field(gt=0, le=60, description="Seconds until `POST /detect` is answered")
+    ] = 5.0
     threads: Annotated[int, Field(ge=1, le=256, description="Pictures worked on at once")] = (
         os.cpu_count() or 1
     )
+
+    @field_validator("detector")
+    @classmethod
+    def _check_detector(cls, name: str) -> str:
+        names = plugin_names(detectors)
+        if name not in names:
+            raise ValueError(f"must be one of: {', '.join(names)}")
+        return name

@@ -98,5 +98,12 @@ def create_app(settings: DetectorSettings, *, queue: Queue, metrics: Metrics) ->
         checks={"queue": queue_check(queue), "detector": worker.check},
         lifespan=lifespan,
     )
-    app.include_router(detect_routes(worker.core, Intake(settings, metrics), settings.detector))
+    app.include_router(
+        detect_routes(
+            worker.core,
+            Intake(settings, metrics),
+            default_detector=settings.detector,
+            timeout_s=settings.detect_timeout_s,
+        )
+    )
     return app

@@ -69,7 +69,7 @@ class Pipeline:
         """Send one encoded picture through the cluster.
 
         Args:
-            image: checked by its header; not copied.
+            image: checked by its header.
             options: the caller's.
             request_id: the caller's; it need not be unique.
             deadline_s: from now.
@@ -147,6 +147,8 @@ class Pipeline:
             raise DeadlineExceeded(f"no answer in {deadline_s:g} s") from err
         finally:
             del self._waiting[key]
+            if not waiting.cancel() and not waiting.cancelled():
+                waiting.exception()  # asyncio complains of faults that nobody has looked at
 
     def _fail_all(self, error: UpstreamUnavailable) -> None:
         self._fault = error.detail

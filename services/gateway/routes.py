@@ -22,8 +22,7 @@ from fercore.contracts.api import (
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.service.bodies import OPENAPI_BODY
 from fercore.service.errors import PROBLEM_JSON, STATUS
-from fercore.service.intake import Intake, json_response
-from fercore.service.logging import request_id_var
+from fercore.service.intake import Intake
 from services.gateway.directory import Directory
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
@@ -53,12 +52,9 @@ def predict_routes(pipeline: Pipeline, intake: Intake, settings: GatewaySettings
                 image, options, request_id=request_id, deadline_s=settings.predict_deadline_s
             )
 
-        async with intake.images(request) as images:
-            if len(images) > 1:
-                return json_response(Predictions(results=await intake.each(request, images, analyze)))
-            intake.check(images[0])
-            answer = await analyze(images[0], request_id_var.get() or "")
-            return json_response(answer, {"Server-Timing": server_timing(answer)})
+        return await intake.answer(
+            request, analyze, lambda results: Predictions(results=results), server_timing
+        )
 
     for path, is_in_schema in (("/predict", True), ("/v1/predict", False)):
         router.add_api_route(
@@ -115,6 +111,7 @@ def catalogue_routes(directory: Directory, settings: GatewaySettings) -> APIRout
     return router
 
 
-def server_timing(answer: Prediction) -> str:
+def server_timing(prediction: Prediction) -> dict[str, str]:
     """Give the stage timings as a `Server-Timing` header (W3C Server Timing)."""
-    return ", ".join(f"{stage};dur={ms}" for stage, ms in answer.timings_ms.model_dump().items())
+    timings = prediction.timings_ms.model_dump()
+    return {"Server-Timing": ", ".join(f"{stage};dur={ms}" for stage, ms in timings.items())}

@@ -28,7 +28,7 @@ ODD_PICTURES = {
 
 @pytest.fixture(scope="module", params=NAMES)
 def detector(request: pytest.FixtureRequest) -> Detector:
-    return load_plugin(detectors, request.param).create(REPOSITORY, 2)
+    return load_plugin(detectors, request.param).create(REPOSITORY)
 
 
 def assert_well_formed(found: Detections) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fercore.messaging.memory import InMemoryQueue
 from fercore.messaging.queue import FACES, FRAMES, MAX_DELIVERIES, Channel, Delivery, Ending, Envelope, Queue
 from fercore.messaging.redis_streams import RedisStreams
+from tests.consuming import bury, settle
 
 pytestmark = pytest.mark.contract
 
@@ -120,14 +121,14 @@ async def test_depth_counts_what_waits_and_what_is_in_hand(queue):
         await queue.publish(FRAMES, envelope(queue))
     [delivery] = await receive(queue, "a", max_n=1)
     assert await queue.depth(FRAMES) == 3
-    await queue.settle(delivery)
+    await settle(queue, delivery)
     assert await queue.depth(FRAMES) == 2
 
 
 async def test_a_settled_message_is_replied_and_gone(queue):
     await queue.publish(FRAMES, envelope(queue))
     [delivery] = await receive(queue, "a")
-    assert await queue.settle(delivery, reply=envelope(queue, b"answer"))
+    assert await settle(queue, delivery, reply=envelope(queue, b"answer"))
     [reply] = await queue.receive_replies("gateway", wait_ms=0)
     assert (reply.request_id, reply.body) == ("r", b"answer")
     assert await queue.depth(FRAMES) == 0
@@ -137,7 +138,7 @@ async def test_a_settled_message_is_replied_and_gone(queue):
 async def test_a_settled_message_is_forwarded_and_gone(queue):
     await queue.publish(FRAMES, envelope(queue))
     [delivery] = await receive(queue, "a")
-    assert await queue.settle(delivery, forward=(FACES, envelope(queue, b"faces")))
+    assert await settle(queue, delivery, forward=(FACES, envelope(queue, b"faces")))
     assert await queue.depth(FRAMES) == 0
     assert await queue.depth(FACES) == 1
 
@@ -147,9 +148,9 @@ async def test_exactly_one_outcome_is_published_when_two_settle(queue):
     [slow] = await receive(queue, "a")
     [fast] = await taken_over(queue, "b")
     ended = await asyncio.gather(
-        queue.settle(slow, reply=envelope(queue, b"slow")),
-        queue.settle(fast, reply=envelope(queue, b"fast")),
-        queue.bury(slow, "late", reply=envelope(queue, b"dead")),
+        settle(queue, slow, reply=envelope(queue, b"slow")),
+        settle(queue, fast, reply=envelope(queue, b"fast")),
+        bury(queue, slow, "late", reply=envelope(queue, b"dead")),
     )
     assert sorted(ended) == [False, False, True]
     assert len(await queue.receive_replies("gateway", wait_ms=0)) == 1
@@ -160,8 +161,8 @@ async def test_many_messages_end_at_a_time_each_for_itself(queue):
     for number in range(4):
         await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
     ended_before, replied, forwarded, dead = await receive(queue, "a")
-    await queue.settle(ended_before)
-    ended = await queue.settle_all(
+    await settle(queue, ended_before)
+    ended = await queue.settle(
         [
             Ending(replied, reply=replied.envelope),
             Ending(ended_before, reply=ended_before.envelope),
@@ -174,14 +175,14 @@ async def test_many_messages_end_at_a_time_each_for_itself(queue):
     assert await queue.depth(FACES) == 1
     assert len(await dead_records(queue)) == 1
     assert await queue.depth(FRAMES) == 0
-    assert await queue.settle_all([]) == []
+    assert await queue.settle([]) == []
 
 
 async def test_replies_are_taken_once_and_only_by_their_gateway(queue):
     for number in range(2):
         await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
     for delivery in await receive(queue, "a"):
-        await queue.settle(delivery, reply=delivery.envelope)
+        await settle(queue, delivery, reply=delivery.envelope)
     assert await queue.receive_replies("other", wait_ms=0) == []
     taken = await queue.receive_replies("gateway", wait_ms=0)
     assert [reply.request_id for reply in taken] == ["0", "1"]
@@ -194,7 +195,7 @@ async def test_a_waiting_gateway_gets_a_reply_when_it_comes(queue):
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(queue.receive_replies("gateway", wait_ms=20_000))
         await asyncio.sleep(0)
-        await queue.settle(delivery, reply=delivery.envelope)
+        await settle(queue, delivery, reply=delivery.envelope)
     assert len(waiting.result()) == 1
 
 
@@ -207,7 +208,7 @@ async def test_messages_of_a_dead_worker_are_taken_over_and_counted(queue):
     assert second.deliveries == 2
     [third] = await taken_over(queue, "c")  # b never announced itself
     assert third.deliveries == 3 > MAX_DELIVERIES
-    assert await queue.settle(third)
+    assert await settle(queue, third)
 
 
 async def test_a_slow_worker_that_lives_keeps_its_message(queue):
@@ -217,7 +218,7 @@ async def test_a_slow_worker_that_lives_keeps_its_message(queue):
     while time.monotonic() < give_up:
         await queue.announce("detector", "slow", b"")
         assert (await queue.take_over(FRAMES, "eager", max_n=10)).deliveries == []
-    assert await queue.settle(delivery)
+    assert await settle(queue, delivery)
 
 
 async def test_a_worker_never_takes_over_from_itself(queue):
@@ -260,13 +261,13 @@ async def test_expired_messages_of_the_living_are_dropped_by_anyone(queue):
 
     await eventually(is_dropped)
     assert await queue.depth(FRAMES) == 0
-    assert not await queue.settle(delivery, reply=envelope(queue))
+    assert not await settle(queue, delivery, reply=envelope(queue))
 
 
 async def test_a_dead_record_says_why_and_holds_no_body(queue):
     await queue.publish(FRAMES, envelope(queue, SECRET))
     [delivery] = await receive(queue, "a")
-    assert await queue.bury(delivery, "body cannot be read", reply=envelope(queue, b"internal"))
+    assert await bury(queue, delivery, "body cannot be read", reply=envelope(queue, b"internal"))
     [record] = await dead_records(queue)
     assert record["reason"] == b"body cannot be read"
     assert record["stream"] == b"fer:frames"
@@ -283,7 +284,7 @@ async def test_only_the_newest_thousand_dead_records_are_kept(queue):
     for number in range(1003):
         await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
     for delivery in await receive(queue, "a", max_n=1003):
-        await queue.bury(delivery, "test")
+        await bury(queue, delivery, "test")
     records = await dead_records(queue)
     assert len(records) == 1000
     assert records[0]["request_id"] == b"3"
@@ -317,7 +318,7 @@ async def test_fields_that_are_no_envelope_are_delivered_raw_and_can_be_buried(q
     assert dict(delivery.fields) == fields
     [taken] = await taken_over(queue, "b")
     assert (taken.envelope, taken.deliveries) == (None, 2)
-    assert await queue.bury(taken, "unreadable")
+    assert await bury(queue, taken, "unreadable")
     [record] = await dead_records(queue)
     assert not any(SECRET in value for value in record.values())
 
@@ -366,7 +367,7 @@ async def test_names_of_dead_workers_do_not_accumulate(queue):
     await receive(queue, "alive", max_n=1)
     while taken := (await queue.take_over(FRAMES, "b", max_n=7)).deliveries:
         for delivery in taken:
-            await queue.settle(delivery)
+            await settle(queue, delivery)
     assert await consumer_names(queue, FRAMES) - {"b"} == {"alive"}
     assert await queue.depth(FRAMES) == 1
 

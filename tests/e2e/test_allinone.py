@@ -165,6 +165,7 @@ async def test_bad_input_is_refused_with_the_right_problem(client, bad: BadInput
     assert response.headers["content-type"] == "application/problem+json"
     assert body["request_id"] == response.headers["x-request-id"]
     assert "Traceback" not in response.text
+    assert len(response.text) < 1500
 
 
 async def test_an_unknown_name_is_answered_with_what_there_is(client):
@@ -195,10 +196,13 @@ async def test_the_request_id_of_the_caller_is_kept_and_an_odd_one_replaced(clie
 
 async def test_livez_answers_while_pictures_are_worked_on(client):
     image = encoded(crowd(8, 8))
-    working = [asyncio.create_task(predict(client, image)) for _ in range(6)]
+    flood = b"\xff\xd8" + b"\xff\xe0\0\2" * 2_000_000 + b"\xff\xd9"
+    requests = [predict(client, image) for _ in range(6)]
+    requests += [client.post("/predict", content=flood, headers=JPEG) for _ in range(6)]
+    working = [asyncio.create_task(request) for request in requests]
     answered = 0
     while not all(task.done() for task in working):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(3):  # far above what it takes, far below what the flood once took
             assert (await client.get("/livez")).status_code == 200
         answered += 1
         await asyncio.sleep(0)

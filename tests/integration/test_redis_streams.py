@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.queue import FRAMES, REPLY_STREAM_TTL_MS, WORKER_KEY_TTL_MS, Delivery, Envelope
 from fercore.messaging.redis_streams import RedisStreams
-from tests.consuming import Counts, consuming, die, echo, replies, send, until
+from tests.consuming import Counts, bury, consuming, die, echo, replies, send, settle, until
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.integration
@@ -71,8 +71,8 @@ def all_calls(queue: RedisStreams, delivery: Delivery) -> dict[str, asyncio.Futu
         "publish": queue.publish(FRAMES, delivery.envelope),
         "receive": queue.receive(FRAMES, "a", max_n=1, wait_ms=200),
         "take_over": queue.take_over(FRAMES, "a", max_n=1),
-        "settle": queue.settle(delivery, reply=delivery.envelope),
-        "bury": queue.bury(delivery, "test"),
+        "settle": settle(queue, delivery, reply=delivery.envelope),
+        "bury": bury(queue, delivery, "test"),
         "announce": queue.announce("detector", "a", b""),
         "withdraw": queue.withdraw(FRAMES, "a"),
         "offers": queue.offers("detector"),
@@ -122,7 +122,7 @@ async def test_groups_are_made_again_after_the_broker_was_restarted(connect, own
     await send_one(queue, b"after")
     [delivery] = await receive(queue, "a")
     assert delivery.envelope.body == b"after"
-    assert await queue.settle(delivery, reply=delivery.envelope)
+    assert await settle(queue, delivery, reply=delivery.envelope)
 
 
 async def test_a_group_is_made_again_for_a_worker_that_waits_while_all_is_flushed(queue, raw):
@@ -144,7 +144,7 @@ async def test_a_message_ends_even_when_redis_has_forgotten_its_scripts(queue, r
     await send(queue, b"body")
     [delivery] = await receive(queue, "a")
     await raw.script_flush()
-    assert await queue.settle(delivery)
+    assert await settle(queue, delivery)
 
 
 async def test_a_message_ends_even_when_redis_is_out_of_memory(queue, raw):
@@ -154,7 +154,7 @@ async def test_a_message_ends_even_when_redis_is_out_of_memory(queue, raw):
     try:
         with pytest.raises(UpstreamUnavailable):
             await queue.publish(FRAMES, delivery.envelope)
-        assert await queue.settle(delivery, reply=delivery.envelope)
+        assert await settle(queue, delivery, reply=delivery.envelope)
     finally:
         await raw.config_set("maxmemory", 0)
     assert len(await queue.receive_replies("gateway", wait_ms=0)) == 1
@@ -164,7 +164,7 @@ async def test_a_key_of_another_kind_is_reported_as_a_broker_that_cannot_be_used
     await send(queue, b"body")
     [delivery] = await receive(queue, "a")
     await raw.set(FRAMES.stream, "no stream")
-    for call in (receive(queue, "a"), queue.settle(delivery), queue.take_over(FRAMES, "a", max_n=1)):
+    for call in (receive(queue, "a"), settle(queue, delivery), queue.take_over(FRAMES, "a", max_n=1)):
         with pytest.raises(UpstreamUnavailable):
             await call
 
@@ -172,7 +172,7 @@ async def test_a_key_of_another_kind_is_reported_as_a_broker_that_cannot_be_used
 async def test_replies_and_announcements_expire(queue, raw):
     await send(queue, b"a", b"b")
     for delivery in await receive(queue, "a"):
-        await queue.settle(delivery, reply=delivery.envelope)
+        await settle(queue, delivery, reply=delivery.envelope)
         assert REPLY_STREAM_TTL_MS - 10_000 < await raw.pttl("fer:reply:gateway") <= REPLY_STREAM_TTL_MS
         await raw.pexpire("fer:reply:gateway", 5000)  # the next reply gives it the full time again
     await queue.announce("detector", "w", b"")
@@ -182,7 +182,7 @@ async def test_replies_and_announcements_expire(queue, raw):
 async def test_nothing_of_a_frame_is_left_once_its_reply_was_read(queue, raw):
     await send(queue, b"secret face")
     [delivery] = await receive(queue, "a")
-    await queue.settle(delivery, reply=delivery.envelope)
+    await settle(queue, delivery, reply=delivery.envelope)
     await queue.receive_replies("gateway", wait_ms=0)
     await queue.receive_replies("gateway", wait_ms=0)
     for key in await raw.keys("*"):

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from fercore.contracts.errors import InvalidImage, UpstreamUnavailable
-from fercore.messaging.consume import Dead, Forward, Reply
+from fercore.messaging.handler import Dead, Forward, Reply
 from fercore.messaging.memory import InMemoryQueue
 from fercore.messaging.queue import FACES, FRAMES
-from tests.consuming import Counts, consuming, die, echo, replies, send, until
+from tests.consuming import Counts, consuming, die, echo, replies, send, settle, until
 
 pytestmark = pytest.mark.unit
 
@@ -143,7 +143,7 @@ async def test_a_message_that_another_has_ended_is_neither_answered_nor_counted_
 
     async def be_too_late(deliveries):
         for delivery in deliveries:
-            await queue.settle(delivery, reply=replace(delivery.envelope, body=b"from another"))
+            await settle(queue, delivery, reply=replace(delivery.envelope, body=b"from another"))
         return await echo(deliveries)
 
     await send(queue, b"from me")
@@ -204,9 +204,8 @@ async def test_the_depth_is_published():
         await until(lambda: counts.depth is not None)
 
 
-@pytest.mark.parametrize("by", ["cancellation", "event"])
-async def test_the_end_lets_work_in_hand_finish_and_withdraws(by):
-    queue, stop, started, let_go = InMemoryQueue(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+async def test_the_end_lets_work_in_hand_finish_and_withdraws():
+    queue, started, let_go = InMemoryQueue(), asyncio.Event(), asyncio.Event()
 
     async def hold(deliveries):
         started.set()
@@ -214,18 +213,15 @@ async def test_the_end_lets_work_in_hand_finish_and_withdraws(by):
         return await echo(deliveries)
 
     await send(queue, b"in hand", b"waiting")
-    async with consuming(queue, hold, stop=stop) as task:
+    async with consuming(queue, hold) as task:
         await started.wait()
-        if by == "event":
-            stop.set()
-        else:
-            task.cancel()
-        await until(stop.is_set)
+        task.cancel()
+        await asyncio.sleep(0)
         assert await queue.offers("detector") == {"w1": b"offer"}
         let_go.set()
         await asyncio.wait([task], timeout=20)
         assert task.done()
-    assert task.cancelled() == (by == "cancellation")
+    assert task.cancelled()
     [reply] = await replies(queue, 1)
     assert reply.body == b"in hand"
     assert await queue.offers("detector") == {}
@@ -355,3 +351,33 @@ async def test_a_worker_that_starts_before_its_broker_waits_for_it():
         queue.is_away = False
         [reply] = await replies(queue, 1)
     assert reply.body == b"x"
+
+
+async def test_small_messages_do_not_wait_for_heavy_neighbours():
+    queue, calls = InMemoryQueue(), []
+
+    async def note(deliveries):
+        calls.append([len(delivery.envelope.body) for delivery in deliveries])
+        return await echo(deliveries)
+
+    await send(queue, bytes(90), bytes(10), bytes(200), bytes(20), bytes(60))
+    async with consuming(queue, note, max_batch=10, max_batch_bytes=100):
+        await replies(queue, 5)
+    assert calls == [[10, 20, 60], [90], [200]]
+
+
+async def test_a_message_that_expires_behind_its_neighbours_is_not_handled():
+    clock = 0.0
+    queue, handled = InMemoryQueue(clock_ms=lambda: clock), []
+
+    async def slow(deliveries):
+        nonlocal clock
+        handled.extend(len(delivery.envelope.body) for delivery in deliveries)
+        clock += 1_000_000
+        return await echo(deliveries)
+
+    await send(queue, bytes(10), bytes(200))
+    async with consuming(queue, slow, max_batch=10, max_batch_bytes=100):
+        await until(lambda: handled)
+        await asyncio.sleep(0)
+    assert handled == [10]

@@ -12,7 +12,7 @@ from services.detector.core import DetectorCore
 from tests.fakes import FixedDetector, plugin_package
 from tests.pictures import encoded, no_face_jpeg
 
-SOURCE = "def create(model_repository, threads):\n    return model_repository\n"
+SOURCE = "def create(model_repository):\n    return model_repository\n"
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def make_core(tmp_path, monkeypatch, request):
         f"plugins_{abs(hash(request.node.name))}",
         fixed=SOURCE,
         needy="import a_library_that_is_not_there\n",
-        weightless="def create(model_repository, threads):\n    raise FileNotFoundError('no weights')\n",
+        weightless="def create(model_repository):\n    raise FileNotFoundError('no weights')\n",
         empty="",
     )
 
@@ -98,9 +98,13 @@ def test_a_plugin_that_fails_is_an_internal_error_without_details(make_core, cap
     ("name", "reason"),
     [("needy", "a_library_that_is_not_there"), ("weightless", "no weights"), ("empty", "create")],
 )
-def test_a_plugin_that_cannot_be_loaded_says_why_when_it_is_selected(make_core, name, reason):
-    with pytest.raises(NotReady, match=reason):
+def test_a_plugin_that_cannot_be_loaded_fails_when_it_is_selected_and_the_log_says_why(
+    make_core, caplog, name, reason
+):
+    with pytest.raises(NotReady) as fault:
         make_core(found()).analyze(no_face_jpeg(), options(name))
+    assert reason in caplog.text
+    assert reason not in fault.value.detail
 
 
 def test_an_unknown_plugin_is_answered_with_those_there_are(make_core):

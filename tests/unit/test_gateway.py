@@ -25,6 +25,7 @@ from fercore.service.metrics import Metrics
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 from tests.bad_inputs import multipart
+from tests.consuming import settle
 from tests.pictures import no_face_jpeg
 
 pytestmark = pytest.mark.anyio
@@ -121,7 +122,7 @@ async def work(queue: InMemoryQueue, answer) -> None:
         for delivery in await queue.receive(FRAMES, "d", max_n=1, wait_ms=50):
             envelope = delivery.envelope
             reply = answer(envelope)
-            await queue.settle(delivery, reply=reply)
+            await settle(queue, delivery, reply=reply)
 
 
 @pytest.fixture

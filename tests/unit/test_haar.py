@@ -22,7 +22,7 @@ def astronaut() -> RgbImage:
 
 @pytest.fixture(scope="module")
 def detector() -> haar.Detector:
-    return haar.create(Path("nowhere"), threads=1)
+    return haar.create(Path("nowhere"))
 
 
 def faces_in(detector: haar.Detector, image: RgbImage, min_face_px: int = 24) -> np.ndarray:

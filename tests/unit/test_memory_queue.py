@@ -4,6 +4,7 @@ import pytest
 
 from fercore.messaging.memory import InMemoryQueue
 from fercore.messaging.queue import FACES, FRAMES, STREAM_MAXLEN, Envelope
+from tests.consuming import settle
 
 pytestmark = pytest.mark.unit
 
@@ -25,10 +26,10 @@ async def test_a_body_is_passed_on_by_reference_and_never_copied():
     await queue.publish(FRAMES, envelope(body))
     [delivery] = await queue.receive(FRAMES, "worker", max_n=1, wait_ms=0)
     assert delivery.envelope.body is body
-    await queue.settle(delivery, forward=(FACES, delivery.envelope))
+    await settle(queue, delivery, forward=(FACES, delivery.envelope))
     [forwarded] = await queue.receive(FACES, "worker", max_n=1, wait_ms=0)
     assert forwarded.envelope.body is body
-    await queue.settle(forwarded, reply=forwarded.envelope)
+    await settle(queue, forwarded, reply=forwarded.envelope)
     [reply] = await queue.receive_replies("gateway", wait_ms=0)
     assert reply.body is body
 
@@ -48,7 +49,7 @@ async def test_replies_that_nobody_reads_are_forgotten_after_a_minute():
     queue = InMemoryQueue(clock_ms=clock)
     await queue.publish(FRAMES, envelope())
     [delivery] = await queue.receive(FRAMES, "worker", max_n=1, wait_ms=0)
-    await queue.settle(delivery, reply=envelope())
+    await settle(queue, delivery, reply=envelope())
     clock.now_ms += 60_000
     assert await queue.receive_replies("gateway", wait_ms=0) == []
 

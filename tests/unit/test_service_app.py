@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,6 +19,7 @@ from fercore.service.metrics import Metrics
 from fercore.service.settings import ImageLimits
 
 pytestmark = pytest.mark.anyio
+ROOT = Path(__file__).parent.parent.parent
 
 
 async def well() -> str | None:
@@ -177,13 +181,41 @@ async def test_a_client_that_leaves_in_mid_body_is_counted_and_is_no_error(app, 
     assert "Traceback" not in caplog.text
 
 
-async def test_a_background_job_that_fails_ends_the_block():
-    async def failing() -> None:
-        raise RuntimeError("broken")
+FAILING_SERVICE = """
+import asyncio, contextlib
+from fercore.service.app import build_app, running
+from fercore.service.metrics import Metrics
+from fercore.service.run import serve
+from fercore.service.settings import ServiceSettings
 
-    with pytest.raises(ExceptionGroup):
-        async with running(failing()):
-            await asyncio.sleep(5)
+async def job():
+    await asyncio.sleep(0.2)
+    raise RuntimeError("broken")
+
+@contextlib.asynccontextmanager
+async def lifespan(_):
+    async with running(job()):
+        yield
+
+app = build_app(
+    service="test", title="t", description="d", metrics=Metrics(), checks={}, lifespan=lifespan
+)
+serve(app, ServiceSettings(port=0), banner="up on {url}")
+"""
+
+
+def test_a_background_job_that_fails_ends_the_process_with_a_status():
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING_SERVICE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "up on http://127.0.0.1:" in done.stdout
+    assert done.returncode == 1
+    assert "RuntimeError: broken" in done.stderr
 
 
 async def test_background_jobs_end_with_the_block():

@@ -5,6 +5,7 @@ import pytest
 from fercore.service.settings import load
 from services.allinone.settings import AllInOneSettings
 from services.classifier.settings import ClassifierSettings
+from services.detector.settings import DetectorSettings
 from services.gateway.settings import GatewaySettings
 
 
@@ -13,7 +14,7 @@ from services.gateway.settings import GatewaySettings
     [
         ("FER_PORT", "70000", "less than or equal to 65535"),
         ("FER_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
-        ("FER_MODEL", "Über/../x", "^[a-z0-9_]+$"),
+        ("FER_MODEL", "Über/../x", "^[a-z0-9_]{1,64}$"),
         ("FER_MAX_INFLIGHT", "none", "valid integer"),
     ],
 )
@@ -39,6 +40,26 @@ def test_the_environment_is_read_and_the_defaults_are_safe(monkeypatch):
     assert settings.port == 9999
     assert settings.host == "127.0.0.1"
     assert settings.backend == "onnxruntime"
+
+
+@pytest.mark.parametrize("url", ["foo", "redis://h:abc", "redis://:pa55/word@host", "http://host", ""])
+def test_a_wrong_redis_url_is_named_and_not_shown(monkeypatch, url):
+    monkeypatch.setenv("FER_REDIS_URL", url)
+    with pytest.raises(SystemExit) as stop:
+        load(GatewaySettings)
+    assert str(stop.value).startswith("wrong setting: FER_REDIS_URL=(secret): must be redis://")
+    assert "pa55" not in str(stop.value)
+
+
+@pytest.mark.parametrize("url", ["redis://redis:6379/0", "rediss://:secret@h", "unix:///run/redis.sock"])
+def test_a_right_redis_url_is_taken(url):
+    assert GatewaySettings(redis_url=url).redis_url.get_secret_value() == url
+
+
+def test_a_detector_that_does_not_exist_is_refused_with_those_that_do(monkeypatch):
+    monkeypatch.setenv("FER_DETECTOR", "nobody")
+    with pytest.raises(SystemExit, match=r"FER_DETECTOR='nobody': must be one of: .*haar"):
+        load(DetectorSettings)
 
 
 def test_a_secret_is_not_shown():

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     plugin = find_module(services.detector.detectors, "detector", options.detector)
     tiles = load_data(DataConfig(name=options.dataset), options.data).splits["train"].tiles
     chosen = np.unique(np.linspace(0, len(tiles) - 1, options.tiles).astype(int))
-    detector = plugin.create(options.repository, 1)
+    detector = plugin.create(options.repository)
     measured = measure_framing(tiles[chosen], detector, min_score=options.min_score)
     framing, (first, third) = measured.framing, measured.quartiles
     print(f"one face found in {measured.found} of {measured.tiles} tiles")

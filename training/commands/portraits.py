@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     plugin = find_module(services.detector.detectors, "detector", options.detector)
-    detector = plugin.create(options.model.parent, 1)
+    detector = plugin.create(options.model.parent)
     found = find_portraits(
         options.data, detector, min_face_px=options.min_face_px, min_score=options.min_score
     )

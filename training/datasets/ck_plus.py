@@ -118,7 +118,7 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
     warnings: tuple[str, ...] = ()
     if chosen.detector:
         plugin = find_module(services.detector.detectors, "detector", chosen.detector)
-        crops = [likeliest_face(plugin.create(Path(chosen.repository), 1))] * len(frames.paths)
+        crops = [likeliest_face(plugin.create(Path(chosen.repository)))] * len(frames.paths)
     else:
         warnings = (f"{root / IMAGES}: frames are taken whole; data.options.detector would frame the faces",)
     tiles, is_found = read_crops(frames.paths, intake, crops)

@@ -53,14 +53,8 @@ INSIDE_SHARE = 0.5
 """A box of which more than this lies in a stronger one, or the other way round, shows the same face."""
 
 
-def create(model_repository: Path, threads: int) -> Detector:  # noqa: ARG001 - it has no weights of its own
-    """Make the detector.
-
-    Args:
-        model_repository: not used.
-        threads: OpenCV's threads for one picture; OpenCV has one such number in a process.
-    """
-    cv2.setNumThreads(threads)
+def create(model_repository: Path) -> Detector:  # noqa: ARG001 - its weights come with OpenCV
+    """Make the detector; it has no weights in the model repository."""
     return HaarDetector()
 
 
