@@ -55,6 +55,13 @@ class PreprocessingConfig(_Section):
     size: Annotated[int, Field(ge=16, le=112, description="Side the network sees, pixels")] = 48
     mean: Annotated[float, Field(ge=0, le=1, description="Subtracted after scaling to [0, 1]")] = 0.5
     std: Annotated[float, Field(gt=0, le=1, description="Divided by")] = 0.25
+    colour: Annotated[
+        Literal["grey", "rgb"],
+        Field(
+            description="What the network sees: one channel of luma, or three of colour",
+            exclude_if=lambda colour: colour == "grey",  # configs made before have no such field
+        ),
+    ] = "grey"
 
 
 class AugmentationConfig(_Section):

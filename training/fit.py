@@ -17,7 +17,7 @@ from training import run_folder
 from training.augmentation import augment
 from training.config import FitConfig, RunConfig
 from training.faces import Faces
-from training.networks import build_network
+from training.networks import build_initial
 from training.prepared import CHUNK, Prepared, prepare
 from training.preprocessing import Preprocessing
 from training.state import Progress, State
@@ -41,7 +41,7 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
     known = prepare(train, preprocessing, config.data, "cropping training faces")
     unseen = prepare(validation, preprocessing, config.data, "cropping validation faces")
     torch.manual_seed(config.seed)
-    network = build_network(config.architecture)
+    network = build_initial(config.architecture)
     state = State(network.to(memory_format=torch.channels_last), config.fit)
     state.load(folder)
     progress = state.progress

@@ -3,7 +3,7 @@
 Knows no architecture by name.
 """
 
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -21,18 +21,39 @@ class _Architecture(Protocol):
     def build(self, classes: int, options: dict[str, object]) -> nn.Module: ...
 
 
-def build_network(config: ArchitectureConfig) -> nn.Module:
-    """Make the network that the config names, with fresh weights for the eight emotions.
+def build_network(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> nn.Module:
+    """Make the network that the config names, with fresh weights.
 
     Raises:
         TrainingError: no such architecture, or an option is wrong.
     """
     module = cast("_Architecture", find_module(training.architectures, "architecture", config.name))
     try:
-        return module.build(len(EMOTIONS), config.options)
+        return module.build(classes, config.options)
     except ValidationError as err:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors())
         raise TrainingError(f"architecture.options of {config.name}: {wrong}") from err
+
+
+def build_initial(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> nn.Module:
+    """Make the network that a new run starts from: with the pretrained weights that its options name.
+
+    Raises:
+        TrainingError: as for `build_network`, or the weights cannot be had or do not fit.
+    """
+    network = build_network(config, classes)
+    if isinstance(network, StartsPretrained):
+        network.load_pretrained()
+    return network
+
+
+@runtime_checkable
+class StartsPretrained(Protocol):
+    """A network whose options may name weights to start from (a finished run has its own)."""
+
+    def load_pretrained(self) -> None:
+        """Take over the weights that the options name, if any."""
+        ...
 
 
 class Servable(nn.Module):
@@ -45,6 +66,6 @@ class Servable(nn.Module):
 
     @override
     def forward(self, face: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uint8 [n, 112, 112, 3] to logits float32 [n, 8] and features float32 [n, C, h, w]."""
+        """Map uint8 [n, 112, 112, 3] to logits float32 [n, K] and features float32 [n, C, h, w]."""
         logits, features = self.network(self.preprocessing(face))
         return logits, features

@@ -15,7 +15,7 @@ GREY_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 class Preprocessing(nn.Module):
-    """Cast, grey, resize (bilinear, half-pixel centres, no antialiasing), normalise."""
+    """Cast, grey (unless rgb), resize (bilinear, half-pixel centres, no antialiasing), normalise."""
 
     grey_weights: Tensor
 
@@ -24,11 +24,16 @@ class Preprocessing(nn.Module):
         self.size = config.size
         self.mean = config.mean
         self.std = config.std
+        self.is_grey = config.colour == "grey"
         self.register_buffer("grey_weights", torch.tensor(GREY_WEIGHTS), persistent=False)
 
     @override
     def forward(self, crops: Tensor) -> Tensor:
-        """Map uint8 [n, 112, 112, 3], RGB, to float32 [n, 1, size, size], normalised."""
-        grey = (crops.to(torch.float32) * self.grey_weights).sum(dim=3).unsqueeze(1)
-        small = F.interpolate(grey, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        """Map uint8 [n, 112, 112, 3], RGB, to float32 [n, 1 (grey) or 3, size, size], normalised."""
+        pixels = crops.to(torch.float32)
+        if self.is_grey:
+            planes = (pixels * self.grey_weights).sum(dim=3).unsqueeze(1)
+        else:
+            planes = pixels.permute(0, 3, 1, 2)
+        small = F.interpolate(planes, size=(self.size, self.size), mode="bilinear", align_corners=False)
         return (small * (1 / 255.0) - self.mean) / self.std
