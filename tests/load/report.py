@@ -13,6 +13,7 @@ from statistics import fmean
 
 from tests.load.client import Load
 
+_STAND_IN = '{{index .Config.Labels "org.example.standin"}}'
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = (
     "fercore/contracts",
@@ -84,13 +85,17 @@ def _limit_section(report: Report) -> str:
 
 
 def _cluster_section(report: Report) -> str:
-    limit_rate = fmean(figures["rate"] for figures in report.limits[report.threads])
     alone_ms = fmean(figures["p50_ms"] for figures in report.limits[1])
+
+    def limit_rate(concurrency: int) -> float:
+        busy = 1 if concurrency == 1 else report.threads
+        return fmean(figures["rate"] for figures in report.limits[busy])
+
     rows = [
         [
             load.concurrency,
             f"{load.rate:.1f}",
-            f"{load.rate / limit_rate:.2f}",
+            f"{load.rate / limit_rate(load.concurrency):.2f}",
             *(f"{load.percentile_ms(share):.1f}" for share in (0.5, 0.95, 0.99)),
             len(load.latencies_s),
             sum(count for status, count in load.statuses.items() if status != 200),
@@ -103,9 +108,9 @@ def _cluster_section(report: Report) -> str:
     return f"""## The cluster
 
 {_table(columns, rows)}
-*Of the limit*: against {limit_rate:.1f} frames/s, the mean of the limit at {report.threads} threads.
-Latency added at concurrency {first.concurrency}: {p50_ms - alone_ms:.1f} ms at the median, {p50_ms:.1f} ms
-against {alone_ms:.1f} ms.
+*Of the limit*: against the mean of the limit before and after, at one thread for concurrency 1 and at
+{report.threads} threads for the others. Latency added at concurrency
+{first.concurrency}: {p50_ms - alone_ms:.1f} ms at the median, {p50_ms:.1f} ms against {alone_ms:.1f} ms.
 """
 
 
@@ -135,16 +140,21 @@ def _memory_section(report: Report) -> str:
 def _image_section() -> str:
     listing = _output("docker", "images", "--format", "{{json .}}") if shutil.which("docker") else ""
     images = [json.loads(line) for line in listing.splitlines()]
-    rows = [
-        [f"{image['Repository']}:{image['Tag']}", image["Size"]]
-        for image in sorted(images, key=lambda image: image["Repository"])
-        if image["Repository"].startswith(("fer-", "python"))
-    ]
-    if not rows:
-        return (
-            "## Images\n\nNot measured in this run: there is no Docker engine with images of this project.\n"
-        )
-    return "## Images\n\n" + _table(["image", "size"], rows)
+    newest = {image["Repository"]: image for image in reversed(images)}  # the listing is newest first
+    own = sorted(name for name in newest if name.startswith("fer-"))
+    if not own:
+        return "## Images\n\nNot measured in this run: no Docker engine holds images of this project.\n"
+    rows = [[name, newest[name]["Size"]] for name in [*own, *(["python"] if "python" in newest else [])]]
+    note = ""
+    if _output("docker", "image", "inspect", "-f", _STAND_IN, f"python:{_base_tag()}").strip():
+        note = "\nThe base here is a stand-in made of Debian's packages, larger than the official image.\n"
+    title = "## Images\n\nThe last row is the base that each of the others contains.\n\n"
+    return title + _table(["image", "size"], rows) + note
+
+
+def _base_tag() -> str:
+    dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text()
+    return dockerfile.split("FROM python:", 1)[1].split()[0]
 
 
 def _lines_section() -> str:
