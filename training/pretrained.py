@@ -24,11 +24,14 @@ _FILE_FAULTS = (
     OSError,
     RuntimeError,
     ValueError,
-    KeyError,
+    LookupError,
+    TypeError,
+    AttributeError,
     EOFError,
     pickle.UnpicklingError,
     SafetensorError,
 )
+"""What timm raises on a file that is none, broken, or of something else than tensors."""
 
 
 def make_trunk(model: str, channels: int, arguments: Mapping[str, object]) -> nn.Module:

@@ -3,6 +3,7 @@
 Without torch (it has its own environment, `make test-training`) the tests here are not collected.
 """
 
+import importlib
 import importlib.util
 from pathlib import Path
 
@@ -12,6 +13,12 @@ import yaml
 from tests.training.tiny_fer import FerFolder
 
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["test_*.py"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Keep torch to one thread: on networks this small more of them only wait for each other."""
+    importlib.import_module("torch").set_num_threads(1)
 
 
 @pytest.fixture

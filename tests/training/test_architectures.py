@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import training.architectures
-from tests.training.architecture_case import CLASSES, Case, random_crops, serve, train_one_step
+from tests.training.architecture_case import CLASSES, Case, assert_alike, random_crops, serve, train_one_step
 from training import graphs
 from training.config import ArchitectureConfig, PreprocessingConfig
 from training.errors import TrainingError
@@ -60,8 +60,8 @@ def test_the_graph_of_a_network_keeps_the_tensor_contract(case, tmp_path):
         logits, features = serve(graph, crops, tmp_path / str(rows))
         with torch.no_grad():
             expected = [output.numpy() for output in servable.eval()(torch.from_numpy(crops))]
-        np.testing.assert_allclose(logits, expected[0], atol=1e-4, rtol=0)
-        np.testing.assert_allclose(features, expected[1], atol=1e-3, rtol=1e-3)
+        assert_alike(logits, expected[0])
+        assert_alike(features, expected[1])
         assert np.ptp(logits) > 0
 
 
