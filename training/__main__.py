@@ -12,6 +12,7 @@ from training.errors import TrainingError
 COMMANDS = {
     "train": "train a network as a config file says",
     "export": "turn a run into a folder of the model repository",
+    "hybrid": "fit a random forest on a run's features and texture, into the model repository",
     "evaluate": "measure a model folder or a run on a split",
     "framing": "measure how a detector's boxes sit in the data set's frames",
     "portraits": "measure a detector and a model together on whole pictures",

@@ -111,6 +111,24 @@ class FitConfig(_Section):
     threads: Annotated[int, Field(ge=0, description="0: as many as there are cores")] = 0
 
 
+class TextureConfig(_Section):
+    """Histograms of uniform local binary patterns over a grid of cells."""
+
+    radius: Annotated[int, Field(ge=1, le=8, description="Of the ring of 8 neighbours, crop pixels")] = 2
+    cells: Annotated[int, Field(ge=1, le=14, description="Cells along a side; each has a histogram")] = 7
+
+
+class ForestConfig(_Section):
+    """A random forest on a network's mean features and texture; the bounds keep its graph small."""
+
+    trees: Annotated[int, Field(ge=1, le=300)] = 100
+    depth: Annotated[int, Field(ge=1, le=16)] = 12
+    leaves: Annotated[int, Field(ge=2, le=1024, description="At most, of one tree")] = 256
+    fewest_faces: Annotated[int, Field(ge=1, description="In a leaf")] = 3
+    is_balanced: Annotated[bool, Field(description="Weigh faces by how rare their emotion is")] = True
+    texture: TextureConfig = TextureConfig()
+
+
 class RunConfig(_Section):
     """One run: `runs/<name>/` is made from it, and its model card carries it."""
 
@@ -121,6 +139,21 @@ class RunConfig(_Section):
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     fit: FitConfig = FitConfig()
+    forest: Annotated[
+        ForestConfig | None,
+        # absent where there is none, so that earlier configs keep their hash
+        Field(
+            description="What `hybrid` puts on the network's features",
+            exclude_if=lambda forest: forest is None,
+        ),
+    ] = None
+
+    @property
+    def title(self) -> str:
+        """What kind of model this is, in a few words."""
+        model = self.architecture.options.get("model")
+        network = self.architecture.name if model is None else f"{self.architecture.name} {model}"
+        return network if self.forest is None else f"random forest on {network} and texture"
 
     def as_json(self) -> str:
         """Give the whole config, defaults filled in, as canonical JSON."""

@@ -5,7 +5,7 @@ Knows no command line. What is written is complete or not there at all.
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,13 +72,31 @@ def export(run: Path, data: DataSet, target: Export) -> ModelCard:
         TrainingError: the run is incomplete, or the graph's answers differ from torch's.
     """
     config, servable = load_run(run)
+    if config.forest is not None:
+        raise TrainingError(f"{run} carries a forest: export it with `python -m training hybrid`")
+    crops = data.splits["validation"].crops(0, PARITY_FACES)
     graph = graphs.to_onnx(servable)
+    return write_model(graph, lambda folder: check_parity(servable, folder, crops), config, data, target)
+
+
+def write_model(
+    graph: bytes, check: Callable[[Path], float], config: RunConfig, data: DataSet, target: Export
+) -> ModelCard:
+    """Write a graph of the tensor contract as a whole folder, replacing what stood there.
+
+    Args:
+        graph: an ONNX file's bytes.
+        check: raises TrainingError when the graph in the folder it is given answers wrongly.
+        config: what the graph was made from.
+        data: what it was trained on and is measured on.
+        target: what it is called and where it goes.
+    """
     with _written_whole(target.folder) as folder:
         (folder / VERSION).mkdir()
         (folder / VERSION / "model.onnx").write_bytes(graph)
         features = graphs.output_shape(graph, FEATURES_NAME)
         (folder / "config.pbtxt").write_text(triton_config(target.folder.name, features), encoding="utf-8")
-        check_parity(servable, folder, data.splits["validation"].crops(0, PARITY_FACES))
+        check(folder)
         card = _make_card(config, data, target, folder, hashlib.sha256(graph).hexdigest())
         (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return card
@@ -133,7 +151,8 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
     bound, right_above, above = find_uncertain_bound(softmax(logits, temperature), validation.majority)
     measured = f"{config.data.name} {SPLIT_NAMES['validation']}, {len(validation)} majority rows"
     today = datetime.now(tz=UTC).date().isoformat()
-    command = f"python -m training export runs/{config.name} --name {target.name}"
+    making = "export" if config.forest is None else "hybrid"
+    command = f"python -m training {making} runs/{config.name} --name {target.name}"
     metrics = [
         Metric(name=name, value=round(value, 4), measured_on=measured, command=command, date=today)
         for name, value in (("accuracy_above_uncertain_bound", right_above), ("share_above_bound", above))
@@ -155,11 +174,12 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
                 Metric(name=name, value=round(value, 4), measured_on=where, command=command, date=today)
                 for name, value in figures.items()
             ]
+    seen = config.preprocessing
     return ModelCard(
         name=target.name,
         version=VERSION,
-        description=f"{config.architecture.name} on grey faces of {config.preprocessing.size} px",
-        architecture=config.architecture.name,
+        description=f"{config.title} on {seen.colour} faces of {seen.size} px",
+        architecture=config.title,
         labels=EMOTIONS,
         data=data.sources,
         metrics=tuple(metrics),

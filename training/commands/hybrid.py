@@ -1,0 +1,81 @@
+"""Fit a random forest on a network's features and on texture; write REPOSITORY/emotion_<name>/.
+
+The network is that of a run (its best weights), or of a config with pretrained weights, and stays as it is.
+The config's section `forest` bounds the forest. The graph must name the same emotion as scikit-learn on at
+least 99 % of the validation split, or nothing is written.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+import torch
+
+from training import graphs, hybrid
+from training.commands import locations
+from training.config import RunConfig, load_config
+from training.errors import TrainingError
+from training.export import Export, load_run, write_model
+from training.forest import forest_logits
+from training.networks import Servable, build_initial
+from training.plugins import load_data
+from training.preprocessing import Preprocessing
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument(
+        "source", type=Path, help="a run's folder, or a config as training/configs/hybrid.yaml"
+    )
+    parser.add_argument("--name", default=None, help="model name (default: the config's)")
+    parser.add_argument(
+        "--repository",
+        type=Path,
+        default=locations.REPOSITORY,
+        help="model repository (default: %(default)s)",
+    )
+    parser.add_argument("--report-test", action="store_true", help="measure the test split too, for the card")
+    locations.add_data_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    config, servable = _read(options.source)
+    if config.forest is None:
+        raise TrainingError(f"{options.source} has no section `forest`: see training/configs/hybrid.yaml")
+    name = options.name or config.name
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise TrainingError(f"--name {name!r}: only a-z, 0-9 and _")
+    reported = ("validation", "test") if options.report_test else ("validation",)
+    target = Export(name, options.repository, reported)
+    data = load_data(config.data, options.data)
+    describer = hybrid.Describer(servable, config.forest)
+    forest = hybrid.fit_hybrid(
+        describer, data.splits["train"], config.forest, seed=config.seed, threads=config.fit.threads
+    )
+    graph = hybrid.to_onnx(describer, forest, len(data.labels))
+    validation = data.splits["validation"]
+    expected = forest_logits(forest, hybrid.describe(describer, validation), len(data.labels))
+
+    def check(folder: Path) -> float:
+        agreement = hybrid.check_agreement(expected, graphs.run_folder(folder, validation.crops()))
+        print(
+            f"the graph and scikit-learn name the same emotion on {agreement:.2%} of {len(validation)} faces"
+        )
+        return agreement
+
+    card = write_model(graph, check, config, data, target)
+    for metric in card.metrics:
+        print(f"{metric.name:32} {metric.value:7.4f}  {metric.measured_on}")
+    print(f"{len(graph) / 1e6:.1f} MB, {config.forest.trees} trees; wrote {target.folder}")
+
+
+def _read(source: Path) -> tuple[RunConfig, Servable]:
+    if source.is_dir():
+        return load_run(source)
+    config = load_config(source)
+    torch.manual_seed(config.seed)
+    network = build_initial(config.architecture)
+    if not any(config.architecture.options.get(source) for source in ("pretrained", "weights_file")):
+        print("warning: the network has neither a run nor pretrained weights: its features are random")
+    return config, Servable(Preprocessing(config.preprocessing), network.eval())
