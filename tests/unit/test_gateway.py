@@ -251,3 +251,19 @@ async def test_many_pictures_are_admitted_all_or_none(client, worker):
     refused = await client.post("/predict", content=four, headers=form)
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
     assert (await post(client)).status_code == 200
+
+
+async def test_senders_that_send_nothing_shut_nobody_out(client, worker):
+    worker(lambda envelope: reply_to(envelope, encode(empty_result("a"))))
+    await until_it_is(client, None)
+    release = asyncio.Event()
+
+    async def body():
+        yield b"\xff\xd8"
+        await release.wait()
+
+    idle = [asyncio.create_task(client.post("/predict", content=body(), headers=JPEG)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert (await post(client)).status_code == 200
+    release.set()
+    assert {response.status_code for response in await asyncio.gather(*idle)} == {415}
