@@ -65,6 +65,11 @@ def test_the_graph_of_a_network_keeps_the_tensor_contract(case, tmp_path):
         assert np.ptp(logits) > 0
 
 
+def test_the_dense_layers_can_learn_from_a_last_batch_of_one_face():
+    logits, _ = Case("cnn4").servable().train()(torch.from_numpy(random_crops(1)))
+    assert bool(torch.isfinite(logits).all())
+
+
 def test_colour_reaches_a_network_that_takes_it_and_no_other():
     red, blue = np.zeros((2, 1, 112, 112, 3), np.uint8)
     red[..., 0], blue[..., 2] = 76, 199  # the same luma, nearly

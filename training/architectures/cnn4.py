@@ -31,7 +31,7 @@ class Options(BaseModel):
         512,
         256,
     ]
-    batch_norm: bool = True
+    batch_norm: Annotated[bool, Field(description="Behind each convolution")] = True
     dropout: Annotated[float, Field(ge=0, lt=1, description="After each block")] = 0.25
     dense_dropout: Annotated[float, Field(ge=0, lt=1, description="After each dense layer")] = 0.25
 
@@ -62,9 +62,7 @@ class Cnn4(nn.Module):
         widths = [channels * side * side, *options.dense]
         dense: list[nn.Module] = []
         for before, width in pairwise(widths):
-            dense.append(nn.Linear(before, width, bias=not options.batch_norm))
-            dense += [nn.BatchNorm1d(width)] if options.batch_norm else []
-            dense += [nn.ReLU(inplace=True), nn.Dropout(options.dense_dropout)]
+            dense += [nn.Linear(before, width), nn.ReLU(inplace=True), nn.Dropout(options.dense_dropout)]
         self.dense = nn.Sequential(nn.Flatten(), *dense)
         self.head = nn.Linear(widths[-1], classes)
 
