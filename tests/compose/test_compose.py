@@ -113,6 +113,14 @@ def test_only_the_door_and_prometheus_are_published(compose: Compose) -> None:
     }
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+def test_what_operators_ask_is_not_answered_at_the_door(compose: Compose, path: str) -> None:
+    until(compose.answers)
+    answer = httpx.get(f"http://127.0.0.1:{compose.port}{path}")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"
+
+
 def test_nobody_is_root_and_nothing_can_be_written(compose: Compose) -> None:
     for service in ("gateway", "detector", "classifier", "triton", "redis", "haproxy", "prometheus"):
         [container, *_] = compose.containers(service)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster import Service
 from tests.redis_server import free_port
-from tests.requires import missing
+from tests.requires import IN_CI, missing
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -38,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def run(command: str, url: str) -> dict:
     words = [word.replace("http://127.0.0.1:8080", url) for word in shlex.split(command)]
     if shutil.which("curl") is None:
-        missing("curl", "not installed")
+        missing("curl", "not installed", is_required=IN_CI)
     return json.loads(output(*words, "-sS", "--fail"))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fercore.contracts.emotions import Emotion
 from fercore.vision.crop import Framing
 from fercore.vision.detection import Detections
 from training.augmentation import augment
@@ -31,6 +32,30 @@ def test_accuracy_recall_and_confusion():
     assert measures.balanced_accuracy == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert measures.confusion[0][:3] == [2, 1, 0]
     assert measures.confusion[1][:3] == [0, 1, 1]
+
+
+def test_precision_f1_and_their_means():
+    measures = measure(sure(0, 0, 1, 1, 2), np.array([0, 0, 0, 1, 1]))
+    assert measures.precision["neutral"] == 1.0
+    assert measures.precision["happiness"] == pytest.approx(1 / 2)
+    assert measures.precision["surprise"] == 0.0
+    assert measures.precision["fear"] is None
+    assert measures.f1["neutral"] == pytest.approx(4 / 5)
+    assert measures.f1["fear"] is None
+    assert measures.macro_f1 == pytest.approx((4 / 5 + 1 / 2) / 2)  # surprise is answered but never true
+
+
+def test_areas_under_the_curve_count_pairs_in_order():
+    probabilities = np.array([[0.8, 0.2], [0.6, 0.4], [0.5, 0.5], [0.4, 0.6], [0.9, 0.1]])
+    pair = (Emotion.NEUTRAL, Emotion.HAPPINESS)
+    measures = measure(probabilities, np.array([0, 0, 1, 1, 1]), pair)
+    assert measures.roc_auc == {"neutral": pytest.approx(4 / 6), "happiness": pytest.approx(4 / 6)}
+    assert measures.roc_auc_macro == pytest.approx(4 / 6)
+    assert measures.confusion == [[2, 0], [2, 1]]
+    only_one = measure(probabilities, np.zeros(5, np.int64), pair)
+    assert only_one.roc_auc == {"neutral": None, "happiness": None}
+    assert only_one.roc_auc_macro is None
+    assert only_one.roc_auc_micro is not None
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy():

@@ -1,0 +1,80 @@
+"""Intervals: the fast figures of resamples are scikit-learn's, and they cover what they should."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fercore.contracts.emotions import EMOTIONS
+from training.bootstrap import bootstrap
+from training.measures import measure, softmax
+
+FEW = 6
+
+
+def drawn(rows: int, seed: int, classes: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Give calibrated probabilities, some of them equal, and labels that follow them."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 1.5, (rows, classes)).round(1).astype(np.float32)
+    probabilities = softmax(logits, 1.0)
+    labels = (probabilities.cumsum(axis=1) < random.random((rows, 1))).sum(axis=1).clip(0, classes - 1)
+    return probabilities, labels
+
+
+@pytest.mark.parametrize(("rows", "seed"), [(300, 0), (300, 1), (12, 2), (FEW, 3)])
+def test_a_single_resample_has_the_figures_that_its_rows_have(rows, seed):
+    probabilities, labels = drawn(rows, seed)
+    chosen = np.random.default_rng(seed).integers(0, rows, (1, rows))[0]
+    expected = measure(probabilities[chosen], labels[chosen]).as_dict()
+    found = bootstrap(probabilities, labels, resamples=1, seed=seed)
+    assert set(found) == set(expected) - {"rows", "confusion"}
+    for name, interval in found.items():
+        if name != "expected_calibration_error":  # it is moved by its bias
+            assert flat(interval) == pytest.approx(flat(expected[name]), nan_ok=True), name
+
+
+def flat(figure: object) -> list[float]:
+    """Give the figure, or each emotion's; of an interval its lower end, not a number for None."""
+    values = list(figure.values()) if isinstance(figure, dict) else [figure]
+    return [
+        math.nan if value is None else value[0] if isinstance(value, tuple) else value for value in values
+    ]
+
+
+def test_intervals_hold_the_figure_and_narrow_with_more_rows():
+    widths = []
+    for rows in (200, 3200):
+        probabilities, labels = drawn(rows, 4)
+        figures = measure(probabilities, labels).as_dict()
+        for name, interval in bootstrap(probabilities, labels, resamples=300).items():
+            if isinstance(interval, tuple):
+                assert interval[0] <= figures[name] <= interval[1], name
+        low, high = bootstrap(probabilities, labels, resamples=300)["accuracy"]
+        widths.append(high - low)
+    expected = 2 * 1.96 * math.sqrt(figures["accuracy"] * (1 - figures["accuracy"]) / 3200)
+    assert widths[1] == pytest.approx(expected, rel=0.15)
+    assert widths[0] == pytest.approx(4 * widths[1], rel=0.3)
+
+
+def test_the_interval_of_the_calibration_error_holds_that_of_honest_probabilities():
+    probabilities, labels = drawn(3000, 5)
+    error = measure(probabilities, labels).expected_calibration_error
+    low, high = bootstrap(probabilities, labels, resamples=200)["expected_calibration_error"]
+    assert 0 <= low <= error <= high < 0.05
+
+
+def test_the_same_seed_gives_the_same_intervals_and_another_seed_others():
+    probabilities, labels = drawn(100, 6)
+    first, again, other = (bootstrap(probabilities, labels, resamples=60, seed=s) for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_fewer_classes_and_absent_ones_have_intervals_or_none():
+    probabilities, labels = drawn(100, 7, classes=3)
+    labels[labels == 2] = 1
+    found = bootstrap(probabilities, labels, EMOTIONS[:3], resamples=50)
+    assert list(found["recall"]) == ["neutral", "happiness", "surprise"]
+    assert found["recall"]["surprise"] is None
+    assert found["roc_auc"]["surprise"] is None
+    assert found["precision"]["surprise"] == (0.0, 0.0)
