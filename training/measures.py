@@ -1,37 +1,61 @@
 """Figures of merit of a classifier's probabilities.
 
-Knows numpy only: no model, no data set.
+Knows numpy and scikit-learn only: no model, no data set.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from fercore.contracts.emotions import EMOTIONS
+from fercore.contracts.emotions import EMOTIONS, Emotion
 
 BINS = 15
+
+Probabilities = npt.NDArray[np.float64]
+"""[n, K], rows of sum 1."""
+
+Labels = npt.NDArray[np.int64]
+"""[n], index of the true emotion among the K."""
+
+ByEmotion = dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
     """How well probabilities fit labels.
 
+    Means over emotions are over those that occur; a figure by emotion is None where it is not defined.
+
     Attributes:
         rows: how many faces.
         accuracy: share of right answers.
-        balanced_accuracy: mean recall over the emotions that occur.
+        balanced_accuracy: mean recall.
+        macro_f1: mean F1.
         recall: by emotion; None where it does not occur.
+        precision: by emotion; None where it is never answered.
+        f1: by emotion; None where it neither occurs nor is answered.
+        roc_auc: by emotion, one against the rest; None where all rows or none are of it.
+        roc_auc_macro: mean area.
+        roc_auc_micro: area over all pairs of row and emotion.
         expected_calibration_error: mean distance of confidence and accuracy over 15 equal bins
             (Guo et al., "On Calibration of Modern Neural Networks", 2017).
         negative_log_likelihood: mean, in nats.
-        confusion: counts, rows are the true and columns the answered emotion, canonical order.
+        confusion: counts, rows are the true and columns the answered emotion, in label order.
     """
 
     rows: int
     accuracy: float
     balanced_accuracy: float
-    recall: dict[str, float | None]
+    macro_f1: float
+    recall: ByEmotion
+    precision: ByEmotion
+    f1: ByEmotion
+    roc_auc: ByEmotion
+    roc_auc_macro: float | None
+    roc_auc_micro: float | None
     expected_calibration_error: float
     negative_log_likelihood: float
     confusion: list[list[int]]
@@ -41,33 +65,90 @@ class Measures:
         return asdict(self)
 
 
-def softmax(logits: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float64]:
+@dataclass(frozen=True, slots=True)
+class CalibrationBins:
+    """Faces by the confidence of their answer, in 15 equal bins.
+
+    Attributes:
+        rows: how many are in each.
+        confidence: sum of their top probabilities.
+        right: how many answers are right.
+    """
+
+    rows: npt.NDArray[np.float64]
+    confidence: npt.NDArray[np.float64]
+    right: npt.NDArray[np.float64]
+
+    def error(self) -> float:
+        """Give the expected calibration error."""
+        return float(np.abs(self.right - self.confidence).sum() / self.rows.sum())
+
+
+def softmax(logits: npt.NDArray[np.float32], temperature: float) -> Probabilities:
     """Turn logits [n, K] into probabilities [n, K] after dividing by the temperature."""
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def measure(probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> Measures:
-    """Compare probabilities [n, 8] with the index of the true emotion [n], n > 0."""
+def measure(
+    probabilities: Probabilities, labels: Labels, emotions: tuple[Emotion, ...] = EMOTIONS
+) -> Measures:
+    """Compare probabilities [n, K] of these K emotions with the index of the true one [n], n > 0."""
     answers = probabilities.argmax(axis=1)
-    confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
-    np.add.at(confusion, (labels, answers), 1)
-    occurring = confusion.sum(axis=1)
-    recalls = [float(confusion[i, i] / occurring[i]) if occurring[i] else None for i in range(len(EMOTIONS))]
-    true_probability = probabilities[np.arange(len(labels)), labels]
+    every = np.arange(len(emotions))
+    precision, recall, f1, occurring = precision_recall_fscore_support(
+        labels, answers, labels=every, average=None, zero_division=np.nan
+    )
+    occurs = occurring > 0
+    is_true = labels[:, None] == every
+    areas = [_area(is_true[:, index], probabilities[:, index]) for index in every]
+    known_areas = [area for area in areas if area is not None]
     return Measures(
         rows=len(labels),
         accuracy=float((answers == labels).mean()),
-        balanced_accuracy=float(np.mean([recall for recall in recalls if recall is not None])),
-        recall={emotion.value: recall for emotion, recall in zip(EMOTIONS, recalls, strict=True)},
-        expected_calibration_error=_calibration_error(probabilities.max(axis=1), answers == labels),
-        negative_log_likelihood=float(-np.log(np.maximum(true_probability, 1e-12)).mean()),
-        confusion=confusion.tolist(),
+        balanced_accuracy=float(recall[occurs].mean()),
+        macro_f1=float(f1[occurs].mean()),
+        recall=_by_emotion(emotions, recall),
+        precision=_by_emotion(emotions, precision),
+        f1=_by_emotion(emotions, f1),
+        roc_auc=dict(zip((emotion.value for emotion in emotions), areas, strict=True)),
+        roc_auc_macro=float(np.mean(known_areas)) if known_areas else None,
+        roc_auc_micro=_area(is_true.ravel(), probabilities.ravel()),
+        expected_calibration_error=calibration_bins(probabilities, labels).error(),
+        negative_log_likelihood=float(true_losses(probabilities, labels).mean()),
+        confusion=confusion_matrix(labels, answers, labels=every).tolist(),
     )
 
 
-def _calibration_error(confidence: npt.NDArray[np.float64], is_right: npt.NDArray[np.bool_]) -> float:
-    bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    gaps = np.bincount(bins, weights=is_right - confidence, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(confidence))
+def true_losses(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.float64]:
+    """Give the negative log-likelihood of each row in nats, [n]; served probabilities may be rounded to 0."""
+    return np.asarray(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)))
+
+
+def calibration_bins(probabilities: Probabilities, labels: Labels) -> CalibrationBins:
+    """Sort rows into bins by the confidence of their answer."""
+    confidence = probabilities.max(axis=1)
+    is_right = probabilities.argmax(axis=1) == labels
+    bins = confidence_bins(probabilities)
+    return CalibrationBins(
+        rows=np.bincount(bins, minlength=BINS).astype(np.float64),
+        confidence=np.bincount(bins, weights=confidence, minlength=BINS).astype(np.float64),
+        right=np.bincount(bins, weights=is_right, minlength=BINS).astype(np.float64),
+    )
+
+
+def confidence_bins(probabilities: Probabilities) -> Labels:
+    """Give the bin of each row's top probability, int64 [n]."""
+    return np.asarray(np.minimum(probabilities.max(axis=1) * BINS, BINS - 1), np.int64)
+
+
+def _area(is_true: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> float | None:
+    return float(roc_auc_score(is_true, scores)) if is_true.any() and not is_true.all() else None
+
+
+def _by_emotion(emotions: tuple[Emotion, ...], values: Iterable[float]) -> ByEmotion:
+    return {
+        emotion.value: None if np.isnan(value) else float(value)
+        for emotion, value in zip(emotions, values, strict=True)
+    }
