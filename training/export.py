@@ -16,7 +16,6 @@ import numpy as np
 from torch import Tensor
 
 from fercore.contracts.card import FACE_SIZE, FEATURES_NAME, INPUT_NAME, LOGITS_NAME, Metric, ModelCard
-from fercore.contracts.emotions import EMOTIONS
 from fercore.inference.backend import MAX_BATCH
 from fercore.inference.repository import FOLDER_PREFIX
 from training import graphs, run_folder
@@ -59,7 +58,7 @@ def load_run(run: Path) -> tuple[RunConfig, Servable]:
         TrainingError: it is no run, or has not finished an epoch.
     """
     config = load_config(run / run_folder.CONFIG)
-    network = build_network(config.architecture)
+    network = build_network(config.architecture, len(run_folder.load_labels(run)))
     state = run_folder.load_state(run / run_folder.BEST)
     network.load_state_dict(cast("dict[str, Tensor]", state["network"]))
     return config, Servable(Preprocessing(config.preprocessing), network.eval())
@@ -69,9 +68,12 @@ def export(run: Path, data: DataSet, target: Export) -> ModelCard:
     """Write `<repository>/emotion_<name>/`, replacing what stood there.
 
     Raises:
-        TrainingError: the run is incomplete, or the graph's answers differ from torch's.
+        TrainingError: the run is incomplete, its labels are not the data set's, or the graph's answers
+            differ from torch's.
     """
     config, servable = load_run(run)
+    if run_folder.load_labels(run) != data.labels:
+        raise TrainingError(f"export refused: {run} was trained on other labels than the data set has")
     if config.forest is not None:
         raise TrainingError(f"{run} carries a forest: export it with `python -m training hybrid`")
     crops = data.splits["validation"].crops(0, PARITY_FACES)
@@ -95,7 +97,9 @@ def write_model(
         (folder / VERSION).mkdir()
         (folder / VERSION / "model.onnx").write_bytes(graph)
         features = graphs.output_shape(graph, FEATURES_NAME)
-        (folder / "config.pbtxt").write_text(triton_config(target.folder.name, features), encoding="utf-8")
+        (folder / "config.pbtxt").write_text(
+            triton_config(target.folder.name, len(data.labels), features), encoding="utf-8"
+        )
         check(folder)
         card = _make_card(config, data, target, folder, hashlib.sha256(graph).hexdigest())
         (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -116,14 +120,15 @@ def check_parity(servable: Servable, folder: Path, crops: graphs.Crops) -> float
     return difference
 
 
-def triton_config(name: str, features: list[int]) -> str:
+def triton_config(name: str, classes: int, features: list[int]) -> str:
     """Give the `config.pbtxt` of a model: batches are formed without waiting, one thread an instance.
 
     Args:
         name: the folder's.
+        classes: how many logits.
         features: shape of the feature output without the batch axis.
     """
-    outputs = ((LOGITS_NAME, [len(EMOTIONS)]), (FEATURES_NAME, features))
+    outputs = ((LOGITS_NAME, [classes]), (FEATURES_NAME, features))
     return "\n".join(
         [
             f'name: "{name}"',
@@ -161,7 +166,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
         faces = data.splits[split]
         answers = logits if split == "validation" else graphs.run_folder(folder, faces.crops())
         command = f"python -m training evaluate model_repository/{target.folder.name} --split {split}"
-        for subset, measures in evaluate(faces, answers, temperature).items():
+        for subset, measures in evaluate(faces, answers, temperature, data.labels).items():
             if subset not in CARD_SUBSETS:
                 continue
             where = f"{config.data.name} {SPLIT_NAMES[split]}, {measures.rows} majority rows ({subset})"
@@ -180,7 +185,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
         version=VERSION,
         description=f"{config.title} on {seen.colour} faces of {seen.size} px",
         architecture=config.title,
-        labels=EMOTIONS,
+        labels=data.labels,
         data=data.sources,
         metrics=tuple(metrics),
         temperature=temperature,

@@ -41,7 +41,7 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
     known = prepare(train, preprocessing, config.data, "cropping training faces")
     unseen = prepare(validation, preprocessing, config.data, "cropping validation faces")
     torch.manual_seed(config.seed)
-    network = build_initial(config.architecture)
+    network = build_initial(config.architecture, train.votes.shape[1])
     state = State(network.to(memory_format=torch.channels_last), config.fit)
     state.load(folder)
     progress = state.progress

@@ -11,20 +11,22 @@ from pathlib import Path
 
 import torch
 
+from fercore.contracts.emotions import EMOTIONS, Emotion
 from training.config import RunConfig
 from training.errors import TrainingError
+from training.faces import DataSet
 
 CONFIG, PROVENANCE, METRICS = "config.json", "provenance.json", "metrics.csv"
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 
 
-def prepare(folder: Path, config: RunConfig, data_sha256: str, *, resume: bool) -> None:
+def prepare(folder: Path, config: RunConfig, data: DataSet, *, resume: bool) -> None:
     """Create a run's folder, or make sure that a resumed one is the same run.
 
     Raises:
         TrainingError: it exists though nothing is resumed, or config or data have changed since.
     """
-    provenance = {"git_commit": _git_commit(), "data_sha256": data_sha256}
+    provenance = {"git_commit": git_commit(), "data_sha256": data.sha256, "labels": list(data.labels)}
     if not (folder / CHECKPOINT).exists():
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, config.as_json())
@@ -34,8 +36,25 @@ def prepare(folder: Path, config: RunConfig, data_sha256: str, *, resume: bool) 
         raise TrainingError(f"{folder} already holds a run: continue it with --resume, or move it away")
     if (folder / CONFIG).read_text(encoding="utf-8") != config.as_json():
         raise TrainingError(f"{folder} was made from another config: it cannot be resumed with this one")
-    if json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["data_sha256"] != data_sha256:
+    if json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["data_sha256"] != data.sha256:
         raise TrainingError(f"{folder} was made from other data: it cannot be resumed with these")
+
+
+def load_labels(folder: Path) -> tuple[Emotion, ...]:
+    """Read which emotions a run's network tells apart, in canonical order.
+
+    Runs made before there were others know all eight.
+
+    Raises:
+        TrainingError: the run's provenance is broken.
+    """
+    try:
+        provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        return tuple(Emotion(label) for label in provenance.get("labels", EMOTIONS))
+    except FileNotFoundError:
+        return EMOTIONS
+    except (OSError, ValueError) as err:
+        raise TrainingError(f"{folder / PROVENANCE} cannot be read: {err}") from err
 
 
 def save_state(path: Path, state: dict[str, object]) -> None:
@@ -73,7 +92,8 @@ def write_text(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def _git_commit() -> str:
+def git_commit() -> str:
+    """Give the commit that runs, with `-dirty` where the working tree differs from it."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(  # noqa: S603 - fixed arguments

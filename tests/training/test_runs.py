@@ -120,12 +120,12 @@ def test_the_learning_rate_falls_when_the_loss_no_longer_does(
     assert [float(row["lr"]) for row in figures(tmp_path)] == [0.01] * 4 + [0.005] * 2
 
 
-def test_a_run_records_config_commit_and_data(fer: FerFolder, config_file, tmp_path):
+def test_a_run_records_config_commit_data_and_labels(fer: FerFolder, config_file, tmp_path):
     assert train(config_file, fer.write(), tmp_path) == 0
     folder = tmp_path / "tiny"
     assert load_config(folder / "config.json") == load_config(config_file)
     provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    assert set(provenance) == {"git_commit", "data_sha256"}
+    assert set(provenance) == {"git_commit", "data_sha256", "labels"}
     assert not list(folder.glob("*.partial"))
 
 

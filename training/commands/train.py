@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     for line in data.report():
         print(line)
     folder = options.runs / config.name
-    run_folder.prepare(folder, config, data.sha256, resume=options.resume)
+    run_folder.prepare(folder, config, data, resume=options.resume)
     print("  ".join(f"{split} {len(faces)}" for split, faces in data.splits.items()), flush=True)
     progress = fit(config, data.splits["train"], data.splits["validation"], folder)
     print(f"best: epoch {progress.best_epoch}, validation accuracy {progress.best_accuracy:.4f}, in {folder}")
