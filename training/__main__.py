@@ -5,6 +5,7 @@ Knows no detail of any command and imports only the chosen one; prints a Trainin
 
 import argparse
 import importlib
+import shlex
 import sys
 
 from training.errors import TrainingError
@@ -13,7 +14,7 @@ COMMANDS = {
     "train": "train a network as a config file says",
     "export": "turn a run into a folder of the model repository",
     "hybrid": "fit a random forest on a run's features and texture, into the model repository",
-    "evaluate": "measure a model folder or a run on a split",
+    "evaluate": "measure a run, a model folder, an ONNX file or a running cluster",
     "framing": "measure how a detector's boxes sit in the data set's frames",
     "portraits": "measure a detector and a model together on whole pictures",
 }
@@ -35,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
                 command.description = module.__doc__
                 command.formatter_class = argparse.RawDescriptionHelpFormatter
                 module.add_arguments(command)
-                command.set_defaults(execute=module.run)
+                line = shlex.join(["python", "-m", "training", *arguments])
+                command.set_defaults(execute=module.run, command_line=line)
         options = parser.parse_args(arguments)
         options.execute(options)
     except TrainingError as err:

@@ -25,6 +25,8 @@ EMOTION_OF = {
     "sad": Emotion.SADNESS,
     "angry": Emotion.ANGER,
 }
+FOUR: tuple[Emotion, ...] = tuple(emotion for emotion in EMOTIONS if emotion in EMOTION_OF.values())
+"""What the portraits show, in canonical order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def find_portraits(folder: Path, detector: Detector, *, min_face_px: int, min_sc
     crops: list[FaceCrop] = []
     labels: list[int] = []
     missed = 0
-    for data, emotion in tqdm(list(_read(folder / FOLDER)), desc="detecting", unit="picture"):
+    for data, emotion in tqdm(list(read_portraits(folder)), desc="detecting", unit="picture"):
         image = decode(data)
         found = detector.detect(image, min_face_px=min_face_px)
         if len(found.scores) == 0 or found.scores.max() < min_score:
@@ -71,7 +73,13 @@ def answer_among_four(logits: Logits) -> np.ndarray[tuple[int], np.dtype[np.int6
     return np.asarray(offered[logits[:, offered].argmax(axis=1)], dtype=np.int64)
 
 
-def _read(folder: Path) -> Iterator[tuple[bytes, Emotion]]:
+def read_portraits(data: Path) -> Iterator[tuple[bytes, Emotion]]:
+    """Give each encoded picture of the data folder with the emotion that it shows.
+
+    Raises:
+        TrainingError: the pictures or their labels are missing or wrong.
+    """
+    folder = data / FOLDER
     try:
         with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):

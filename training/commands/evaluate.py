@@ -1,77 +1,105 @@
-"""Measure a model folder (as served, by ONNX Runtime) or a run (by torch) on a split.
+"""Measure a run, a model folder, an ONNX file or a running cluster.
 
-Prints accuracy, balanced accuracy, recall by emotion, confusion matrix and calibration error, for all rows,
-without pixel copies, and without rows of uncertain label; --json writes the same.
+A run is answered by torch; a folder (REPOSITORY/emotion_<name>) or a graph by ONNX Runtime as served; for
+both the faces of a split are measured. An address (http://...) is asked over HTTP: the faces of the split
+through POST /classify, and the photographs of portraits_4class through POST /predict.
+
+Prints accuracy, balanced accuracy, F1, areas under the ROC curve, calibration error with 95 % bootstrap
+intervals, and the confusion matrix, for all rows, without pixel copies, and without rows of uncertain label.
+--json writes all figures, --report a folder with a page and its pictures.
 """
 
 import argparse
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from fercore.contracts.card import ModelCard
-from fercore.contracts.emotions import EMOTIONS
-from training import graphs, run_folder
-from training.commands import locations
-from training.config import RunConfig
+from training.bootstrap import RESAMPLES, SEED
+from training.circumstances import circumstances
+from training.commands import evaluate_cluster, locations
+from training.config import DataConfig
 from training.errors import TrainingError
-from training.evaluate import evaluate
-from training.export import load_run
-from training.faces import SPLITS
-from training.measures import Measures
+from training.evaluate import Examined, examine_split, fold, only_judged
+from training.faces import SPLITS, DataSet
+from training.local_models import open_model
 from training.plugins import load_data
+from training.report.folder import as_json, write_report
+from training.report.page import Section
+from training.run_folder import write_text
+
+USUAL_DATASET = "fer_plus"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument(
-        "model", type=Path, help="a folder such as model_repository/emotion_cnn3 or runs/cnn3"
+        "model", help="runs/cnn3, model_repository/emotion_cnn3, model.onnx, or http://127.0.0.1:8080"
     )
     parser.add_argument("--split", choices=SPLITS, default="validation", help="default: %(default)s")
+    parser.add_argument(
+        "--dataset",
+        default=None,
+        help=f"file in training/datasets/ (default: what the model was trained on, else {USUAL_DATASET})",
+    )
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="write the figures here")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="write a page, PNG files and JSON here",
+    )
+    parser.add_argument(
+        "--resamples",
+        type=_count,
+        default=RESAMPLES,
+        help="for intervals; 0: none (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=_count, default=SEED, help="of the resamples (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads a batch (default: %(default)s)")
     locations.add_data_argument(parser)
+    evaluate_cluster.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    folder: Path = options.model
-    if (folder / run_folder.CONFIG).exists():
-        config, servable = load_run(folder)
-        faces = load_data(config.data, options.data).splits[options.split]
-        logits, temperature = graphs.run_torch(servable, faces.crops()), 1.0
-    else:
-        card = _read_card(folder)
-        config = RunConfig.model_validate(card.training_config)
-        faces = load_data(config.data, options.data).splits[options.split]
-        logits = graphs.run_folder(folder, faces.crops(), threads=options.threads)
-        temperature = card.temperature
-    found = evaluate(faces, logits, temperature)
-    for subset, measures in found.items():
-        _print(f"{options.split}, {subset}", measures, is_whole=subset == "all")
+    is_cluster = options.model.startswith(("http://", "https://"))
+    found, sections = evaluate_cluster.measure(options, load) if is_cluster else _measure_local(options)
+    facts = {
+        "model": options.model,
+        **found,
+        "resamples": options.resamples,
+        "seed": options.seed,
+        **circumstances(options.command_line),
+    }
+    subsets = {
+        section.name: {name: examined.as_dict() for name, examined in section.subsets.items()}
+        for section in sections
+    }
+    for section in sections:
+        for number, (subset, examined) in enumerate(section.subsets.items()):
+            print_figures(f"{section.title}, {subset}", examined, is_whole=number == 0)
+    figures = as_json(facts | {"subsets": subsets.pop("faces", {})} | subsets)
     if options.json:
-        report = {
-            "model": str(folder),
-            "split": options.split,
-            "temperature": temperature,
-            "subsets": {name: measures.as_dict() for name, measures in found.items()},
-        }
-        run_folder.write_text(options.json, json.dumps(report, indent=2) + "\n")
+        write_text(options.json, figures)
+    if options.report:
+        shown = {name: value for name, value in facts.items() if value is not None}
+        write_report(options.report, f"Evaluation of {options.model}", shown, sections, figures)
+        print(f"wrote {options.report}")
 
 
-def _read_card(folder: Path) -> ModelCard:
-    try:
-        return ModelCard.model_validate_json((folder / "card.json").read_bytes())
-    except OSError as err:
-        raise TrainingError(f"{folder} is neither a run nor a model folder with a card.json") from err
-    except ValidationError as err:
-        raise TrainingError(
-            f"{folder / 'card.json'} is not a model card ({err.error_count()} faults)"
-        ) from err
+def load(options: argparse.Namespace, trained_on: DataConfig | None) -> tuple[str, DataSet]:
+    """Read the data set that is asked for, else that of the model; give its name too."""
+    if options.dataset is not None or trained_on is None:
+        trained_on = DataConfig(name=_name(options.dataset or USUAL_DATASET))
+    data = load_data(trained_on, options.data)
+    for warning in data.warnings:
+        print(f"warning: {warning}")
+    return trained_on.name, data
 
 
-def _print(title: str, measures: Measures, *, is_whole: bool) -> None:
+def print_figures(title: str, examined: Examined, *, is_whole: bool) -> None:
+    """Print the figures of some rows; the confusion matrix too where they are the whole."""
+    measures, intervals = examined.measures, examined.intervals or {}
     print(
         f"{title}: {measures.rows} rows  accuracy {measures.accuracy:.4f}  "
         f"balanced {measures.balanced_accuracy:.4f}  calibration error "
@@ -79,8 +107,44 @@ def _print(title: str, measures: Measures, *, is_whole: bool) -> None:
     )
     if not is_whole:
         return
-    print(f"  {'true':<10}{'recall':>8}   answered " + " ".join(f"{emotion[:6]:>6}" for emotion in EMOTIONS))
-    for emotion, counts in zip(EMOTIONS, measures.confusion, strict=True):
+    _print_intervals(measures.as_dict(), intervals)
+    print(f"  {'true':<10}{'recall':>8}   answered " + " ".join(f"{e[:6]:>6}" for e in examined.emotions))
+    for emotion, counts in zip(examined.emotions, measures.confusion, strict=True):
         recall = measures.recall[emotion.value]
         shown = "-" if recall is None else f"{recall:.3f}"
         print(f"  {emotion:<10}{shown:>8}            " + " ".join(f"{count:>6}" for count in counts))
+
+
+def _measure_local(options: argparse.Namespace) -> tuple[dict[str, object], list[Section]]:
+    model = open_model(Path(options.model), threads=options.threads)
+    name, data = load(options, model.data)
+    faces = only_judged(data.splits[options.split])
+    probabilities = fold(model.answer(faces.crops()), model.emotions, data.labels)
+    found = examine_split(faces, probabilities, data.labels, resamples=options.resamples, seed=options.seed)
+    facts = {
+        "data": name,
+        "split": options.split,
+        "temperature": model.temperature,
+        "labels": [emotion.value for emotion in data.labels],
+        "model_labels": [emotion.value for emotion in model.emotions],
+    }
+    return facts, [Section("faces", options.split, f"Framed faces of {name}, {options.split} split.", found)]
+
+
+def _print_intervals(figures: Mapping[str, object], intervals: Mapping[str, object]) -> None:
+    for name, figure in figures.items():
+        interval = intervals.get(name)
+        if isinstance(figure, float) and isinstance(interval, tuple):
+            print(f"  {name:<28}{figure:7.4f}  95 % in [{interval[0]:.4f}, {interval[1]:.4f}]")
+
+
+def _name(dataset: str) -> str:
+    if not dataset.replace("_", "").isalnum() or not dataset.islower():
+        raise TrainingError(f"--dataset {dataset!r}: only a-z, 0-9 and _")
+    return dataset
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return count

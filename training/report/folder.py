@@ -1,0 +1,46 @@
+"""Write a report's folder: `index.html`, `evaluation.json` and the figures as PNG files.
+
+Knows no command line.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from training.errors import TrainingError
+from training.report.page import Section, page
+from training.run_folder import write_text
+
+PAGE, FIGURES = "index.html", "evaluation.json"
+
+
+def write_report(
+    folder: Path, title: str, facts: Mapping[str, object], sections: Sequence[Section], figures: str
+) -> None:
+    """Write all files; the page comes last, so that it is there only when the rest is.
+
+    Args:
+        folder: made where it is missing; its files of these names are replaced.
+        title: heading of the page.
+        facts: what was measured, how, when and where.
+        sections: what is drawn.
+        figures: the JSON text.
+
+    Raises:
+        TrainingError: the folder cannot be written.
+    """
+    drawn = [(section, section.draw()) for section in sections]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for section, pictures in drawn:
+            for name, data in pictures.items():
+                (folder / f"{section.name}-{name}.png").write_bytes(data)
+        write_text(folder / FIGURES, figures)
+        write_text(folder / PAGE, page(title, facts, drawn))
+    except OSError as err:
+        raise TrainingError(f"cannot write {folder}: {err.strerror}") from err
+
+
+def as_json(document: Mapping[str, object]) -> str:
+    """Give a document's text, the same for `--json` and for the report."""
+    return json.dumps(document, indent=2) + "\n"
