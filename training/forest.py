@@ -62,7 +62,7 @@ def forest_graph(forest: RandomForestClassifier, classes: int, maps: list[int]) 
         classes: how many logits; labels that the forest never saw get the lowest.
         maps: shape of the feature maps without the batch axis.
     """
-    model = convert_sklearn(
+    model: onnx.ModelProto = convert_sklearn(
         forest,
         initial_types=[(VECTOR, FloatTensorType([None, forest.n_features_in_]))],
         options={id(forest): {"zipmap": False}},
@@ -72,7 +72,7 @@ def forest_graph(forest: RandomForestClassifier, classes: int, maps: list[int]) 
     places[np.arange(len(forest.classes_)), forest.classes_] = 1
     graph = model.graph
     graph.initializer.append(numpy_helper.from_array(places, "places"))
-    graph.initializer.append(numpy_helper.from_array(np.float32(LOWEST_PROBABILITY), "lowest"))
+    graph.initializer.append(numpy_helper.from_array(np.array(LOWEST_PROBABILITY, np.float32), "lowest"))
     graph.node.extend(
         [
             helper.make_node("MatMul", ["probabilities", "places"], ["placed"]),
@@ -84,7 +84,7 @@ def forest_graph(forest: RandomForestClassifier, classes: int, maps: list[int]) 
     axis = graphs.BATCH_AXIS
     graph.input.append(helper.make_tensor_value_info(MAPS, TensorProto.FLOAT, [axis, *maps]))
     del graph.output[:]
-    shapes = {LOGITS_NAME: [axis, classes], FEATURES_NAME: [axis, *maps]}
+    shapes: dict[str, list[str | int | None]] = {LOGITS_NAME: [axis, classes], FEATURES_NAME: [axis, *maps]}
     graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()
     )

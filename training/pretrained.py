@@ -6,9 +6,9 @@ Knows no head and no training: it makes trunks, and fills them from timm's hub o
 import inspect
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import httpx
 import timm
@@ -34,7 +34,28 @@ _FILE_FAULTS = (
 """What timm raises on a file that is none, broken, or of something else than tensors."""
 
 
-def make_trunk(model: str, channels: int, arguments: Mapping[str, object]) -> nn.Module:
+class Grid(Protocol):
+    """How a transformer cuts a picture into patches."""
+
+    img_size: tuple[int, int]
+    grid_size: tuple[int, int]
+
+
+class Trunk(nn.Module):
+    """What is used of a network of timm: a type only, timm makes the instances."""
+
+    num_features: int
+    num_prefix_tokens: int
+    patch_embed: Grid
+    pretrained_cfg: dict[str, object]
+    feature_info: Sequence[Mapping[str, int]]
+    forward_features: Callable[[Tensor], Tensor]
+    forward_head: Callable[..., Tensor]
+    forward_intermediates: Callable[..., list[Tensor]]
+    prune_intermediate_layers: Callable[..., list[int]]
+
+
+def make_trunk(model: str, channels: int, arguments: Mapping[str, object]) -> Trunk:
     """Make a network of timm without its classifier, with fresh weights.
 
     Args:
@@ -50,13 +71,14 @@ def make_trunk(model: str, channels: int, arguments: Mapping[str, object]) -> nn
         near = timm.list_models(f"*{family}*")[:8]
         raise TrainingError(f"timm has no network {model!r}; near: {', '.join(near) or 'none'}")
     try:
-        trunk = timm.create_model(model, num_classes=0, in_chans=channels, **dict(arguments))
+        create: Callable[..., nn.Module] = timm.create_model
+        trunk = create(model, num_classes=0, in_chans=channels, **arguments)
     except (TypeError, ValueError, RuntimeError, AssertionError) as err:
         raise TrainingError(f"timm cannot make {model} with {dict(arguments)}: {_one_line(err)}") from err
-    return cast("nn.Module", trunk)
+    return cast("Trunk", trunk)
 
 
-def load_from_hub(trunk: nn.Module, model: str, channels: int) -> None:
+def load_from_hub(trunk: Trunk, model: str, channels: int) -> None:
     """Fill a trunk with the weights that timm has under the model's name.
 
     Raises:
@@ -73,7 +95,7 @@ def load_from_hub(trunk: nn.Module, model: str, channels: int) -> None:
         ) from err
 
 
-def load_from_file(trunk: nn.Module, file: Path, channels: int) -> None:
+def load_from_file(trunk: Trunk, file: Path, channels: int) -> None:
     """Fill a trunk from a .pth or .safetensors file in timm's naming; a classifier in it is ignored.
 
     The first convolution is adapted from three colours to one by summing its weights over them, and the
@@ -83,7 +105,7 @@ def load_from_file(trunk: nn.Module, file: Path, channels: int) -> None:
         TrainingError: the file cannot be read, or lacks a weight, or one is of another shape.
     """
     try:
-        state = load_state_dict(str(file))
+        state: object = load_state_dict(str(file))
     except _FILE_FAULTS as err:
         raise TrainingError(f"{file} cannot be read as weights: {_one_line(err)}") from err
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
@@ -94,9 +116,11 @@ def load_from_file(trunk: nn.Module, file: Path, channels: int) -> None:
         raise TrainingError(f"{file} does not fit the network: {_one_line(err)}") from err
 
 
-def _load(trunk: nn.Module, channels: int, source: dict[str, object], name: str) -> None:
+def _load(trunk: Trunk, channels: int, source: dict[str, object], name: str) -> None:
     missing: list[str] = []
-    hook = trunk.register_load_state_dict_post_hook(lambda _, keys: missing.extend(keys.missing_keys))
+    hook = trunk.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+        lambda _, keys: missing.extend(keys.missing_keys)
+    )
     try:
         load_pretrained(
             trunk,

@@ -49,7 +49,7 @@ class Cnn4(nn.Module):
         super().__init__()
         self.input_shape = (options.channels, options.image_size, options.image_size)
         layers: list[nn.Module] = []
-        channels = options.channels
+        channels: int = options.channels
         for widths in options.blocks:
             for width in widths:
                 layers.append(nn.Conv2d(channels, width, 3, padding=1, bias=not options.batch_norm))

@@ -87,7 +87,8 @@ class Attention(nn.Module):
     @override
     def forward(self, tokens: Tensor) -> Tensor:
         """Map float [n, tokens, width] to the same shape."""
-        parts = self.query_key_value(self.norm(tokens)).unflatten(2, (3, self.heads, -1))
+        parts: Tensor = self.query_key_value(self.norm(tokens))
+        parts = parts.reshape(*tokens.shape[:2], 3, self.heads, -1)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [n, heads, tokens, width / heads]
         mixed = F.scaled_dot_product_attention(query, key, value)
         change: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
@@ -100,7 +101,7 @@ class PatchAttention(nn.Module):
     def __init__(self, classes: int, options: Options) -> None:
         super().__init__()
         self.options = options
-        self.trunk = pretrained.make_trunk(options.trunk, options.channels, {})
+        self.trunk: pretrained.Trunk = pretrained.make_trunk(options.trunk, options.channels, {})
         channels = self.trunk.feature_info[options.stage]["num_chs"]
         self.trunk.prune_intermediate_layers([options.stage], prune_head=True)
         width = len(options.kernels) * options.patch_width

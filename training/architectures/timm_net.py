@@ -13,7 +13,7 @@ Knows no network by name. Those of the published comparisons, and their papers:
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
@@ -60,11 +60,11 @@ class TimmNet(nn.Module):
         arguments = dict(options.arguments)
         if options.image_size is not None:
             arguments["img_size"] = options.image_size
-        self.trunk = pretrained.make_trunk(options.model, options.channels, arguments)
+        self.trunk: pretrained.Trunk = pretrained.make_trunk(options.model, options.channels, arguments)
         if isinstance(getattr(self.trunk, "pre_logits", None), nn.Module):
             self.trunk.pre_logits = nn.Identity()  # VGG's dense layers: 119 of its 134 million weights
         self.head_dropout = nn.Dropout(options.head_dropout)
-        self.head = nn.Linear(cast("int", self.trunk.num_features), classes)
+        self.head = nn.Linear(self.trunk.num_features, classes)
 
     def load_pretrained(self) -> None:
         """Take over the weights that the options name, if any.
@@ -88,18 +88,17 @@ class TimmNet(nn.Module):
             TrainingError: the faces are not of the size or colour that the options name.
         """
         self._check(faces)
-        found: Tensor = self.trunk.forward_features(faces)
+        found = self.trunk.forward_features(faces)
         logits: Tensor = self.head(self.head_dropout(self.pool(found)))
         if found.ndim == 4:
             return logits, found
-        height, width = cast("tuple[int, int]", self.trunk.patch_embed.grid_size)
-        patches = found[:, cast("int", self.trunk.num_prefix_tokens) :]
-        return logits, patches.transpose(1, 2).unflatten(2, (height, width))
+        height, width = self.trunk.patch_embed.grid_size
+        patches = found[:, self.trunk.num_prefix_tokens :].transpose(1, 2)
+        return logits, patches.reshape(found.shape[0], -1, height, width)
 
     def pool(self, found: Tensor) -> Tensor:
         """Map what the trunk's last stage gives to the vector [n, C] that its classifier would take."""
-        pooled: Tensor = self.trunk.forward_head(found, pre_logits=True)
-        return pooled
+        return self.trunk.forward_head(found, pre_logits=True)
 
     def _check(self, faces: Tensor) -> None:
         channels, height = faces.shape[1], faces.shape[2]
@@ -108,11 +107,7 @@ class TimmNet(nn.Module):
                 f"{self.options.model} was built for {self.options.channels} channels, the faces have "
                 f"{channels}: preprocessing.colour and architecture.options.channels disagree"
             )
-        needed = self.options.image_size or (
-            cast("tuple[int, int]", self.trunk.patch_embed.img_size)[0]
-            if hasattr(self.trunk, "patch_embed")
-            else height
-        )
+        needed = self.trunk.patch_embed.img_size[0] if hasattr(self.trunk, "patch_embed") else height
         if height != needed:
             raise TrainingError(
                 f"{self.options.model} was built for {needed} px, the faces have {height}: "

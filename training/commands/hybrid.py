@@ -16,6 +16,7 @@ from training.commands import locations
 from training.config import RunConfig, load_config
 from training.errors import TrainingError
 from training.export import Export, load_run, write_model
+from training.faces import Split
 from training.forest import forest_logits
 from training.networks import Servable, build_initial
 from training.plugins import load_data
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     name = options.name or config.name
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise TrainingError(f"--name {name!r}: only a-z, 0-9 and _")
-    reported = ("validation", "test") if options.report_test else ("validation",)
+    reported: tuple[Split, ...] = ("validation", "test") if options.report_test else ("validation",)
     target = Export(name, options.repository, reported)
     data = load_data(config.data, options.data)
     describer = hybrid.Describer(servable, config.forest)
