@@ -14,49 +14,66 @@ from training.config import AugmentationConfig
 ERASED_SIDE = (0.15, 0.4)
 """Shortest and longest side of a blanked rectangle, as parts of the picture's side."""
 
+MOST = 0.9
+"""A zoom or contrast changes by no more, however strong: beyond 1 they would turn the picture round."""
 
-def augment(faces: Tensor, config: AugmentationConfig, *, full_scale: float) -> Tensor:
-    """Flip, turn, zoom, shift, change the light of, and partly blank a batch.
+
+def augment(
+    faces: Tensor, config: AugmentationConfig, *, full_scale: float, strengths: Tensor | None = None
+) -> Tensor:
+    """Flip, turn, shear, zoom, shift, change the light of, roughen and partly blank a batch.
 
     Args:
-        faces: float32 [n, 1, s, s], normalised.
+        faces: float32 [n, c, s, s], normalised.
         config: strengths.
         full_scale: black-to-white distance in normalised units (1 / std).
+        strengths: float32 [n], factors of the strengths by face (the mirror's chance is not changed).
 
     Returns:
-        float32 [n, 1, s, s].
+        float32 [n, c, s, s].
     """
+    factor = torch.ones(len(faces)) if strengths is None else strengths.cpu()
+    transforms = _transforms(factor, config).to(faces.device)
     faces = F.grid_sample(
         faces,
-        F.affine_grid(_transforms(len(faces), config), list(faces.shape), align_corners=False),
+        F.affine_grid(transforms, list(faces.shape), align_corners=False),
         mode="bilinear",
         padding_mode="border",
         align_corners=False,
     )
-    column = (len(faces), 1, 1, 1)
+    factor = factor[:, None, None, None]
     mean = faces.mean(dim=(2, 3), keepdim=True)
-    contrast = 1 + config.contrast * _uniform(*column)
-    brightness = config.brightness * full_scale * _uniform(*column)
-    return _erase((faces - mean) * contrast + mean + brightness, config.erase)
+    contrast = 1 + (config.contrast * factor).clamp(max=MOST) * _uniform(*factor.shape)
+    brightness = config.brightness * factor * full_scale * _uniform(*factor.shape)
+    faces = (faces - mean) * contrast.to(faces.device) + mean + brightness.to(faces.device)
+    if config.noise:
+        deviation = config.noise * factor * full_scale * torch.rand(factor.shape)
+        faces = faces + deviation.to(faces.device) * torch.randn(faces.shape).to(faces.device)
+    return _erase(faces, config.erase * factor.flatten())
 
 
 def _uniform(*shape: int) -> Tensor:
     return torch.rand(shape) * 2 - 1
 
 
-def _transforms(n: int, config: AugmentationConfig) -> Tensor:
+def _transforms(factor: Tensor, config: AugmentationConfig) -> Tensor:
     """Draw the affine matrices [n, 2, 3], from output to input coordinates in [-1, 1]."""
-    angle = math.radians(config.rotation_degrees) * _uniform(n)
-    scale = 1 + config.zoom * _uniform(n)
+    n = len(factor)
+    angle = math.radians(config.rotation_degrees) * factor * _uniform(n)
+    scale = 1 + (config.zoom * factor).clamp(max=MOST) * _uniform(n)
     mirror = torch.where(torch.rand(n) < config.flip, -1.0, 1.0)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    shift = 2 * config.shift * _uniform(n, 2)
-    first = torch.stack([cos * mirror, -sin, shift[:, 0]], dim=1)
-    second = torch.stack([sin * mirror, cos, shift[:, 1]], dim=1)
+    shift = 2 * config.shift * factor[:, None] * _uniform(n, 2)
+    # drawn only where wanted, so that runs without it keep their random numbers
+    shear = (
+        torch.tan(math.radians(config.shear_degrees) * factor * _uniform(n)) if config.shear_degrees else 0
+    )
+    first = torch.stack([cos * mirror, cos * mirror * shear - sin, shift[:, 0]], dim=1)
+    second = torch.stack([sin * mirror, sin * mirror * shear + cos, shift[:, 1]], dim=1)
     return torch.stack([first, second], dim=1)
 
 
-def _erase(faces: Tensor, probability: float) -> Tensor:
+def _erase(faces: Tensor, probability: Tensor) -> Tensor:
     n, _, side, _ = faces.shape
     low, high = ERASED_SIDE
     size = (low + (high - low) * torch.rand(n, 2)) * side
@@ -64,5 +81,5 @@ def _erase(faces: Tensor, probability: float) -> Tensor:
     size[torch.rand(n) >= probability] = 0
     at = torch.arange(side, dtype=torch.float32)
     inside = (at >= corner[:, :, None]) & (at < (corner + size)[:, :, None])
-    blank = inside[:, 0, :, None] & inside[:, 1, None, :]
+    blank = (inside[:, 0, :, None] & inside[:, 1, None, :]).to(faces.device)
     return torch.where(blank[:, None], faces.mean(dim=(2, 3), keepdim=True), faces)

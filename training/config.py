@@ -6,21 +6,16 @@ Knows no torch and opens no data.
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from training.errors import TrainingError
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from training.learning_config import BalancingConfig, Fraction, Section, is_zero
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Which data set, and which of its rows are trained on (evaluation always takes majority rows)."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in training/datasets/")]
@@ -35,21 +30,22 @@ class DataConfig(_Section):
             "have at least 30 % of the votes (FER+)"
         ),
     ] = "votes"
-    options: Annotated[
-        dict[str, object],
-        # absent while empty, so that runs made before there were options keep their config's hash
-        Field(description="What the data set's reader is given", exclude_if=lambda options: not options),
-    ] = {}
+    # absent while empty, so that runs made before there were options keep their config's hash
+    options: dict[str, object] = Field(
+        default_factory=dict,
+        description="What the data set's reader is given",
+        exclude_if=lambda options: not options,
+    )
 
 
-class ArchitectureConfig(_Section):
+class ArchitectureConfig(Section):
     """Which network, and what its `build` is given."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in training/architectures/")]
-    options: dict[str, object] = {}
+    options: dict[str, object] = Field(default_factory=dict)
 
 
-class PreprocessingConfig(_Section):
+class PreprocessingConfig(Section):
     """What happens inside the graph between the uint8 crop and the network."""
 
     size: Annotated[int, Field(ge=16, le=112, description="Side the network sees, pixels")] = 48
@@ -64,7 +60,7 @@ class PreprocessingConfig(_Section):
     ] = "grey"
 
 
-class AugmentationConfig(_Section):
+class AugmentationConfig(Section):
     """Random changes to a training face; each strength is the largest change, drawn uniformly."""
 
     flip: Annotated[float, Field(ge=0, le=1, description="Probability of a mirror image")] = 0.5
@@ -74,9 +70,18 @@ class AugmentationConfig(_Section):
     brightness: Annotated[float, Field(ge=0, le=1, description="Added, in units of full scale")] = 0.15
     contrast: Annotated[Fraction, Field(description="Factor 1 +- contrast about the picture's mean")] = 0.3
     erase: Annotated[float, Field(ge=0, le=1, description="Probability of one blanked rectangle")] = 0.2
+    shear_degrees: Annotated[float, Field(ge=0, le=30, exclude_if=is_zero)] = 0.0
+    noise: Annotated[
+        float,
+        Field(ge=0, le=0.5, description="Deviation of Gaussian noise, of full scale", exclude_if=is_zero),
+    ] = 0.0
+    mixup: Annotated[
+        float,
+        Field(ge=0, le=2, description="alpha of Beta(alpha, alpha); 0: no blending", exclude_if=is_zero),
+    ] = 0.0
 
 
-class PlateauConfig(_Section):
+class PlateauConfig(Section):
     """Lower the learning rate when the validation loss has stopped falling."""
 
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
@@ -85,7 +90,7 @@ class PlateauConfig(_Section):
     min_lr: Annotated[float, Field(ge=0)] = 1e-5
 
 
-class FitConfig(_Section):
+class FitConfig(Section):
     """The training loop."""
 
     epochs: Annotated[int, Field(ge=1, description="At most; early stopping may end before")] = 45
@@ -107,18 +112,25 @@ class FitConfig(_Section):
         Fraction, Field(description="Weights are averaged over steps; the average is judged and exported")
     ] = 0.998
     label_smoothing: Fraction = 0.0
+    loss: Annotated[
+        Literal["cross_entropy", "best_admissible"],
+        Field(
+            description="best_admissible: any label with a target is a right answer (targets: multi_label)",
+            exclude_if=lambda loss: loss == "cross_entropy",
+        ),
+    ] = "cross_entropy"
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     threads: Annotated[int, Field(ge=0, description="0: as many as there are cores")] = 0
 
 
-class TextureConfig(_Section):
+class TextureConfig(Section):
     """Histograms of uniform local binary patterns over a grid of cells."""
 
     radius: Annotated[int, Field(ge=1, le=8, description="Of the ring of 8 neighbours, crop pixels")] = 2
     cells: Annotated[int, Field(ge=1, le=14, description="Cells along a side; each has a histogram")] = 7
 
 
-class ForestConfig(_Section):
+class ForestConfig(Section):
     """A random forest on a network's mean features and texture; the bounds keep its graph small."""
 
     trees: Annotated[int, Field(ge=1, le=300)] = 100
@@ -129,7 +141,7 @@ class ForestConfig(_Section):
     texture: TextureConfig = TextureConfig()
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """One run: `runs/<name>/` is made from it, and its model card carries it."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -139,6 +151,9 @@ class RunConfig(_Section):
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     fit: FitConfig = FitConfig()
+    balancing: Annotated[
+        BalancingConfig, Field(exclude_if=lambda balancing: balancing == BalancingConfig())
+    ] = BalancingConfig()
     forest: Annotated[
         ForestConfig | None,
         # absent where there is none, so that earlier configs keep their hash
@@ -147,6 +162,15 @@ class RunConfig(_Section):
             exclude_if=lambda forest: forest is None,
         ),
     ] = None
+
+    @model_validator(mode="after")
+    def _loss_fits_targets(self) -> Self:
+        if self.fit.loss == "best_admissible":
+            if self.data.targets != "multi_label":
+                raise ValueError("fit.loss best_admissible needs data.targets: multi_label")
+            if self.fit.label_smoothing:
+                raise ValueError("fit.loss best_admissible knows no label_smoothing")
+        return self
 
     @property
     def title(self) -> str:

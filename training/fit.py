@@ -15,8 +15,12 @@ from tqdm import tqdm
 
 from training import run_folder
 from training.augmentation import augment
+from training.balancing import Balance
 from training.config import FitConfig, RunConfig
+from training.errors import TrainingError
 from training.faces import Faces
+from training.losses import Objective
+from training.mixup import mix_up
 from training.networks import build_initial
 from training.prepared import CHUNK, Prepared, prepare
 from training.preprocessing import Preprocessing
@@ -40,6 +44,8 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
     preprocessing = Preprocessing(config.preprocessing)
     known = prepare(train, preprocessing, config.data, "cropping training faces")
     unseen = prepare(validation, preprocessing, config.data, "cropping validation faces")
+    balance = Balance(known.targets, config.balancing)
+    objective = Objective(config, balance, known.targets)
     torch.manual_seed(config.seed)
     network = build_initial(config.architecture, train.votes.shape[1])
     state = State(network.to(memory_format=torch.channels_last), config.fit)
@@ -51,7 +57,7 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
             break
         started = time.monotonic()
         lr = progress.lr * _cosine(config.fit, progress.epoch)
-        train_loss = _run_epoch(config, state, known)
+        train_loss = _run_epoch(config, state, known, balance, objective)
         seconds = time.monotonic() - started
         loss, accuracy = judge(state.average.network, unseen, config.fit.precision)
         progress.epoch += 1
@@ -83,11 +89,13 @@ def judge(network: nn.Module, split: Prepared, precision: str) -> tuple[float, f
     return loss, float((logits.argmax(dim=1) == split.majority).float().mean())
 
 
-def _run_epoch(config: RunConfig, state: State, split: Prepared) -> float:
+def _run_epoch(
+    config: RunConfig, state: State, split: Prepared, balance: Balance, objective: Objective
+) -> float:
     fitting, progress, total = config.fit, state.progress, 0.0
     torch.manual_seed(config.seed * SEED_STRIDE + progress.epoch)
     state.network.train()
-    batches = torch.randperm(len(split)).split(fitting.batch_size)  # type: ignore[no-untyped-call]
+    batches = balance.draw_rows().split(fitting.batch_size)  # type: ignore[no-untyped-call]
     warmup_steps = fitting.warmup_epochs * len(batches)
     title = f"epoch {progress.epoch + 1}/{fitting.epochs}"
     for number, rows in enumerate(tqdm(batches, desc=title, unit="batch", mininterval=1.0)):
@@ -95,15 +103,27 @@ def _run_epoch(config: RunConfig, state: State, split: Prepared) -> float:
         warmth = min(1.0, 0.1 + 0.9 * step / warmup_steps) if warmup_steps else 1.0
         for group in state.optimizer.param_groups:
             group["lr"] = progress.lr * warmth * _cosine(fitting, step / len(batches))
-        faces = augment(split.faces[rows], config.augmentation, full_scale=1 / config.preprocessing.std)
+        faces = augment(
+            split.faces[rows],
+            config.augmentation,
+            full_scale=1 / config.preprocessing.std,
+            strengths=balance.strengths[rows],
+        )
+        batch = mix_up(faces, rows, config.augmentation.mixup)
         with _autocast(fitting.precision):
-            logits, _ = state.network(faces.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits.float(), split.targets[rows], label_smoothing=fitting.label_smoothing)
+            logits, _ = state.network(batch.faces.contiguous(memory_format=torch.channels_last))
+        loss = objective(logits.float(), batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the training loss is {value} in batch {number + 1} of epoch {progress.epoch + 1}: "
+                "lower fit.lr or use float32; what the last whole epoch left stands"
+            )
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimizer.step()
         state.average.update(state.network)
-        total += float(loss.detach()) * len(rows)
+        total += value * len(rows)
     return total / len(split)
 
 

@@ -1,0 +1,58 @@
+"""The parts of a run's config about what is learnt: how rare emotions count, from whom, from where on.
+
+Knows no torch and opens no file. What was not chosen is left out of a config's JSON, so that configs written
+before a field existed keep their hash.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of a config: nothing unknown in it, and never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def is_zero(value: object) -> bool:
+    """Tell whether a number that was added later has its default."""
+    return value == 0
+
+
+def is_none(value: object) -> bool:
+    """Tell whether a section that was added later is not there."""
+    return value is None
+
+
+class BalancingConfig(Section):
+    """How rare emotions are made to count; all off by default, and they may be combined."""
+
+    loss_exponent: Annotated[
+        float, Field(ge=0, le=1, description="Loss is weighted by share ** -exponent; 1: inverse frequency")
+    ] = 0.0
+    sampling_exponent: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Between 0, each face once an epoch, and 1, each emotion equally often (rare faces "
+            "are drawn several times, each time augmented anew)",
+        ),
+    ] = 0.0
+    logit_adjustment: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3,
+            description="Factor of the log share added to logits in the loss (tau; Menon et al., ICLR 2021)",
+        ),
+    ] = 0.0
+    rare_strength: Annotated[
+        float,
+        Field(
+            ge=1, le=3, description="Augmentation of the rarest emotion is so much stronger; others between"
+        ),
+    ] = 1.0
