@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -58,10 +59,14 @@ def load_labels(folder: Path) -> tuple[Emotion, ...]:
 
 
 def save_state(path: Path, state: dict[str, object]) -> None:
-    """Write tensors and plain values beside, then rename."""
-    beside = path.with_suffix(".partial")
-    torch.save(state, beside)
-    beside.replace(path)
+    """Write tensors and plain values beside, then rename.
+
+    Raises:
+        TrainingError: the disk is full, say; what stood there still does.
+    """
+    content = io.BytesIO()  # torch hides what went wrong when it writes a file itself
+    torch.save(state, content)
+    _write_whole(path, content.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, object]:
@@ -86,10 +91,23 @@ def write_metrics(folder: Path, history: list[dict[str, float]]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write beside, then rename, so that a reader never sees half of it."""
+    """Write beside, then rename, so that a reader never sees half of it.
+
+    Raises:
+        TrainingError: the disk is full, say; what stood there still does.
+    """
+    _write_whole(path, text.encode())
+
+
+def _write_whole(path: Path, content: bytes | memoryview) -> None:
     beside = path.with_name(path.name + ".partial")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as err:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise TrainingError(f"{path} cannot be written: {err.strerror}") from err
 
 
 def git_commit() -> str:

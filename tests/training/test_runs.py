@@ -2,6 +2,7 @@
 
 import csv
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,23 @@ def changed(config: Path, **values: object) -> Path:
     return path
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(fer: FerFolder, config_file, tmp_path):
+EVERY_CHOICE = {
+    "data": {"name": "fer_plus", "targets": "multi_label"},
+    "augmentation": {"shear_degrees": 8, "noise": 0.05, "mixup": 0.4},
+    "balancing": {
+        "loss_exponent": 0.2, "sampling_exponent": 0.5, "logit_adjustment": 0.3, "rare_strength": 1.5,
+    },
+    "fit": {"epochs": 3, "batch_size": 16, "threads": 1, "loss": "best_admissible"},
+}  # fmt: skip
+either_config = pytest.mark.parametrize("choice", [{}, EVERY_CHOICE], ids=["plain", "every_choice"])
+
+
+@either_config
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(
+    fer: FerFolder, config_file, tmp_path, choice
+):
     data = fer.write()
+    config_file = changed(config_file, **choice)
     assert train(config_file, data, tmp_path / "a") == 0
     assert train(config_file, data, tmp_path / "b") == 0
     assert train(changed(config_file, seed=4), data, tmp_path / "c") == 0
@@ -48,10 +64,12 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(fer: FerFo
     assert len(figures(tmp_path / "a")) == 3
 
 
+@either_config
 def test_a_resumed_run_gives_the_same_numbers_as_an_unbroken_one(
-    fer: FerFolder, config_file, tmp_path, monkeypatch
+    fer: FerFolder, config_file, tmp_path, monkeypatch, choice
 ):
     data = fer.write()
+    config_file = changed(config_file, **choice)
     assert train(config_file, data, tmp_path / "whole") == 0
 
     judged = iter([None, KeyboardInterrupt])
@@ -152,6 +170,36 @@ def test_a_run_is_not_resumed_with_another_config_or_other_data(
     fer.votes[0]["NF"] = 1
     assert train(config_file, fer.write(), tmp_path, "--resume") == 1
     assert "other data" in one_line_error(capsys)
+
+
+def test_a_loss_that_is_no_number_is_one_clear_line(fer: FerFolder, config_file, tmp_path, capsys):
+    fit = {"epochs": 3, "batch_size": 16, "threads": 1, "lr": 1e30, "warmup_epochs": 0, "optimizer": "sgd"}
+    assert train(changed(config_file, fit=fit), fer.write(), tmp_path) == 1
+    assert "training loss is nan in batch" in one_line_error(capsys)
+
+
+def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_afterwards(
+    fer: FerFolder, config_file, tmp_path, monkeypatch, capsys
+):
+    data = fer.write()
+    assert train(config_file, data, tmp_path / "whole") == 0
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    judge, epochs = fitting.judge, iter(range(9))
+
+    def with_a_disk_full_in_the_second_epoch(*arguments):
+        if next(epochs) == 1:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        return judge(*arguments)
+
+    monkeypatch.setattr(fitting, "judge", with_a_disk_full_in_the_second_epoch)
+    try:
+        assert train(config_file, data, tmp_path / "broken") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "cannot be written" in one_line_error(capsys)
+    assert not list((tmp_path / "broken").rglob("*.partial"))
+    assert train(config_file, data, tmp_path / "broken", "--resume") == 0
+    assert figures(tmp_path / "broken") == figures(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
