@@ -21,7 +21,7 @@ from training.errors import TrainingError
 from training.faces import Faces
 from training.losses import Objective
 from training.mixup import mix_up
-from training.networks import build_initial
+from training.networks import build_initial, build_network
 from training.prepared import CHUNK, Prepared, prepare
 from training.preprocessing import Preprocessing
 from training.state import Progress, State
@@ -47,7 +47,8 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
     balance = Balance(known.targets, config.balancing)
     objective = Objective(config, balance, known.targets)
     torch.manual_seed(config.seed)
-    network = build_initial(config.architecture, train.votes.shape[1])
+    build = build_network if (folder / run_folder.CHECKPOINT).exists() else build_initial
+    network = build(config.architecture, train.votes.shape[1])
     state = State(network.to(memory_format=torch.channels_last), config.fit)
     state.load(folder)
     progress = state.progress

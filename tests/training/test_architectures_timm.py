@@ -160,7 +160,9 @@ def test_weights_that_the_hub_does_not_give_are_one_clear_line(tmp_path, monkeyp
         start(model="ghostnet_050", pretrained=True)
 
 
-def test_a_run_that_began_with_a_file_is_exported_without_it(fer: FerFolder, config_file, tmp_path):
+def test_a_run_that_began_with_a_file_goes_on_and_is_exported_without_it(
+    fer: FerFolder, config_file, tmp_path
+):
     weights = tmp_path / "weights"
     weights.mkdir()
     file = written(weights_of("test_resnet"), weights / "weights.pth")
@@ -174,6 +176,7 @@ def test_a_run_that_began_with_a_file_is_exported_without_it(fer: FerFolder, con
     places = ["--data", str(fer.write())]
     assert main(["train", str(config_file), *places, "--runs", str(tmp_path / "runs")]) == 0
     shutil.rmtree(weights)
+    assert main(["train", str(config_file), *places, "--runs", str(tmp_path / "runs"), "--resume"]) == 0
     run = str(tmp_path / "runs" / "tiny")
     assert main(["export", run, *places, "--repository", str(tmp_path / "models")]) == 0
     assert isinstance(build_network(load_config(Path(run) / "config.json").architecture), torch.nn.Module)
