@@ -119,7 +119,14 @@ class FitConfig(Section):
             exclude_if=lambda loss: loss == "cross_entropy",
         ),
     ] = "cross_entropy"
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Field(description="auto: CUDA where there is one", exclude_if=lambda device: device == "auto"),
+    ] = "auto"
+    tensorboard: Annotated[
+        bool, Field(description="Write figures by epoch for TensorBoard", exclude_if=lambda is_on: is_on)
+    ] = True
     threads: Annotated[int, Field(ge=0, description="0: as many as there are cores")] = 0
 
 

@@ -35,6 +35,10 @@ class Prepared:
     def __len__(self) -> int:
         return len(self.faces)
 
+    def to(self, device: torch.device) -> "Prepared":
+        """Give the same split in a device's memory."""
+        return Prepared(self.faces.to(device), self.targets.to(device), self.majority.to(device))
+
 
 def prepare(faces: Faces, preprocessing: Preprocessing, data: DataConfig, title: str) -> Prepared:
     """Crop, preprocess and label a split.

@@ -51,8 +51,22 @@ class State:
         self.network = network
         self.average = AverageWeights(network, fitting.average_decay)
         self.optimizer = make_optimizer(network, fitting)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=fitting.precision == "float16")
         self.progress = Progress(lr=fitting.lr)
         self.history: list[Row] = []
+
+    def set_lr(self, lr: float) -> None:
+        """Set the learning rate of the next step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
+    def step(self, loss: Tensor) -> None:
+        """Lower a loss by one step of the optimizer, and let the average follow."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.average.update(self.network)
 
     def save(self, folder: Path) -> None:
         """Write `checkpoint.pt` and `metrics.csv`."""
@@ -64,6 +78,7 @@ class State:
                 "average": self.average.network.state_dict(),
                 "average_steps": self.average.steps,
                 "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
                 "progress": asdict(self.progress),
                 "history": self.history,
             },
@@ -78,6 +93,7 @@ class State:
         self.average.network.load_state_dict(cast("dict[str, Tensor]", state["average"]))
         self.average.steps = cast("int", state["average_steps"])
         self.optimizer.load_state_dict(cast("dict[str, object]", state["optimizer"]))
+        self.scaler.load_state_dict(cast("dict[str, object]", state.get("scaler", {})))
         for name, value in cast("Row", state["progress"]).items():
             setattr(self.progress, name, value)
         self.history = cast("list[Row]", state["history"])

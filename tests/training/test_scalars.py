@@ -1,0 +1,39 @@
+"""TensorBoard finds the figures of each epoch in the run's folder, once."""
+
+import csv
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.training.test_runs import changed, train
+from training import fit as fitting
+
+FIT = {"epochs": 3, "batch_size": 16, "threads": 1}
+
+
+def test_each_epochs_loss_accuracy_and_rate_are_there_also_after_a_stop(
+    fer, config_file, tmp_path, monkeypatch
+):
+    data, judge, epochs = fer.write(), fitting.judge, iter(range(9))
+
+    def stopped_in_the_second_epoch(*arguments):
+        if next(epochs) == 1:
+            raise KeyboardInterrupt
+        return judge(*arguments)
+
+    monkeypatch.setattr(fitting, "judge", stopped_in_the_second_epoch)
+    train(config_file, data, tmp_path)
+    assert train(config_file, data, tmp_path, "--resume") == 0
+    shown = EventAccumulator(str(tmp_path / "tiny" / "tensorboard")).Reload()
+    with (tmp_path / "tiny" / "metrics.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for name in ("lr", "train_loss", "validation_loss", "validation_accuracy"):
+        events = shown.Scalars(name)
+        assert [event.step for event in events] == [1, 2, 3]
+        assert [event.value for event in events] == pytest.approx([float(row[name]) for row in rows])
+
+
+def test_it_can_be_switched_off(fer, config_file, tmp_path):
+    config = changed(config_file, fit=FIT | {"tensorboard": False})
+    assert train(config, fer.write(), tmp_path) == 0
+    assert not (tmp_path / "tiny" / "tensorboard").exists()

@@ -1,0 +1,46 @@
+"""A run's figures by epoch as TensorBoard shows them, in the run's folder.
+
+Knows no training; `metrics.csv` holds the same figures and more.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from torch.utils.tensorboard import SummaryWriter
+
+FOLDER = "tensorboard"
+
+
+class Scalars(Protocol):
+    """Takes the figures of an epoch."""
+
+    def write(self, epoch: int, figures: dict[str, float]) -> None:
+        """Keep figures by name."""
+        ...
+
+
+class _EventFile:
+    def __init__(self, writer: SummaryWriter) -> None:
+        self._writer = writer
+
+    def write(self, epoch: int, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            self._writer.add_scalar(name, value, epoch)
+        self._writer.flush()
+
+
+class _Nothing:
+    def write(self, epoch: int, figures: dict[str, float]) -> None:
+        pass
+
+
+@contextmanager
+def open_scalars(run: Path, epoch: int, *, is_on: bool) -> Iterator[Scalars]:
+    """Open a run's event file after an epoch; what it held of later epochs is not shown again."""
+    if not is_on:
+        yield _Nothing()
+        return
+    with SummaryWriter(str(run / FOLDER), purge_step=epoch + 1 if epoch else None) as writer:
+        yield _EventFile(writer)
