@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "train a network as a config file says",
     "export": "turn a run into a folder of the model repository",
     "hybrid": "fit a random forest on a run's features and texture, into the model repository",
+    "variant": "make an INT8 or FP16 variant of a model folder",
     "evaluate": "measure a run, a model folder, an ONNX file or a running cluster",
     "framing": "measure how a detector's boxes sit in the data set's frames",
     "portraits": "measure a detector and a model together on whole pictures",

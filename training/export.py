@@ -39,11 +39,12 @@ SPLIT_NAMES: dict[Split, str] = {"train": "Training", "validation": "PublicTest"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What an export is called and where it goes."""
+    """What an export is called and where it goes; `made_by` is the command if it is not `export` itself."""
 
     name: str
     repository: Path
     reported: tuple[Split, ...]
+    made_by: str = ""
 
     @property
     def folder(self) -> Path:
@@ -157,7 +158,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
     measured = f"{config.data.name} {SPLIT_NAMES['validation']}, {len(validation)} majority rows"
     today = datetime.now(tz=UTC).date().isoformat()
     making = "export" if config.forest is None else "hybrid"
-    command = f"python -m training {making} runs/{config.name} --name {target.name}"
+    command = target.made_by or f"python -m training {making} runs/{config.name} --name {target.name}"
     metrics = [
         Metric(name=name, value=round(value, 4), measured_on=measured, command=command, date=today)
         for name, value in (("accuracy_above_uncertain_bound", right_above), ("share_above_bound", above))
