@@ -12,6 +12,7 @@ from training.errors import TrainingError
 
 COMMANDS = {
     "train": "train a network as a config file says",
+    "cross-validate": "train and measure once for each fold of the training split",
     "export": "turn a run into a folder of the model repository",
     "hybrid": "fit a random forest on a run's features and texture, into the model repository",
     "variant": "make an INT8 or FP16 variant of a model folder",
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name, summary in COMMANDS.items():
             command = commands.add_parser(name, help=summary)
             if name in arguments[:1]:
-                module = importlib.import_module(f"training.commands.{name}")
+                module = importlib.import_module(f"training.commands.{name.replace('-', '_')}")
                 command.description = module.__doc__
                 command.formatter_class = argparse.RawDescriptionHelpFormatter
                 module.add_arguments(command)

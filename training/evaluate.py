@@ -94,8 +94,15 @@ def examine_split(
 
 
 def only_judged(faces: Faces) -> Faces:
-    """Leave out the rows without a majority, of which nobody can say what is right."""
-    return faces.only(faces.majority != NO_MAJORITY)
+    """Leave out the rows without a majority, of which nobody can say what is right.
+
+    Raises:
+        TrainingError: no row is left.
+    """
+    judged = faces.only(faces.majority != NO_MAJORITY)
+    if not len(judged):
+        raise TrainingError("the split has no row with a clear label: there is nothing to measure")
+    return judged
 
 
 def fold(

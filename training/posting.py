@@ -3,9 +3,10 @@
 Knows no route and no meaning of an answer.
 """
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -40,24 +41,25 @@ def post_all(posts: Sequence[Post], *, at_once: int, title: str) -> list[bytes]:
     Raises:
         TrainingError: nobody answers there, an answer is another error, or patience is over.
     """
-    bodies: list[bytes] = []
+    is_over = threading.Event()
     pictures = sum(len(post.pictures) for post in posts)
     with (
         httpx.Client(timeout=TIMEOUT_S) as client,
         ThreadPoolExecutor(at_once, thread_name_prefix="post") as pool,
         tqdm(total=pictures, desc=title, unit="picture") as bar,
     ):
-        futures = [pool.submit(_post, client, post) for post in posts]
+        futures = {pool.submit(_post, client, post, is_over): post for post in posts}
         try:
-            for post, future in zip(posts, futures, strict=True):
-                bodies.append(future.result())
-                bar.update(len(post.pictures))
-        finally:  # after an error or Ctrl-C, only those that are under way end
+            for future in as_completed(futures):
+                future.result()
+                bar.update(len(futures[future].pictures))
+        finally:  # after an error or Ctrl-C, only those that are under way end, and none waits any more
+            is_over.set()
             pool.shutdown(cancel_futures=True)
-    return bodies
+    return [future.result() for future in futures]
 
 
-def _post(client: httpx.Client, post: Post) -> bytes:
+def _post(client: httpx.Client, post: Post, is_over: threading.Event) -> bytes:
     files = [("file", (f"{number}", picture)) for number, picture in enumerate(post.pictures)]
     give_up_at = time.monotonic() + PATIENCE_S
     while True:
@@ -76,7 +78,8 @@ def _post(client: httpx.Client, post: Post) -> bytes:
             wait_s = _wait_s(answer)
         if time.monotonic() + wait_s > give_up_at:
             raise TrainingError(f"{post.url} was given up after {PATIENCE_S:g} s: {reason}")
-        time.sleep(wait_s)
+        if is_over.wait(wait_s):
+            raise TrainingError(f"{post.url} was no longer asked: {reason}")
 
 
 def _wait_s(answer: httpx.Response) -> float:

@@ -49,7 +49,8 @@ def test_a_graph_in_its_folder_is_measured_as_the_folder_is(folder, data, tmp_pa
     whole = evaluate(folder, data, tmp_path / "a.json")
     graph = evaluate(folder / "1" / "model.onnx", data, tmp_path / "b.json")
     assert graph["subsets"] == whole["subsets"]
-    assert graph["temperature"] == whole["temperature"]
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    assert graph["temperature"] == whole["temperature"] == card["temperature"] != 1.0
     assert whole["command"].startswith(f"python -m training evaluate {folder}")
     assert {"date", "machine", "git_commit", "resamples", "seed", "data", "split"} <= set(whole)
 

@@ -1,9 +1,11 @@
 """Measuring a running cluster: its answers, its refusals, and the figures of both."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from training.errors import TrainingError
 from training.posting import Post, post_all
 from training.served import Service, classify_faces
 
+PICTURE = cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes()
 BRIGHT = {0: "normal", 1: "happy", 2: "sad", 3: "angry"}
 
 
@@ -68,8 +71,16 @@ def test_another_refusal_is_one_clear_line(service, fer: FerFolder, capsys):
 def test_a_cluster_that_stays_busy_is_given_up(service, monkeypatch):
     monkeypatch.setattr("training.posting.PATIENCE_S", 0.5)
     service.faults = [(503, {"Retry-After": "1"})]
-    with pytest.raises(TrainingError, match="given up"):
-        post_all([Post(f"{service.url}/classify", (b"",))], at_once=1, title="posting")
+    with pytest.raises(TrainingError, match=r"given up after 0\.5 s: 503 told to fail"):
+        post_all([Post(f"{service.url}/classify", (PICTURE,))], at_once=1, title="posting")
+
+
+def test_after_a_refusal_nobody_goes_on_waiting(service):
+    service.faults = [(503, {"Retry-After": "30"}), (503, {"Retry-After": "30"}), (404, {})]
+    started = time.monotonic()
+    with pytest.raises(TrainingError, match="404"):
+        post_all([Post(f"{service.url}/classify", (PICTURE,))] * 3, at_once=3, title="posting")
+    assert time.monotonic() - started < 10
 
 
 def test_an_address_where_nobody_is_is_one_clear_line(fer: FerFolder, capsys):

@@ -11,8 +11,8 @@ from training.averaging import AverageWeights
 from training.calibrate import find_uncertain_bound, fit_temperature
 from training.config import AugmentationConfig
 from training.errors import TrainingError
-from training.evaluate import evaluate
-from training.faces import Faces
+from training.evaluate import evaluate, only_judged
+from training.faces import NO_MAJORITY, Faces
 from training.framing import ENLARGED_SIDE_PX, PADDING_PX, measure_framing
 from training.measures import measure, softmax
 
@@ -112,6 +112,19 @@ def test_subsets_without_copies_and_uncertain_rows_are_measured_apart():
         "without_uncertain": (3, pytest.approx(2 / 3)),
         "without_either": (2, 0.5),
     }
+
+
+def test_rows_without_a_majority_are_not_measured_and_none_at_all_is_an_error():
+    faces = Faces(
+        tiles=np.arange(2, dtype=np.uint8).repeat(4).reshape(2, 2, 2),
+        votes=np.full((2, 8), 1 / 8, np.float32),
+        majority=np.array([NO_MAJORITY, 3]),
+        is_certain=np.ones(2, np.bool_),
+        is_copied=np.zeros(2, np.bool_),
+    )
+    assert only_judged(faces).majority.tolist() == [3]
+    with pytest.raises(TrainingError, match="nothing to measure"):
+        only_judged(faces.only(np.array([True, False])))
 
 
 class _BoxInTile:

@@ -231,7 +231,9 @@ def test_a_config_that_is_no_yaml_is_refused(tmp_path):
         load_config(tmp_path / "bad.yaml")
 
 
-@pytest.mark.parametrize("arguments", [[], ["train"], ["export"], ["evaluate"], ["framing"], ["portraits"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["train"], ["cross-validate"], ["export"], ["evaluate"], ["framing"], ["portraits"]]
+)
 def test_every_command_explains_itself(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--help"])

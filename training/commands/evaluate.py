@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
 
 def load(options: argparse.Namespace, trained_on: DataConfig | None) -> tuple[str, DataSet]:
     """Read the data set that is asked for, else that of the model; give its name too."""
-    if options.dataset is not None or trained_on is None:
+    if trained_on is None or options.dataset not in (None, trained_on.name):
         trained_on = DataConfig(name=_name(options.dataset or USUAL_DATASET))
     data = load_data(trained_on, options.data)
     for warning in data.warnings:
