@@ -24,6 +24,10 @@ USUAL_WAIT_S = 1.0
 BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT)
 
 
+class NothingThereError(TrainingError):
+    """The service has no such route or no such model (404)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
     """One request: encoded pictures, each as a part `file` of a multipart body."""
@@ -39,6 +43,7 @@ def post_all(posts: Sequence[Post], *, at_once: int, title: str) -> list[bytes]:
     An answer of 429, 503 or 504 is asked for again after its `Retry-After`; so is a broken connection.
 
     Raises:
+        NothingThereError: an answer is 404.
         TrainingError: nobody answers there, an answer is another error, or patience is over.
     """
     is_over = threading.Event()
@@ -74,7 +79,8 @@ def _post(client: httpx.Client, post: Post, is_over: threading.Event) -> bytes:
                 return answer.content
             reason = f"{answer.status_code} {_detail(answer)}"
             if answer.status_code not in BUSY:
-                raise TrainingError(f"{post.url} answered {reason}")
+                is_missing = answer.status_code == httpx.codes.NOT_FOUND
+                raise (NothingThereError if is_missing else TrainingError)(f"{post.url} answered {reason}")
             wait_s = _wait_s(answer)
         if time.monotonic() + wait_s > give_up_at:
             raise TrainingError(f"{post.url} was given up after {PATIENCE_S:g} s: {reason}")

@@ -68,6 +68,16 @@ def test_another_refusal_is_one_clear_line(service, fer: FerFolder, capsys):
     assert "/classify answered 422 told to fail" in capsys.readouterr().err
 
 
+def test_a_gateway_alone_is_told_where_the_classifier_is_named(service, fer: FerFolder, capsys):
+    data, faces = str(fer.write()), ("--only", "classify", "--split", "test")
+    service.faults = [(404, {})] * 4
+    assert evaluate(service.url, *faces, "--data", data) == 1
+    assert "--classifier names" in capsys.readouterr().err
+    service.faults = [(404, {})] * 4
+    assert evaluate(service.url, *faces, "--data", data, "--classifier", service.url) == 1
+    assert "--classifier names" not in capsys.readouterr().err
+
+
 def test_a_cluster_that_stays_busy_is_given_up(service, monkeypatch):
     monkeypatch.setattr("training.posting.PATIENCE_S", 0.5)
     service.faults = [(503, {"Retry-After": "1"})]

@@ -13,6 +13,7 @@ from training.errors import TrainingError
 from training.evaluate import examine, examine_split, fold, only_judged
 from training.faces import DataSet
 from training.portraits import FOLDER, FOUR, read_portraits
+from training.posting import NothingThereError
 from training.report.page import Section
 from training.served import Service, classify_faces, predict_photographs
 
@@ -69,7 +70,14 @@ def _ask_classifier(options: argparse.Namespace, load: Load) -> tuple[dict[str, 
     name, data = load(options, None)
     faces = only_judged(data.splits[options.split])
     service = _service(options, options.classifier or options.model)
-    served = classify_faces(service, faces.tiles)
+    try:
+        served = classify_faces(service, faces.tiles)
+    except NothingThereError as err:
+        if options.classifier is not None:
+            raise
+        raise TrainingError(
+            f"{err}; --classifier names the classifier's own address, --only predict leaves it out"
+        ) from err
     found = examine_split(
         faces,
         fold(served.probabilities, served.emotions, data.labels),
