@@ -12,7 +12,15 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from training.errors import TrainingError
-from training.learning_config import BalancingConfig, Fraction, Section, is_zero
+from training.learning_config import (
+    BalancingConfig,
+    DistillationConfig,
+    Fraction,
+    PruningConfig,
+    Section,
+    is_none,
+    is_zero,
+)
 
 
 class DataConfig(Section):
@@ -161,17 +169,22 @@ class RunConfig(Section):
     balancing: Annotated[
         BalancingConfig, Field(exclude_if=lambda balancing: balancing == BalancingConfig())
     ] = BalancingConfig()
+    start_from: Annotated[
+        str | None,
+        Field(description="Run folder whose best weights are the first, to tune them", exclude_if=is_none),
+    ] = None
+    distillation: Annotated[DistillationConfig | None, Field(exclude_if=is_none)] = None
+    pruning: Annotated[PruningConfig | None, Field(exclude_if=is_none)] = None
     forest: Annotated[
         ForestConfig | None,
         # absent where there is none, so that earlier configs keep their hash
-        Field(
-            description="What `hybrid` puts on the network's features",
-            exclude_if=lambda forest: forest is None,
-        ),
+        Field(description="What `hybrid` puts on the network's features", exclude_if=is_none),
     ] = None
 
     @model_validator(mode="after")
-    def _loss_fits_targets(self) -> Self:
+    def _choices_go_together(self) -> Self:
+        if self.pruning is not None and self.start_from is None:
+            raise ValueError("pruning needs start_from: a finished run whose weights mean something")
         if self.fit.loss == "best_admissible":
             if self.data.targets != "multi_label":
                 raise ValueError("fit.loss best_admissible needs data.targets: multi_label")

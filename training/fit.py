@@ -15,12 +15,15 @@ from training import run_folder
 from training.balancing import Balance
 from training.config import RunConfig
 from training.device import autocast, choose_device
+from training.distillation import load_teacher
 from training.epoch import Lesson, cosine, run_epoch
 from training.faces import Faces
+from training.inheritance import start_from
 from training.losses import Objective
 from training.networks import build_initial, build_network
 from training.prepared import CHUNK, Prepared, prepare
 from training.preprocessing import Preprocessing
+from training.pruning import find_masks
 from training.scalars import Scalars, open_scalars
 from training.state import Progress, State
 
@@ -41,16 +44,27 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
     known = prepare(train, preprocessing, config.data, "cropping training faces").to(device)
     unseen = prepare(validation, preprocessing, config.data, "cropping validation faces").to(device)
     balance = Balance(known.targets.cpu(), config.balancing)
-    objective = Objective(config, balance, known.targets)
+    teacher = load_teacher(config, train, folder, device)
+    objective = Objective(config, balance, known.targets, teacher)
     torch.manual_seed(config.seed)
-    build = build_network if (folder / run_folder.CHECKPOINT).exists() else build_initial
-    network = build(config.architecture, train.votes.shape[1])
-    state = State(network.to(device, memory_format=torch.channels_last), config.fit)
+    network = _first_network(config, train.votes.shape[1], folder)
+    network = network.to(device, memory_format=torch.channels_last)
+    masks = find_masks(network, config.pruning.sparsity) if config.pruning else None
+    state = State(network, config.fit, masks)
     state.load(folder)
     lesson = Lesson(known, balance, objective)
     with open_scalars(folder, state.progress.epoch, is_on=config.fit.tensorboard) as scalars:
         _run_epochs(config, state, lesson, unseen, folder, scalars=scalars)
     return state.progress
+
+
+def _first_network(config: RunConfig, classes: int, folder: Path) -> nn.Module:
+    is_resumed = (folder / run_folder.CHECKPOINT).exists()
+    build = build_network if is_resumed or config.start_from else build_initial
+    network = build(config.architecture, classes)
+    if config.start_from and (config.pruning or not is_resumed):  # what is pruned follows from these weights
+        start_from(network, Path(config.start_from), folder)
+    return network
 
 
 def _run_epochs(

@@ -4,7 +4,7 @@ Knows no torch and opens no file. What was not chosen is left out of a config's 
 before a field existed keep their hash.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,3 +56,26 @@ class BalancingConfig(Section):
             ge=1, le=3, description="Augmentation of the rarest emotion is so much stronger; others between"
         ),
     ] = 1.0
+
+
+class DistillationConfig(Section):
+    """A finished run as teacher (Hinton, Vinyals and Dean, 2015)."""
+
+    teacher: Annotated[str, Field(min_length=1, description="The teacher's run folder, such as runs/big")]
+    weight: Annotated[float, Field(gt=0, le=1, description="Of the teacher's answers beside the labels")] = (
+        0.7
+    )
+    temperature: Annotated[float, Field(ge=1, le=20, description="Softens both sides' answers")] = 2.0
+    view: Annotated[
+        Literal["same", "clean"],
+        Field(
+            description="same: the teacher answers each augmented face (Beyer et al., CVPR 2022), with the "
+            "same preprocessing; clean: it answers each face once, before the first epoch, which is cheaper"
+        ),
+    ] = "same"
+
+
+class PruningConfig(Section):
+    """Weights of least magnitude set to zero and kept there; needs a finished run to start from."""
+
+    sparsity: Annotated[float, Field(gt=0, lt=1, description="Share of all convolution and linear weights")]

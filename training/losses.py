@@ -9,19 +9,30 @@ from torch import Tensor
 
 from training.balancing import Balance
 from training.config import RunConfig
+from training.distillation import Teacher
 from training.mixup import Mixture
 
 
 class Objective:
-    """What a training step lowers, for all faces of a run: blended faces are judged by both their labels."""
+    """What a training step lowers, for all faces of a run: blended faces are judged by both their labels.
 
-    def __init__(self, config: RunConfig, balance: Balance, targets: Tensor) -> None:
+    With a teacher, its answers count by the config's weight, and the labels by what is left.
+    """
+
+    def __init__(
+        self, config: RunConfig, balance: Balance, targets: Tensor, teacher: Teacher | None = None
+    ) -> None:
         self._loss = TargetLoss(config, balance)
         self._targets = targets
+        self._teacher = teacher
+        self._weight = config.distillation.weight if config.distillation else 0.0
 
     def __call__(self, logits: Tensor, batch: Mixture) -> Tensor:
         """Map the logits of a batch, float32 [n, K], to their mean loss."""
-        return batch.weigh(lambda rows: self._loss(logits, self._targets[rows])).mean()
+        loss = batch.weigh(lambda rows: self._loss(logits, self._targets[rows])).mean()
+        if self._teacher is None:
+            return loss
+        return (1 - self._weight) * loss + self._weight * self._teacher.loss(logits, batch)
 
 
 class TargetLoss:

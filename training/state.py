@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from training import run_folder
 from training.averaging import AverageWeights
 from training.config import FitConfig
+from training.pruning import apply_masks
 
 Row = dict[str, float]
 """The figures of one epoch."""
@@ -47,8 +48,13 @@ class Progress:
 class State:
     """The moving parts of a run; `save` and `load` keep them in the run's checkpoint."""
 
-    def __init__(self, network: nn.Module, fitting: FitConfig) -> None:
+    def __init__(
+        self, network: nn.Module, fitting: FitConfig, masks: dict[str, Tensor] | None = None
+    ) -> None:
+        """Begin with a network; the weights that `masks` name stay zero where the mask is."""
         self.network = network
+        self.masks = masks or {}
+        apply_masks(network, self.masks)
         self.average = AverageWeights(network, fitting.average_decay)
         self.optimizer = make_optimizer(network, fitting)
         self.scaler = torch.amp.GradScaler("cuda", enabled=fitting.precision == "float16")
@@ -66,6 +72,7 @@ class State:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        apply_masks(self.network, self.masks)
         self.average.update(self.network)
 
     def save(self, folder: Path) -> None:

@@ -11,6 +11,7 @@ from training.commands import locations
 from training.config import load_config
 from training.fit import fit
 from training.plugins import load_data
+from training.pruning import report_pruning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,4 +34,6 @@ def run(options: argparse.Namespace) -> None:
     run_folder.prepare(folder, config, data, resume=options.resume)
     print("  ".join(f"{split} {len(faces)}" for split, faces in data.splits.items()), flush=True)
     progress = fit(config, data.splits["train"], data.splits["validation"], folder)
+    if config.pruning:
+        print("  ".join(f"{name} {value:g}" for name, value in report_pruning(folder).items()))
     print(f"best: epoch {progress.best_epoch}, validation accuracy {progress.best_accuracy:.4f}, in {folder}")
