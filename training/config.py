@@ -21,6 +21,7 @@ from training.learning_config import (
     is_none,
     is_zero,
 )
+from training.preprocessing_config import PreprocessingConfig
 
 
 class DataConfig(Section):
@@ -51,21 +52,6 @@ class ArchitectureConfig(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in training/architectures/")]
     options: dict[str, object] = Field(default_factory=dict)
-
-
-class PreprocessingConfig(Section):
-    """What happens inside the graph between the uint8 crop and the network."""
-
-    size: Annotated[int, Field(ge=16, le=112, description="Side the network sees, pixels")] = 48
-    mean: Annotated[float, Field(ge=0, le=1, description="Subtracted after scaling to [0, 1]")] = 0.5
-    std: Annotated[float, Field(gt=0, le=1, description="Divided by")] = 0.25
-    colour: Annotated[
-        Literal["grey", "rgb"],
-        Field(
-            description="What the network sees: one channel of luma, or three of colour",
-            exclude_if=lambda colour: colour == "grey",  # configs made before have no such field
-        ),
-    ] = "grey"
 
 
 class AugmentationConfig(Section):

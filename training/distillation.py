@@ -68,8 +68,9 @@ def load_teacher(config: RunConfig, faces: Faces, run: Path, device: torch.devic
         return None
     ancestor = Path(wanted.teacher)
     teaching, servable = load_ancestor(ancestor, run, "teacher")
-    if wanted.view == "same" and teaching.preprocessing != config.preprocessing:
-        raise TrainingError(f"teacher {ancestor} has other preprocessing: take view: clean")
+    is_alike = teaching.preprocessing == config.preprocessing and not config.preprocessing.components
+    if wanted.view == "same" and not is_alike:
+        raise TrainingError(f"teacher {ancestor} has other preprocessing or components: take view: clean")
     servable = servable.to(device)
     answers = _answer_all(servable, faces, device) if wanted.view == "clean" else None
     return Teacher(servable.network, answers, temperature=wanted.temperature, precision=config.fit.precision)

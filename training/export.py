@@ -62,7 +62,10 @@ def load_run(run: Path) -> tuple[RunConfig, Servable]:
     network = build_network(config.architecture, len(run_folder.load_labels(run)))
     state = run_folder.load_state(run / run_folder.BEST)
     network.load_state_dict(cast("dict[str, Tensor]", state["network"]))
-    return config, Servable(Preprocessing(config.preprocessing), network.eval())
+    preprocessing = Preprocessing(config.preprocessing)
+    if config.preprocessing.components:
+        preprocessing.load_state_dict(run_folder.load_state(run / run_folder.PREPROCESSING))
+    return config, Servable(preprocessing, network.eval())
 
 
 def export(run: Path, data: DataSet, target: Export) -> ModelCard:

@@ -21,8 +21,7 @@ from training.faces import Faces
 from training.inheritance import start_from
 from training.losses import Objective
 from training.networks import build_initial, build_network
-from training.prepared import CHUNK, Prepared, prepare
-from training.preprocessing import Preprocessing
+from training.prepared import CHUNK, Prepared, fit_preprocessing, prepare
 from training.pruning import find_masks
 from training.scalars import Scalars, open_scalars
 from training.state import Progress, State
@@ -40,7 +39,7 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
     if config.fit.threads:
         torch.set_num_threads(config.fit.threads)
     device = choose_device(config.fit)
-    preprocessing = Preprocessing(config.preprocessing)
+    preprocessing = fit_preprocessing(config, train, folder)
     known = prepare(train, preprocessing, config.data, "cropping training faces").to(device)
     unseen = prepare(validation, preprocessing, config.data, "cropping validation faces").to(device)
     balance = Balance(known.targets.cpu(), config.balancing)

@@ -3,7 +3,9 @@
 Knows no training loop; augmentation comes after it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +13,8 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import Tensor
 from tqdm import tqdm
 
-from training.config import DataConfig
+from training import run_folder
+from training.config import DataConfig, RunConfig
 from training.faces import NO_MAJORITY, Faces
 from training.preprocessing import Preprocessing
 
@@ -49,12 +52,32 @@ def prepare(faces: Faces, preprocessing: Preprocessing, data: DataConfig, title:
         data: says whether targets are vote shares, one-hot majorities or equal shares of admissible labels.
         title: shown beside the progress bar.
     """
+    return Prepared(
+        _see(faces, preprocessing, title), _targets(faces, data), torch.from_numpy(faces.majority)
+    )
+
+
+def fit_preprocessing(config: RunConfig, train: Faces, folder: Path) -> Preprocessing:
+    """Make a run's preprocessing; what of it follows from training faces is kept in the run's folder."""
+    preprocessing, kept = Preprocessing(config.preprocessing), folder / run_folder.PREPROCESSING
+    if preprocessing.components is None:
+        return preprocessing
+    if (folder / run_folder.CHECKPOINT).exists():
+        preprocessing.load_state_dict(run_folder.load_state(kept))
+        return preprocessing
+    seen = _see(train, preprocessing.before_components, "finding components")
+    preprocessing.components.find(seen, config.seed)
+    run_folder.save_state(kept, dict(preprocessing.state_dict()))
+    return preprocessing
+
+
+def _see(faces: Faces, look: Callable[[Tensor], Tensor], title: str) -> Tensor:
     parts = []
     with torch.no_grad(), tqdm(total=len(faces), desc=title, unit="face") as bar:
         for start in range(0, len(faces), CHUNK):
-            parts.append(preprocessing(torch.from_numpy(faces.crops(start, start + CHUNK))))
+            parts.append(look(torch.from_numpy(faces.crops(start, start + CHUNK))))
             bar.update(len(parts[-1]))
-    return Prepared(torch.cat(parts), _targets(faces, data), torch.from_numpy(faces.majority))
+    return torch.cat(parts)
 
 
 def _targets(faces: Faces, data: DataConfig) -> Tensor:

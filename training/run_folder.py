@@ -18,7 +18,7 @@ from training.errors import TrainingError
 from training.faces import DataSet
 
 CONFIG, PROVENANCE, METRICS = "config.json", "provenance.json", "metrics.csv"
-CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
+CHECKPOINT, BEST, PREPROCESSING = "checkpoint.pt", "best.pt", "preprocessing.pt"
 
 
 def prepare(folder: Path, config: RunConfig, data: DataSet, *, resume: bool) -> None:
