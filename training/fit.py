@@ -47,7 +47,7 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
     objective = Objective(config, balance, known.targets, teacher)
     torch.manual_seed(config.seed)
     network = _first_network(config, train.votes.shape[1], folder)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     masks = find_masks(network, config.pruning.sparsity) if config.pruning else None
     state = State(network, config.fit, masks)
     state.load(folder)

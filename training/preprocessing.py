@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from training.components import Components
-from training.config import PreprocessingConfig
 from training.lighting import Clahe, Equalised, Thresholded
+from training.preprocessing_config import PreprocessingConfig
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Luma of R, G, B (ITU-R BT.601)."""

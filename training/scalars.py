@@ -4,11 +4,13 @@ Knows no training; `metrics.csv` holds the same figures and more.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from torch.utils.tensorboard import SummaryWriter
+
+from training.errors import TrainingError
 
 FOLDER = "tensorboard"
 
@@ -26,9 +28,12 @@ class _EventFile:
         self._writer = writer
 
     def write(self, epoch: int, figures: dict[str, float]) -> None:
-        for name, value in figures.items():
-            self._writer.add_scalar(name, value, epoch)
-        self._writer.flush()
+        try:
+            for name, value in figures.items():
+                self._writer.add_scalar(name, value, epoch)
+            self._writer.flush()
+        except OSError as err:
+            raise TrainingError(f"{self._writer.log_dir} cannot be written: {err.strerror}") from err
 
 
 class _Nothing:
@@ -38,9 +43,20 @@ class _Nothing:
 
 @contextmanager
 def open_scalars(run: Path, epoch: int, *, is_on: bool) -> Iterator[Scalars]:
-    """Open a run's event file after an epoch; what it held of later epochs is not shown again."""
+    """Open a run's event file after an epoch; what it held of later epochs is not shown again.
+
+    Raises:
+        TrainingError: the disk is full, say.
+    """
     if not is_on:
         yield _Nothing()
         return
-    with SummaryWriter(str(run / FOLDER), purge_step=epoch + 1 if epoch else None) as writer:
+    try:
+        writer = SummaryWriter(str(run / FOLDER), purge_step=epoch + 1 if epoch else None)
+    except OSError as err:
+        raise TrainingError(f"{run / FOLDER} cannot be written: {err.strerror}") from err
+    try:
         yield _EventFile(writer)
+    finally:
+        with suppress(OSError):  # each epoch was flushed, and said if it could not be
+            writer.close()

@@ -6,8 +6,9 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import ValidationError
 
 from training.balancing import Balance
-from training.config import BalancingConfig, RunConfig
+from training.config import RunConfig
 from training.errors import TrainingError
+from training.learning_config import BalancingConfig
 from training.losses import TargetLoss, best_admissible
 
 COUNTS = (60, 30, 10)

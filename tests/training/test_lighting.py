@@ -13,10 +13,10 @@ from tests.training.architecture_case import random_crops
 from tests.training.test_runs import best_weights, changed, figures, one_line_error, train
 from training import graphs
 from training.components import Components
-from training.config import PreprocessingConfig
 from training.errors import TrainingError
 from training.export import load_run
 from training.lighting import Clahe, Equalised, Thresholded
+from training.preprocessing_config import PreprocessingConfig
 
 FIT = {"epochs": 2, "batch_size": 16, "threads": 1}
 
