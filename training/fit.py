@@ -95,8 +95,8 @@ def _run_epochs(
             run_folder.save_state(folder / run_folder.BEST, {"network": state.average.network.state_dict()})
         if config.fit.schedule == "plateau":
             progress.note_loss(loss, config.fit)
-        state.save(folder)
         scalars.write(progress.epoch, row)
+        state.save(folder)
 
 
 def judge(network: nn.Module, split: Prepared, precision: str) -> tuple[float, float]:

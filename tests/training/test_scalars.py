@@ -8,24 +8,22 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training.test_runs import changed, train
-from training import fit as fitting
 from training.errors import TrainingError
 from training.scalars import open_scalars
+from training.state import State
 
 FIT = {"epochs": 3, "batch_size": 16, "threads": 1}
 
 
-def test_each_epochs_loss_accuracy_and_rate_are_there_also_after_a_stop(
-    fer, config_file, tmp_path, monkeypatch
-):
-    data, judge, epochs = fer.write(), fitting.judge, iter(range(9))
+def test_each_epoch_is_there_once_also_after_a_stop(fer, config_file, tmp_path, monkeypatch):
+    data, save, epochs = fer.write(), State.save, iter(range(9))
 
-    def stopped_in_the_second_epoch(*arguments):
+    def stopped_before_the_second_epoch_is_kept(self, folder):
         if next(epochs) == 1:
             raise KeyboardInterrupt
-        return judge(*arguments)
+        save(self, folder)
 
-    monkeypatch.setattr(fitting, "judge", stopped_in_the_second_epoch)
+    monkeypatch.setattr(State, "save", stopped_before_the_second_epoch_is_kept)
     train(config_file, data, tmp_path)
     assert train(config_file, data, tmp_path, "--resume") == 0
     shown = EventAccumulator(str(tmp_path / "tiny" / "tensorboard")).Reload()
