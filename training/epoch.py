@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from training.augmentation import augment
 from training.balancing import Balance
-from training.config import FitConfig, RunConfig
+from training.config import RunConfig
 from training.device import autocast
 from training.errors import TrainingError
+from training.fit_config import FitConfig
 from training.losses import Objective
 from training.mixup import mix_up
 from training.prepared import Prepared

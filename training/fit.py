@@ -18,6 +18,7 @@ from training.device import autocast, choose_device
 from training.distillation import load_teacher
 from training.epoch import Lesson, cosine, run_epoch
 from training.faces import Faces
+from training.fit_config import FitConfig
 from training.inheritance import start_from
 from training.losses import Objective
 from training.networks import build_initial, build_network
@@ -78,14 +79,14 @@ def _run_epochs(
         lr = progress.lr * cosine(config.fit, progress.epoch)
         train_loss = run_epoch(config, state, lesson)
         seconds = time.monotonic() - started
-        loss, accuracy = judge(state.average.network, unseen, config.fit.precision)
+        loss, accuracy = judge(state.average.network, unseen, config.fit)
         progress.epoch += 1
         row = {
             "epoch": progress.epoch,
             "lr": lr,
             "train_loss": round(train_loss, 5),
             "validation_loss": round(loss, 5),
-            "validation_accuracy": round(accuracy, 5),
+            f"validation_{config.fit.best_by}": round(accuracy, 5),
             "faces_per_second": round(len(lesson.split) / seconds, 1),
         }
         state.history.append(row)
@@ -99,10 +100,14 @@ def _run_epochs(
         state.save(folder)
 
 
-def judge(network: nn.Module, split: Prepared, precision: str) -> tuple[float, float]:
-    """Give the mean cross-entropy, and the accuracy against the majority."""
+def judge(network: nn.Module, split: Prepared, fitting: FitConfig) -> tuple[float, float]:
+    """Give the mean cross-entropy, and the accuracy against the majority that `best_by` names."""
     network.eval()
-    with torch.no_grad(), autocast(split.faces.device, precision):
+    with torch.no_grad(), autocast(split.faces.device, fitting.precision):
         logits = torch.cat([network(part)[0].float() for part in split.faces.split(CHUNK)])  # type: ignore[no-untyped-call]
     loss = float(F.cross_entropy(logits, split.targets))
-    return loss, float((logits.argmax(dim=1) == split.majority).float().mean())
+    is_right = (logits.argmax(dim=1) == split.majority).float()
+    if fitting.best_by == "accuracy":
+        return loss, float(is_right.mean())
+    recalls = [is_right[split.majority == label].mean() for label in split.majority.unique()]
+    return loss, float(torch.stack(recalls).mean())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from training import run_folder
 from training.averaging import AverageWeights
-from training.config import FitConfig
+from training.fit_config import FitConfig
 from training.pruning import apply_masks
 
 Row = dict[str, float]

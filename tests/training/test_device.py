@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from training.config import ArchitectureConfig, FitConfig
+from training.config import ArchitectureConfig
 from training.device import autocast, choose_device
 from training.errors import TrainingError
+from training.fit_config import FitConfig
 from training.networks import build_network
 from training.state import State
 

@@ -14,7 +14,9 @@ from training import fit as fitting
 from training.__main__ import STOPPED, main
 from training.config import load_config
 from training.errors import TrainingError
+from training.fit_config import FitConfig
 from training.networks import build_network
+from training.prepared import Prepared
 
 TIMED = "faces_per_second"
 
@@ -45,7 +47,10 @@ EVERY_CHOICE = {
     "balancing": {
         "loss_exponent": 0.2, "sampling_exponent": 0.5, "logit_adjustment": 0.3, "rare_strength": 1.5,
     },
-    "fit": {"epochs": 3, "batch_size": 16, "threads": 1, "loss": "best_admissible"},
+    "fit": {
+        "epochs": 3, "batch_size": 16, "threads": 1,
+        "loss": "best_admissible", "best_by": "balanced_accuracy",
+    },
 }  # fmt: skip
 either_config = pytest.mark.parametrize("choice", [{}, EVERY_CHOICE], ids=["plain", "every_choice"])
 
@@ -124,6 +129,22 @@ def test_early_stopping_keeps_the_best_epoch(fer: FerFolder, config_file, tmp_pa
     assert checkpoint["progress"]["best_epoch"] == 2
     last, best = checkpoint["average"]["head.weight"], best_weights(tmp_path)["head.weight"]
     assert not torch.equal(last, best)
+
+
+class Always(torch.nn.Module):
+    """Answers the first label of three."""
+
+    def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor([[1.0, 0.0, 0.0]]).repeat(len(faces), 1), faces
+
+
+@pytest.mark.parametrize(("best_by", "score"), [("accuracy", 0.75), ("balanced_accuracy", 0.5)])
+def test_the_best_epoch_may_be_chosen_by_mean_recall(best_by, score):
+    majority = torch.tensor([0, 0, 0, 2])
+    split = Prepared(torch.zeros(4, 1, 2, 2), torch.nn.functional.one_hot(majority, 3).float(), majority)
+    loss, judged = fitting.judge(Always(), split, FitConfig(best_by=best_by))
+    assert judged == score
+    assert loss > 0
 
 
 def test_the_learning_rate_falls_when_the_loss_no_longer_does(

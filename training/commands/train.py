@@ -36,4 +36,5 @@ def run(options: argparse.Namespace) -> None:
     progress = fit(config, data.splits["train"], data.splits["validation"], folder)
     if config.pruning:
         print("  ".join(f"{name} {value:g}" for name, value in report_pruning(folder).items()))
-    print(f"best: epoch {progress.best_epoch}, validation accuracy {progress.best_accuracy:.4f}, in {folder}")
+    score = f"validation {config.fit.best_by.replace('_', ' ')} {progress.best_accuracy:.4f}"
+    print(f"best: epoch {progress.best_epoch}, {score}, in {folder}")
