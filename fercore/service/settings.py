@@ -4,6 +4,7 @@ Knows no service. Only a service's `__main__` calls `load`; everything else is h
 """
 
 import os
+import re
 import sys
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -12,7 +13,6 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX = "FER_"
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 class ServiceSettings(BaseSettings):
@@ -42,15 +42,25 @@ class QueueSettings(ServiceSettings):
     @field_validator("redis_url")
     @classmethod
     def _check_redis_url(cls, url: SecretStr) -> SecretStr:
-        parts = urlsplit(url.get_secret_value())
-        try:
-            is_whole = parts.scheme in _REDIS_SCHEMES and bool(parts.hostname or parts.path)
-            is_whole = is_whole and (parts.port is None or parts.port > 0)
-        except ValueError:  # its message would show a part of the password
-            is_whole = False
-        if not is_whole:
-            raise ValueError("must be redis://[:password@]host[:port]/[db], rediss://... or unix://path")
+        if not _is_redis_url(url.get_secret_value()):
+            raise ValueError(
+                "must be redis://[:password@]host[:port][/db], rediss://... or unix:///path[?db=n]"
+            )
         return url
+
+
+def _is_redis_url(url: str) -> bool:
+    """Tell whether this is all of a Redis address; what is wrong is not said, for it may be the password."""
+    try:
+        parts = urlsplit(url)
+        database = parts.path.removeprefix("/")
+        if parts.scheme == "unix":
+            is_whole = not parts.hostname and bool(database)
+            return is_whole and re.fullmatch(r"(db=\d+)?", parts.query) is not None
+        is_whole = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+        return is_whole and not parts.query and (not database or database.isdecimal())
+    except ValueError:
+        return False
 
 
 class ImageLimits(ServiceSettings):

@@ -69,7 +69,8 @@ def _on_white(bgra: npt.NDArray[np.uint8]) -> RgbImage:
     rgb = np.empty((*bgra.shape[:2], 3), np.uint8)
     full = int(np.iinfo(bgra.dtype).max)
     for start in range(0, len(bgra), _ROWS_AT_ONCE):
-        rows = bgra[start : start + _ROWS_AT_ONCE].astype(np.uint32) // (full // 255)
+        rows = bgra[start : start + _ROWS_AT_ONCE].astype(np.uint64)
         colour, alpha = rows[..., 2::-1], rows[..., 3:]
-        rgb[start : start + _ROWS_AT_ONCE] = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+        composited = colour * alpha + full * (full - alpha)  # of full * full
+        rgb[start : start + _ROWS_AT_ONCE] = (composited * 255 + full * full // 2) // (full * full)
     return rgb

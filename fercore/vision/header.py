@@ -24,6 +24,7 @@ _TIFF_ORIENTATION_TAG = 0x0112
 # some thousand.
 _MAX_JPEG_SEGMENTS = 1000
 _MAX_CHUNKS = 10_000
+_MAX_TIFF_ENTRIES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +107,16 @@ def _read_png(data: bytes) -> ImageHeader:
     if data[12:16] != b"IHDR":
         raise InvalidImage("the PNG header is damaged")
     width, height, colour_type = _big(data, 16, 4), _big(data, 20, 4), data[25]
-    has_alpha, orientation, position = colour_type in _PNG_COLOUR_TYPES_WITH_ALPHA, 1, 8
+    has_alpha, position = colour_type in _PNG_COLOUR_TYPES_WITH_ALPHA, 8
+    orientation: int | None = None
     for _ in range(_MAX_CHUNKS):
         kind = data[position + 4 : position + 8]
         if kind == b"IEND":
-            return ImageHeader("png", width, height, has_alpha, orientation)
+            return ImageHeader("png", width, height, has_alpha, orientation or 1)
         length = _big(data, position, 4)
         if kind == b"tRNS":
             has_alpha = True
-        elif kind == b"eXIf":
+        elif kind == b"eXIf" and orientation is None:
             orientation = _orientation(data[position + 8 : position + 8 + length])
         position += 12 + length
         if position + 8 > len(data):
@@ -155,7 +157,7 @@ def _orientation(tiff: bytes) -> int:
     """Find the orientation in a TIFF block; 1 (upright) where there is none."""
     order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
     directory = int.from_bytes(tiff[4:8], order)
-    count = int.from_bytes(tiff[directory : directory + 2], order)
+    count = min(_MAX_TIFF_ENTRIES, int.from_bytes(tiff[directory : directory + 2], order))
     for entry in range(directory + 2, min(directory + 2 + 12 * count, len(tiff) - 11), 12):
         if int.from_bytes(tiff[entry : entry + 2], order) == _TIFF_ORIENTATION_TAG:
             value = int.from_bytes(tiff[entry + 8 : entry + 10], order)

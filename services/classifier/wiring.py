@@ -92,6 +92,12 @@ def _scan(settings: ClassifierSettings) -> RepositoryScan:
         return RepositoryScan((), ())
     for broken in scan.broken:
         logger.error("a model folder is broken", extra={"folder": broken.folder, "reason": broken.reason})
+    names = [model.name for model in scan.models]
+    if names and settings.model not in names:
+        logger.error(
+            "the default model is not there",
+            extra={"reason": f"FER_MODEL={settings.model!r}: there is {', '.join(names)}"},
+        )
     if not scan.models:
         logger.error(
             "there is no model", extra={"reason": f"no good emotion_* in {settings.model_repository}"}

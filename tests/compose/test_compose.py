@@ -113,7 +113,7 @@ def test_only_the_door_and_prometheus_are_published(compose: Compose) -> None:
     }
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+@pytest.mark.parametrize("path", ["/metrics", "/readyz", "/%6detrics"])
 def test_what_operators_ask_is_not_answered_at_the_door(compose: Compose, path: str) -> None:
     until(compose.answers)
     answer = httpx.get(f"http://127.0.0.1:{compose.port}{path}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.listening import addresses
 from tests.pictures import portrait_jpeg
 from tests.requires import IN_CI, missing
 from tests.triton_server import ROOT, free_ports, why_triton_is_missing
@@ -128,12 +129,8 @@ def test_it_outlives_the_death_of_any_part(cluster: ClusterScript, program: str)
 
 def test_everything_is_on_loopback(cluster: ClusterScript) -> None:
     until(cluster.answers, cluster)
-    listening = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=True).stdout
     for name in PORTS:
-        port = cluster.environment[name]
-        lines = [line.split()[3] for line in listening.splitlines() if line.split()[3].endswith(f":{port}")]
-        assert lines, name
-        assert all("127.0.0.1" in line for line in lines), name
+        assert addresses(int(cluster.environment[name])) == {"127.0.0.1"}, name
 
 
 def test_a_signal_ends_all_of_it(cluster: ClusterScript) -> None:

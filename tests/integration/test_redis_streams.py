@@ -8,7 +8,15 @@ import pytest
 from redis.asyncio import Redis
 
 from fercore.contracts.errors import UpstreamUnavailable
-from fercore.messaging.queue import FRAMES, REPLY_STREAM_TTL_MS, WORKER_KEY_TTL_MS, Delivery, Envelope
+from fercore.messaging.queue import (
+    FACES,
+    FRAMES,
+    REPLY_STREAM_TTL_MS,
+    WORK_STREAM_TTL_MS,
+    WORKER_KEY_TTL_MS,
+    Delivery,
+    Envelope,
+)
 from fercore.messaging.redis_streams import RedisStreams
 from tests.consuming import Counts, bury, consuming, die, echo, replies, send, settle, until
 from tests.redis_server import RedisServer
@@ -177,6 +185,14 @@ async def test_replies_and_announcements_expire(queue, raw):
         await raw.pexpire("fer:reply:gateway", 5000)  # the next reply gives it the full time again
     await queue.announce("detector", "w", b"")
     assert 0 < await raw.pttl("fer:worker:detector:w") <= WORKER_KEY_TTL_MS
+
+
+async def test_frames_that_nobody_takes_expire(queue, raw):
+    await send(queue, b"a")
+    assert WORK_STREAM_TTL_MS - 10_000 < await raw.pttl("fer:frames") <= WORK_STREAM_TTL_MS
+    [delivery] = await receive(queue, "a")
+    await settle(queue, delivery, forward=(FACES, delivery.envelope))
+    assert WORK_STREAM_TTL_MS - 10_000 < await raw.pttl("fer:faces") <= WORK_STREAM_TTL_MS
 
 
 async def test_nothing_of_a_frame_is_left_once_its_reply_was_read(queue, raw):

@@ -7,7 +7,13 @@ import pytest
 
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.emotions import EMOTIONS
-from fercore.contracts.errors import DeadlineExceeded, InternalError, UnknownModel, UpstreamUnavailable
+from fercore.contracts.errors import (
+    DeadlineExceeded,
+    InternalError,
+    NotReady,
+    UnknownModel,
+    UpstreamUnavailable,
+)
 from fercore.contracts.messages import (
     DetectTimings,
     FaceBatch,
@@ -153,3 +159,9 @@ async def test_probabilities_follow_the_temperature_and_low_ones_are_uncertain()
     assert face.uncertain
     with pytest.raises(UnknownModel, match="there is: a"):
         await core.classify("b", crops(5), timeout_s=5)
+
+
+async def test_a_model_that_the_backend_has_not_loaded_is_not_ready_and_its_folder_not_named(classify):
+    with pytest.raises(NotReady) as fault:
+        await classify(BrightnessBackend(UnknownModel("emotion_a", ["emotion_b"])))
+    assert "emotion_" not in fault.value.detail

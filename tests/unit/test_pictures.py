@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -180,3 +181,23 @@ def test_a_large_picture_with_alpha_takes_no_more_memory_than_its_pixels():
         [sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert int(done.stdout) * 1024 < megapixels * 1_000_000 * 12  # bytes: 4 stored, 3 composited, and some
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\xff\xd8" + b"\xff\xe0\0\2" * 2000 + b"\xff\xd9", "too many segments"),
+        (encoded(picture(), "PNG")[:-12] + b"\0\0\0\0aaaa\0\0\0\0" * 20_000, "too many chunks"),
+    ],
+)
+def test_floods_of_tiny_parts_are_not_walked_to_their_end(data, reason):
+    with pytest.raises(InvalidImage, match=reason):
+        read_header(data)
+
+
+def test_sixteen_bit_alpha_is_composited_exactly():
+    stored = np.random.default_rng(0).integers(0, 65536, (37, 41, 4), dtype=np.uint16)
+    data = cv2.imencode(".png", stored)[1].tobytes()
+    colour, alpha = stored[..., 2::-1].astype(np.float64), stored[..., 3:].astype(np.float64)
+    exact = (colour * alpha + 65535 * (65535 - alpha)) / 65535**2 * 255
+    assert np.abs(decode(data) - exact).max() <= 0.5 + 1e-6

@@ -42,7 +42,20 @@ def test_the_environment_is_read_and_the_defaults_are_safe(monkeypatch):
     assert settings.backend == "onnxruntime"
 
 
-@pytest.mark.parametrize("url", ["foo", "redis://h:abc", "redis://:pa55/word@host", "http://host", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "foo",
+        "redis://h:abc",
+        "redis://:pa55/word@host",
+        "http://host",
+        "redis://:sécret℀x@h",
+        "redis://h/0?db=x",
+        "redis://:12/s@h:1/0",
+        "unix://tmp/x",
+        "",
+    ],
+)
 def test_a_wrong_redis_url_is_named_and_not_shown(monkeypatch, url):
     monkeypatch.setenv("FER_REDIS_URL", url)
     with pytest.raises(SystemExit) as stop:
@@ -51,7 +64,9 @@ def test_a_wrong_redis_url_is_named_and_not_shown(monkeypatch, url):
     assert "pa55" not in str(stop.value)
 
 
-@pytest.mark.parametrize("url", ["redis://redis:6379/0", "rediss://:secret@h", "unix:///run/redis.sock"])
+@pytest.mark.parametrize(
+    "url", ["redis://redis:6379/0", "rediss://:p%40s%2Fs@h", "unix:///run/redis.sock?db=2"]
+)
 def test_a_right_redis_url_is_taken(url):
     assert GatewaySettings(redis_url=url).redis_url.get_secret_value() == url
 
