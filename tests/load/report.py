@@ -62,7 +62,8 @@ def write_report(report: Report, path: Path) -> None:
 def _head(report: Report) -> str:
     return f"""# Benchmarks
 
-Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}; do not edit by hand.
+Written by `make bench` (`python -m tests.load --seconds {report.seconds:g}`) on {datetime.now(UTC):%Y-%m-%d};
+do not edit by hand.
 Commit {_output("git", "rev-parse", "--short", "HEAD").strip() or "unknown"}. Machine: {_machine()}.
 
 One 640x480 JPEG with one face, detector `haar`, model `cnn3`. The cluster runs as separate processes
