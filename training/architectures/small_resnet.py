@@ -1,4 +1,4 @@
-"""ResNet's basic blocks (He et al., CVPR 2016) for small grey faces: the stem keeps their 48 px.
+"""ResNet's basic blocks (He et al., CVPR 2016) for small grey faces, of any widths and depth.
 
 Knows nothing of data or training. Plain 3 x 3 convolutions only, so that INT8 runs fast on a CPU.
 """
@@ -14,10 +14,16 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class Options(BaseModel):
-    """What the config may choose: width of each stage, blocks in it, and the dropouts."""
+    """What the config may choose: the stem, width of each stage, blocks in it, and the dropouts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    stem: Annotated[
+        list[Width], Field(min_length=1, max_length=3, description="Widths of the convolutions at full size")
+    ] = [32]
+    halves_first: Annotated[
+        bool, Field(description="The first stage halves the map too: far less to compute in training")
+    ] = False
     widths: Annotated[list[Width], Field(min_length=2, max_length=5)] = [32, 64, 128, 256]
     blocks: Annotated[int, Field(ge=1, le=8, description="Basic blocks in each stage")] = 2
     drop_path: Annotated[
@@ -56,20 +62,23 @@ class BasicBlock(nn.Module):
 
 
 class SmallResNet(nn.Module):
-    """A stem of one convolution, stages that halve the map (but the first), a mean, one linear layer."""
+    """A stem of convolutions, stages that halve the map (the first only if asked), a mean, one linear layer."""
 
     def __init__(self, classes: int, options: Options) -> None:
         super().__init__()
-        channels = options.widths[0]
-        layers: list[nn.Module] = [
-            nn.Conv2d(1, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-        ]
+        channels = 1
+        layers: list[nn.Module] = []
+        for width in options.stem:
+            layers += [
+                nn.Conv2d(channels, width, 3, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
+            channels = width
         last = len(options.widths) * options.blocks - 1
         for stage, width in enumerate(options.widths):
             for block in range(options.blocks):
-                stride = 2 if stage > 0 and block == 0 else 1
+                stride = 2 if block == 0 and (stage > 0 or options.halves_first) else 1
                 drop_path = options.drop_path * (stage * options.blocks + block) / max(1, last)
                 layers.append(BasicBlock(channels, width, stride, drop_path))
                 channels = width
@@ -79,7 +88,7 @@ class SmallResNet(nn.Module):
 
     @override
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """Map float [n, 1, s, s] to logits [n, classes] and features [n, C, s / 2^(stages - 1), ...]."""
+        """Map float [n, 1, s, s] to logits [n, classes] and features [n, C, h, w]."""
         features: Tensor = self.body(faces)
         logits: Tensor = self.head(self.head_dropout(torch.mean(features, dim=(2, 3))))
         return logits, features
