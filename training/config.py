@@ -109,7 +109,11 @@ class RunConfig(Section):
     ] = BalancingConfig()
     start_from: Annotated[
         str | None,
-        Field(description="Run folder whose best weights are the first, to tune them", exclude_if=is_none),
+        Field(
+            description="Run folder whose best weights are the first, to tune them; the head starts afresh where "
+            "that run knows other labels",
+            exclude_if=is_none,
+        ),
     ] = None
     distillation: Annotated[DistillationConfig | None, Field(exclude_if=is_none)] = None
     pruning: Annotated[PruningConfig | None, Field(exclude_if=is_none)] = None

@@ -14,7 +14,7 @@ from training.config import RunConfig
 from training.device import autocast
 from training.errors import TrainingError
 from training.faces import Faces
-from training.inheritance import load_ancestor
+from training.inheritance import knows_other_labels, load_ancestor
 from training.mixup import Mixture
 from training.networks import Servable
 from training.prepared import CHUNK
@@ -68,6 +68,8 @@ def load_teacher(config: RunConfig, faces: Faces, run: Path, device: torch.devic
         return None
     ancestor = Path(wanted.teacher)
     teaching, servable = load_ancestor(ancestor, run, "teacher")
+    if knows_other_labels(ancestor, run):
+        raise TrainingError(f"teacher {ancestor} was trained on other labels: its answers mean nothing here")
     is_alike = teaching.preprocessing == config.preprocessing and not config.preprocessing.components
     if wanted.view == "same" and not is_alike:
         raise TrainingError(f"teacher {ancestor} has other preprocessing or components: take view: clean")

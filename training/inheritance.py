@@ -1,6 +1,7 @@
 """What a run takes over from a finished one: its weights to start from, or its answers to learn from.
 
-Knows no training loop. The weights are pinned by their hash, so that a resumed run has the same ancestors.
+Knows no training loop and no architecture by name. The weights are pinned by their hash, so that a resumed
+run has the same ancestors.
 """
 
 import hashlib
@@ -10,10 +11,10 @@ from pathlib import Path
 from torch import nn
 
 from training import run_folder
-from training.config import RunConfig
+from training.config import ArchitectureConfig, RunConfig
 from training.errors import TrainingError
 from training.export import load_run
-from training.networks import Servable
+from training.networks import Servable, build_network
 
 PINS = "inherited.json"
 
@@ -27,11 +28,9 @@ def load_ancestor(ancestor: Path, run: Path, role: str) -> tuple[RunConfig, Serv
         role: what the ancestor is to it.
 
     Raises:
-        TrainingError: it is no finished run, knows other labels, or is not what the run began with.
+        TrainingError: it is no finished run, or is not what the run began with.
     """
     config, servable = load_run(ancestor)
-    if run_folder.load_labels(ancestor) != run_folder.load_labels(run):
-        raise TrainingError(f"{role} {ancestor} was trained on other labels")
     pins = json.loads((run / PINS).read_text(encoding="utf-8")) if (run / PINS).exists() else {}
     sha256 = hashlib.sha256((ancestor / run_folder.BEST).read_bytes()).hexdigest()
     has_begun = (run / run_folder.CHECKPOINT).exists()
@@ -42,14 +41,30 @@ def load_ancestor(ancestor: Path, run: Path, role: str) -> tuple[RunConfig, Serv
     return config, servable
 
 
+def knows_other_labels(ancestor: Path, run: Path) -> bool:
+    """Tell whether a finished run was trained on other labels than those of a run that takes over from it."""
+    return run_folder.load_labels(ancestor) != run_folder.load_labels(run)
+
+
 def start_from(network: nn.Module, ancestor: Path, run: Path) -> None:
-    """Give a network the best weights of a finished run.
+    """Give a network the best weights of a finished run; if that knows other labels, all but its head's.
 
     Raises:
         TrainingError: as for `load_ancestor`, or the weights do not fit.
     """
-    _, servable = load_ancestor(ancestor, run, "start_from")
+    config, servable = load_ancestor(ancestor, run, "start_from")
+    weights, own = servable.network.state_dict(), network.state_dict()
+    if knows_other_labels(ancestor, run):
+        head = _label_weights(config.architecture)
+        print(f"start_from {ancestor}: it knows other labels, so {', '.join(head)} start afresh")
+        weights |= {name: own[name] for name in head if name in own}
     try:
-        network.load_state_dict(servable.network.state_dict())
+        network.load_state_dict(weights)
     except RuntimeError as err:
         raise TrainingError(f"start_from {ancestor}: its weights do not fit this architecture") from err
+
+
+def _label_weights(architecture: ArchitectureConfig) -> list[str]:
+    """Name the weights that mean labels: their shape follows the number of labels."""
+    two, three = (build_network(architecture, classes).state_dict() for classes in (2, 3))
+    return [name for name, weight in two.items() if weight.shape != three[name].shape]

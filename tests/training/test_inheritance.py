@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from tests.training.test_runs import best_weights, changed, figures, one_line_error, train
+from tests.training.tiny_fer import FerFolder
 from training import fit as fitting
 from training.__main__ import STOPPED
 from training.distillation import Teacher, distance
@@ -48,6 +49,47 @@ def test_weights_of_another_architecture_are_refused(data, config_file, ancestor
     config = changed(config_file, start_from=str(ancestor), architecture=wider)
     assert train(config, data, tmp_path) == 1
     assert "do not fit" in one_line_error(capsys)
+
+
+@pytest.fixture
+def data_of_seven(tmp_path) -> Path:
+    """FER2013 with its own seven labels, all of them in every split."""
+    fer = FerFolder(tmp_path / "seven")
+    for row, label in enumerate(fer.labels):
+        label["emotion"] = row % 7
+    return fer.write()
+
+
+def test_a_run_with_other_labels_starts_from_all_weights_but_the_heads(
+    data_of_seven, config_file, ancestor, tmp_path, capsys
+):
+    still = FIT | {"epochs": 1, "lr": 1e-12, "weight_decay": 0, "warmup_epochs": 0}
+    config = changed(config_file, start_from=str(ancestor), fit=still, data={"name": "fer2013"})
+    assert train(config, data_of_seven, tmp_path) == 0
+    assert "other labels, so head.weight, head.bias start afresh" in capsys.readouterr().out
+    before, after = weights_of(ancestor), best_weights(tmp_path)
+    assert after["head.weight"].shape == (7, 8)
+    taken = [name for name in before if name.endswith(("weight", "bias")) and "head" not in name]
+    assert taken
+    for name in taken:
+        torch.testing.assert_close(after[name], before[name], msg=name)
+
+
+def test_as_many_labels_that_mean_others_are_other_labels(data, config_file, ancestor, tmp_path):
+    provenance = json.loads((ancestor / "provenance.json").read_text(encoding="utf-8"))
+    provenance["labels"].reverse()
+    (ancestor / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
+    still = FIT | {"epochs": 1, "lr": 1e-12, "weight_decay": 0, "warmup_epochs": 0}
+    assert train(changed(config_file, start_from=str(ancestor), fit=still), data, tmp_path) == 0
+    assert not torch.allclose(best_weights(tmp_path)["head.weight"], weights_of(ancestor)["head.weight"])
+
+
+def test_a_teacher_with_other_labels_is_refused(data_of_seven, config_file, ancestor, tmp_path, capsys):
+    config = changed(
+        config_file, data={"name": "fer2013"}, distillation={"teacher": str(ancestor), "view": "same"}
+    )
+    assert train(config, data_of_seven, tmp_path) == 1
+    assert "other labels" in one_line_error(capsys)
 
 
 def inheriting(kind: str, ancestor: Path) -> dict[str, object]:

@@ -62,7 +62,7 @@ class BasicBlock(nn.Module):
 
 
 class SmallResNet(nn.Module):
-    """A stem of convolutions, stages that halve the map (the first only if asked), a mean, one linear layer."""
+    """A stem of convolutions, stages that halve the map (the first if asked), a mean, one linear layer."""
 
     def __init__(self, classes: int, options: Options) -> None:
         super().__init__()
