@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_faults
 
 from fercore.contracts.errors import (
     DeadlineExceeded,
@@ -24,27 +22,9 @@ from fercore.contracts.errors import (
     UpstreamUnavailable,
 )
 from fercore.inference.backend import MAX_BATCH, Tensor
+from fercore.inference.session import DTYPES, FATAL, ORT_FAULTS, fits, open_session
 
 _LOG = logging.getLogger(__name__)
-
-_ORT_FAULTS: tuple[type[Exception], ...] = tuple(
-    fault for fault in vars(ort_faults).values() if isinstance(fault, type) and issubclass(fault, Exception)
-)
-"""ONNX Runtime's exceptions have no common base but Exception."""
-
-_FATAL = 4
-"""ONNX Runtime writes to stderr by itself; faults are raised, so it need not."""
-
-_DTYPES = {
-    "tensor(bool)": np.bool_,
-    "tensor(uint8)": np.uint8,
-    "tensor(int8)": np.int8,
-    "tensor(int32)": np.int32,
-    "tensor(int64)": np.int64,
-    "tensor(float16)": np.float16,
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
-}
 
 
 class OnnxRuntimeBackend:
@@ -81,7 +61,7 @@ class OnnxRuntimeBackend:
         if self._is_closed:
             raise UpstreamUnavailable("inference has been shut down")
         options = ort.RunOptions()
-        options.log_severity_level = _FATAL
+        options.log_severity_level = FATAL
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.get_running_loop().run_in_executor(
@@ -117,7 +97,7 @@ class OnnxRuntimeBackend:
         _check_request(session, inputs, outputs)
         try:
             values = session.run(list(outputs), dict(inputs), options)
-        except _ORT_FAULTS as err:
+        except ORT_FAULTS as err:
             raise InternalError from err
         return dict(zip(outputs, values, strict=True))
 
@@ -134,13 +114,9 @@ class OnnxRuntimeBackend:
         graph = _find_graph(self._repository, model)
         if graph is None:
             raise UnknownModel(model, self._offered())
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._intra_op_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _FATAL
         try:
-            return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except _ORT_FAULTS as err:
+            return open_session(graph, threads=self._intra_op_threads)
+        except ORT_FAULTS as err:
             _LOG.exception("model_load_failed", extra={"model": model})
             raise UnknownModel(model, self._offered()) from err
 
@@ -167,19 +143,11 @@ def _check_request(
         raise InvalidRequest(f"the model gives {sorted(offered)}, not {sorted(outputs)}")
     for name, node in wanted.items():
         tensor = inputs[name]
-        if tensor.dtype != _DTYPES.get(node.type):
+        if tensor.dtype != DTYPES.get(node.type):
             raise InvalidRequest(f"{name} must be {node.type}, not {tensor.dtype}")
-        if not _fits(tensor.shape, node.shape):
+        if not fits(tensor.shape, node.shape):
             raise InvalidRequest(f"{name} must have shape {node.shape}, not {list(tensor.shape)}")
         if not 1 <= len(tensor) <= MAX_BATCH:
             raise InvalidRequest(f"{name} must have 1 to {MAX_BATCH} rows, not {len(tensor)}")
     if len({len(tensor) for tensor in inputs.values()}) > 1:
         raise InvalidRequest("the inputs differ in their number of rows")
-
-
-def _fits(shape: Sequence[int], graph_shape: Sequence[int | str | None]) -> bool:
-    """Compare a shape with a graph's, where a name or None stands for any length."""
-    return len(shape) == len(graph_shape) and all(
-        not isinstance(wanted, int) or wanted == length
-        for length, wanted in zip(shape, graph_shape, strict=True)
-    )

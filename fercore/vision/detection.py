@@ -1,6 +1,7 @@
 """What a face detector is: the seam that every plug-in in `services/detector/detectors/` fills.
 
-Knows no particular detector. A plug-in module offers `create(model_repository: Path) -> Detector`.
+Knows no particular detector. A plug-in module offers `create(model_repository: Path) -> Detector`, and in
+`WEIGHTS` the files of the model repository that it needs, if any; without them it is not offered.
 """
 
 from dataclasses import dataclass

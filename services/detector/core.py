@@ -5,6 +5,8 @@ Knows neither queue nor HTTP: the queue's handler and `POST /detect` call this o
 
 import asyncio
 import logging
+import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -67,7 +69,7 @@ class DetectorCore:
         self._loaded: dict[str, Detector] = {}
         self._loading = Lock()
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="detector")
-        self.names = plugin_names(plugins)
+        self.names = tuple(name for name in plugin_names(plugins) if self._is_offered(name))
 
     def load(self, name: str) -> Detector:
         """Give a detector, loading it the first time.
@@ -78,7 +80,7 @@ class DetectorCore:
         """
         if (detector := self._loaded.get(name)) is not None:
             return detector
-        if name not in self.names:
+        if name not in plugin_names(self._plugins):
             raise UnknownDetector(name, self.names)
         with self._loading:
             if name not in self._loaded:
@@ -87,8 +89,21 @@ class DetectorCore:
                     self._loaded[name] = module.create(self._model_repository)
                 except (ImportError, OSError, ValueError, AttributeError, RuntimeError) as err:
                     logger.exception("a detector cannot be loaded", extra={"detector": name})
-                    raise NotReady(f"the detector {name!r} cannot be loaded") from err
+                    raise NotReady(f"the detector {name!r} cannot be loaded: {_reason(err)}") from err
             return self._loaded[name]
+
+    def _is_offered(self, name: str) -> bool:
+        """Tell whether a plug-in has what it needs: it can be imported and its weights are there."""
+        try:
+            weights: Sequence[str] = getattr(load_plugin(self._plugins, name), "WEIGHTS", ())
+            missing = [file for file in weights if not (self._model_repository / file).is_file()]
+            reason = f"{', '.join(missing)} missing" if missing else None
+        except Exception as err:  # the border to a plug-in: whatever it raises is its bug
+            logger.warning("a detector is broken", extra={"detector": name}, exc_info=True)
+            reason = _reason(err)
+        if reason is not None:
+            logger.info("a detector is not offered", extra={"detector": name, "reason": reason})
+        return reason is None
 
     def analyze(self, image: bytes, options: DetectOptions) -> FoundFaces:
         """Decode, detect and crop one encoded picture. Blocking.
@@ -186,6 +201,12 @@ def _landmarks(detections: Detections, index: np.intp) -> tuple[tuple[float, flo
 
 def _px(value: np.float32) -> float:
     return round(float(value), 1)
+
+
+def _reason(err: Exception) -> str:
+    """Say in one line what went wrong, without the folders of this machine: a caller may read it."""
+    line = (str(err).splitlines() or [""])[0]
+    return re.sub(r"(?<!\w)/([^\s/'\"]+/)+", "", line) or type(err).__name__
 
 
 def use_one_thread_each() -> None:

@@ -25,6 +25,7 @@ def make_core(tmp_path, monkeypatch, request):
         fixed=SOURCE,
         needy="import a_library_that_is_not_there\n",
         weightless="def create(model_repository):\n    raise FileNotFoundError('no weights')\n",
+        careless="def create(model_repository):\n    open('/some/where/weights.onnx')\n",
         empty="",
     )
 
@@ -98,18 +99,45 @@ def test_a_plugin_that_fails_is_an_internal_error_without_details(make_core, cap
     ("name", "reason"),
     [("needy", "a_library_that_is_not_there"), ("weightless", "no weights"), ("empty", "create")],
 )
-def test_a_plugin_that_cannot_be_loaded_fails_when_it_is_selected_and_the_log_says_why(
+def test_a_plugin_that_cannot_be_loaded_fails_when_it_is_selected_and_says_why(
     make_core, caplog, name, reason
 ):
     with pytest.raises(NotReady) as fault:
         make_core(found()).analyze(no_face_jpeg(), options(name))
     assert reason in caplog.text
-    assert reason not in fault.value.detail
+    assert reason in fault.value.detail
+    assert "\n" not in fault.value.detail
+
+
+def test_the_folders_of_the_machine_are_not_told(make_core, caplog):
+    with pytest.raises(NotReady) as fault:
+        make_core(found()).load("careless")
+    assert fault.value.detail.endswith(": [Errno 2] No such file or directory: 'weights.onnx'")
+    assert "/some/where/weights.onnx" in caplog.text
 
 
 def test_an_unknown_plugin_is_answered_with_those_there_are(make_core):
-    with pytest.raises(UnknownDetector, match="empty, fixed, needy, weightless"):
+    with pytest.raises(UnknownDetector, match=r"careless, empty, fixed, weightless$"):
         make_core(found()).load("../secret")
+
+
+def test_what_cannot_be_imported_or_lacks_its_weights_is_not_offered(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.syspath_prepend(tmp_path)
+    package = plugin_package(
+        tmp_path,
+        "plugins_with_weights",
+        complete='WEIGHTS = ("a/model.onnx",)\n',
+        incomplete='WEIGHTS = ("a/model.onnx", "b/model.onnx")\n',
+        wild="1 / 0\n",
+    )
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/model.onnx").touch()
+    core = DetectorCore(package, model_repository=tmp_path, threads=1, metrics=Metrics())
+    assert core.names == ("complete",)
+    reasons = {record.detector: record.reason for record in caplog.records if hasattr(record, "reason")}
+    assert reasons == {"incomplete": "b/model.onnx missing", "wild": "division by zero"}
+    core.close()
 
 
 def test_a_picture_that_does_not_decode_is_invalid(make_core):
