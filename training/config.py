@@ -110,8 +110,8 @@ class RunConfig(Section):
     start_from: Annotated[
         str | None,
         Field(
-            description="Run folder whose best weights are the first, to tune them; the head starts afresh where "
-            "that run knows other labels",
+            description="Run folder whose best weights are the first, to tune them: all, or if its "
+            "labels are others, all but its head's",
             exclude_if=is_none,
         ),
     ] = None

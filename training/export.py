@@ -177,6 +177,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
             figures = {
                 "accuracy": measures.accuracy,
                 "balanced_accuracy": measures.balanced_accuracy,
+                "macro_f1": measures.macro_f1,
                 "expected_calibration_error": measures.expected_calibration_error,
             }
             metrics += [

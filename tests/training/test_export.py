@@ -39,6 +39,7 @@ def test_an_export_is_a_model_that_the_repository_offers(run, data, tmp_path):
     assert model.name == "other"
     assert [path.name for path in repository.iterdir()] == ["emotion_other"]
     assert {metric.measured_on.split(",")[0] for metric in model.card.metrics} == {"fer_plus PublicTest"}
+    assert {"accuracy", "balanced_accuracy", "macro_f1"} < {metric.name for metric in model.card.metrics}
     assert model.card.training_config["seed"] == 3
     config = (model.path / "config.pbtxt").read_text(encoding="utf-8")
     for line in ('name: "emotion_other"', 'backend: "onnxruntime"', "max_batch_size: 64", "[112, 112, 3]"):

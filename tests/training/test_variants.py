@@ -44,7 +44,9 @@ def test_a_variant_is_one_more_model_of_the_same_contract(repository, data, monk
     assert (original.name, made.name) == ("tiny", f"tiny_{precision}")
     assert made.card.labels == original.card.labels
     assert made.card.training_config_sha256 == original.card.training_config_sha256
-    assert f"--precision {precision}" in made.card.metrics[0].command
+    command = made.card.metrics[0].command
+    assert command.startswith(f"python -m training variant {repository / 'emotion_tiny'} ")
+    assert f"--precision {precision}" in command
     model = onnx.load_model(made.path / "1" / "model.onnx")
     assert model.ir_version <= 9
     assert max(opset.version for opset in model.opset_import if opset.domain == "") <= 18
@@ -62,6 +64,12 @@ def test_a_variant_that_disagrees_is_refused_and_nothing_is_written(repository, 
     assert variant(repository, data) == 1
     assert "variant refused" in capsys.readouterr().err
     assert [path.name for path in repository.iterdir()] == ["emotion_tiny"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("../up", "only a-z"), ("tiny", "would replace")])
+def test_a_name_that_is_no_folder_name_or_the_originals_is_refused(repository, data, capsys, name, reason):
+    assert variant(repository, data, "--name", name) == 1
+    assert reason in capsys.readouterr().err
 
 
 def test_what_is_no_model_folder_is_named(repository, data, capsys):

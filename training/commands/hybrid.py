@@ -6,17 +6,15 @@ least 99 % of the validation split, or nothing is written.
 """
 
 import argparse
-import re
 from pathlib import Path
 
 import torch
 
 from training import graphs, hybrid
-from training.commands import locations
+from training.commands import target
 from training.config import RunConfig, load_config
 from training.errors import TrainingError
-from training.export import Export, load_run, write_model
-from training.faces import Split
+from training.export import load_run, write_model
 from training.forest import forest_logits
 from training.networks import Servable, build_initial
 from training.plugins import load_data
@@ -28,15 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", type=Path, help="a run's folder, or a config as training/configs/hybrid.yaml"
     )
-    parser.add_argument("--name", default=None, help="model name (default: the config's)")
-    parser.add_argument(
-        "--repository",
-        type=Path,
-        default=locations.REPOSITORY,
-        help="model repository (default: %(default)s)",
-    )
-    parser.add_argument("--report-test", action="store_true", help="measure the test split too, for the card")
-    locations.add_data_argument(parser)
+    target.add_arguments(parser, usual_name="the config's")
+    target.add_repository_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -44,11 +35,7 @@ def run(options: argparse.Namespace) -> None:
     config, servable = _read(options.source)
     if config.forest is None:
         raise TrainingError(f"{options.source} has no section `forest`: see training/configs/hybrid.yaml")
-    name = options.name or config.name
-    if not re.fullmatch(r"[a-z0-9_]+", name):
-        raise TrainingError(f"--name {name!r}: only a-z, 0-9 and _")
-    reported: tuple[Split, ...] = ("validation", "test") if options.report_test else ("validation",)
-    target = Export(name, options.repository, reported)
+    goal = target.read(options, config.name, options.repository)
     data = load_data(config.data, options.data)
     describer = hybrid.Describer(servable, config.forest)
     forest = hybrid.fit_hybrid(
@@ -65,10 +52,10 @@ def run(options: argparse.Namespace) -> None:
         )
         return agreement
 
-    card = write_model(graph, check, config, data, target)
+    card = write_model(graph, check, config, data, goal)
     for metric in card.metrics:
         print(f"{metric.name:32} {metric.value:7.4f}  {metric.measured_on}")
-    print(f"{len(graph) / 1e6:.1f} MB, {config.forest.trees} trees; wrote {target.folder}")
+    print(f"{len(graph) / 1e6:.1f} MB, {config.forest.trees} trees; wrote {goal.folder}")
 
 
 def _read(source: Path) -> tuple[RunConfig, Servable]:

@@ -7,11 +7,10 @@ split, or nothing is written; what it loses and gains is printed, times for one 
 import argparse
 from pathlib import Path
 
-from fercore.inference.repository import FOLDER_PREFIX, scan_repository
-from training.commands import locations
+from fercore.inference.repository import scan_repository
+from training.commands import target
 from training.config import RunConfig
 from training.errors import TrainingError
-from training.export import Export
 from training.plugins import load_data
 from training.variants import make_variant
 
@@ -20,12 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("model", type=Path, help="a model folder, such as model_repository/emotion_cnn3")
     parser.add_argument("--precision", choices=("int8", "fp16"), default="int8", help="default: %(default)s")
-    parser.add_argument("--name", default=None, help="model name (default: <name>_<precision>)")
     parser.add_argument(
         "--reduce-range", action="store_true", help="INT8 weights of 7 bits, for CPUs without VNNI"
     )
-    parser.add_argument("--report-test", action="store_true", help="measure the test split too, for the card")
-    locations.add_data_argument(parser)
+    target.add_arguments(parser, usual_name="<name>_<precision>")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -37,14 +34,10 @@ def run(options: argparse.Namespace) -> None:
         reasons = [broken.reason for broken in scan.broken if broken.folder == folder.name]
         raise TrainingError(f"{options.model} is no model folder: {', '.join(reasons) or 'it is not there'}")
     (source,) = found
-    name = options.name or f"{source.name}_{options.precision}"
-    target = Export(
-        name=name,
-        repository=folder.parent,
-        reported=("validation", "test") if options.report_test else ("validation",),
-        made_by=f"python -m training variant {FOLDER_PREFIX}{source.name} --precision {options.precision}"
-        + (" --reduce-range" if options.reduce_range else ""),
-    )
+    usual_name = f"{source.name}_{options.precision}"
+    goal = target.read(options, usual_name, folder.parent, made_by=options.command_line)
+    if goal.folder == folder:
+        raise TrainingError(f"--name {goal.name} would replace the model that the variant is made of")
     data = load_data(RunConfig.model_validate(source.card.training_config).data, options.data)
     variant = make_variant(
         source.path,
@@ -52,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
         options.precision,
         reduce_range=options.reduce_range,
         data=data,
-        target=target,
+        target=goal,
     )
     for metric in variant.card.metrics:
         print(f"{metric.name:32} {metric.value:7.4f}  {metric.measured_on}")
@@ -61,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"accuracy     {variant.accuracy[0]:.4f} -> {variant.accuracy[1]:.4f}")
     print(f"one face     {before:.2f} ms -> {after:.2f} ms ({after / before:.2f}x)")
     print(f"file         {variant.file_bytes[0]} -> {variant.file_bytes[1]} bytes")
-    print(f"CPU          {cpu_features()}; wrote {target.folder}")
+    print(f"CPU          {cpu_features()}; wrote {goal.folder}")
 
 
 def cpu_features() -> str:
