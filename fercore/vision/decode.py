@@ -12,9 +12,17 @@ import numpy.typing as npt
 from fercore.contracts.errors import InvalidImage
 from fercore.vision.crop import RgbImage
 from fercore.vision.header import read_header
+from fercore.vision.picture import Picture
 
 _ROWS_AT_ONCE = 64
 """A whole picture of 50 megapixels in wide integers would take gigabytes."""
+
+# the scale's bit alone: what is read is colour, by the other flag
+_REDUCED = {
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+}
 
 # numpy views that turn a stored picture upright, by EXIF orientation (TIFF 6.0, tag 274)
 _UPRIGHT = {
@@ -52,6 +60,27 @@ def decode(data: bytes) -> RgbImage:
     else:
         image = _imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     return np.ascontiguousarray(_UPRIGHT[header.orientation](image))
+
+
+def decode_reduced(data: bytes, *, longer_side_px: int) -> Picture:
+    """Decode a JPEG at the smallest of its scales 1/8, 1/4, 1/2 and 1 that leaves `longer_side_px`.
+
+    Reduced sides are rounded up. PNG and WebP would gain nothing: they are decoded in full.
+
+    Raises:
+        UnsupportedMedia: another format.
+        InvalidImage: the bytes do not decode.
+    """
+    header = read_header(data)
+    stored = header.width, header.height
+    divisor = next((n for n in _REDUCED if max(stored) >= n * longer_side_px), 1)
+    reduced = tuple(-(-side // divisor) for side in stored)
+    if header.format != "jpeg" or divisor == 1 or (reduced[0] == reduced[1] and stored[0] != stored[1]):
+        return Picture.in_full(decode(data))
+    pixels = _imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED[divisor])
+    # OpenCV turned it as EXIF says; its sides, which are not alike, show whether width is height now
+    width, height = stored if pixels.shape[1::-1] == reduced else stored[::-1]
+    return Picture(pixels, width, height)
 
 
 def _imdecode(data: bytes, flags: int) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What the detector does with one picture: decode once, find faces, crop them.
+"""What the detector does with one picture: decode, find faces, crop them.
 
 Knows neither queue nor HTTP: the queue's handler and `POST /detect` call this one core, in its threads.
 """
@@ -24,9 +24,10 @@ from fercore.contracts.errors import FerError, InternalError, NotReady, UnknownD
 from fercore.contracts.messages import DetectOptions, FoundFace
 from fercore.service.metrics import Metrics
 from fercore.service.plugins import load_plugin, plugin_names
-from fercore.vision.crop import RgbImage, canonical_square, crop_face
-from fercore.vision.decode import decode
+from fercore.vision.crop import canonical_square, crop_face
+from fercore.vision.decode import decode, decode_reduced
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class FoundFaces:
         width: of the upright picture, in pixels.
         height: likewise.
         crops: uint8 [n, 112, 112, 3], RGB, canonical framing, one for each face.
+        decode_ms: of one decoding, or of both.
     """
 
     width: int
@@ -58,14 +60,22 @@ class DetectorCore:
         model_repository: where they find their weights.
         threads: pictures worked on at once.
         metrics: stages and faces are counted there.
+        detect_size_px: longer side of what a detector is shown; larger pictures are averaged down.
     """
 
     def __init__(
-        self, plugins: ModuleType, *, model_repository: Path, threads: int, metrics: Metrics
+        self,
+        plugins: ModuleType,
+        *,
+        model_repository: Path,
+        threads: int,
+        metrics: Metrics,
+        detect_size_px: int = DETECT_SIZE_PX,
     ) -> None:
         self._plugins = plugins
         self._model_repository = model_repository
         self._metrics = metrics
+        self._detect_size_px = detect_size_px
         self._loaded: dict[str, Detector] = {}
         self._loading = Lock()
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="detector")
@@ -108,6 +118,8 @@ class DetectorCore:
     def analyze(self, image: bytes, options: DetectOptions) -> FoundFaces:
         """Decode, detect and crop one encoded picture. Blocking.
 
+        A large JPEG is decoded at a reduced scale, and once more in full only where a crop gains by it.
+
         Raises:
             InvalidImage: it does not decode.
             UnsupportedMedia: it is not JPEG, PNG or WebP.
@@ -116,18 +128,23 @@ class DetectorCore:
             InternalError: the plug-in failed.
         """
         with self._metrics.stage("decode") as decoding:
-            upright = decode(image)
+            picture = decode_reduced(image, longer_side_px=self._detect_size_px)
+        decode_ms = decoding.ms
         detector = self.load(options.detector)
         with self._metrics.stage("detect") as detecting:
-            detections = _detect(detector, upright, options)
+            detections = self._detect(detector, picture, options)
+            faces, kept = _faces(detections, picture, options)
+            squares = [canonical_square(detections.boxes[index], detector.framing) for index in kept]
+        if any(picture.is_too_coarse_for(square) for square in squares):
+            with self._metrics.stage("decode") as decoding_again:
+                picture = Picture.in_full(decode(image))
+            decode_ms += decoding_again.ms
         with self._metrics.stage("align") as aligning:
-            faces, kept = _faces(detections, upright, options)
             crops = np.empty((len(faces), FACE_SIZE, FACE_SIZE, 3), np.uint8)
-            for crop, index in zip(crops, kept, strict=True):
-                crop[:] = crop_face(upright, canonical_square(detections.boxes[index], detector.framing))
+            for crop, square in zip(crops, squares, strict=True):
+                crop[:] = crop_face(picture.pixels, picture.in_pixels(square))
         self._metrics.faces_per_frame.observe(len(faces))
-        height, width = upright.shape[:2]
-        return FoundFaces(width, height, faces, crops, decoding.ms, detecting.ms, aligning.ms)
+        return FoundFaces(picture.width, picture.height, faces, crops, decode_ms, detecting.ms, aligning.ms)
 
     async def analyze_apart(self, image: bytes, options: DetectOptions) -> FoundFaces:
         """Do `analyze` in a thread of this core; its logs carry the request that is running here."""
@@ -135,6 +152,17 @@ class DetectorCore:
         return await asyncio.get_running_loop().run_in_executor(
             self.pool, lambda: context.run(self.analyze, image, options)
         )
+
+    def _detect(self, detector: Detector, picture: Picture, options: DetectOptions) -> Detections:
+        try:
+            return detect_in(
+                detector, picture, min_face_px=options.min_face_px, longer_side_px=self._detect_size_px
+            )
+        except FerError:
+            raise
+        except Exception as err:  # the border to a plug-in: whatever it raises is its bug
+            logger.exception("a detector failed", extra={"detector": options.detector})
+            raise InternalError from err
 
     def close(self) -> None:
         """Give back the threads."""
@@ -152,21 +180,11 @@ def default_options(detector: str) -> DetectOptions:
     )
 
 
-def _detect(detector: Detector, image: RgbImage, options: DetectOptions) -> Detections:
-    try:
-        return detector.detect(image, min_face_px=options.min_face_px)
-    except FerError:
-        raise
-    except Exception as err:  # the border to a plug-in: whatever it raises is its bug
-        logger.exception("a detector failed", extra={"detector": options.detector})
-        raise InternalError from err
-
-
 def _faces(
-    detections: Detections, image: RgbImage, options: DetectOptions
+    detections: Detections, picture: Picture, options: DetectOptions
 ) -> tuple[tuple[FoundFace, ...], npt.NDArray[np.intp]]:
     """Clip, filter, sort and count off; gives the faces and their places in `detections`."""
-    height, width = image.shape[:2]
+    width, height = picture.width, picture.height
     boxes = np.clip(detections.boxes, 0, np.array([width, height, width, height], np.float32))
     sides = boxes[:, 2:] - boxes[:, :2]
     is_kept = (

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from fercore.contracts.api import PluginName
 from fercore.service.plugins import plugin_names
 from fercore.service.settings import ImageLimits, QueueSettings
+from fercore.vision.picture import DETECT_SIZE_PX
 from services.detector import detectors
 
 
@@ -20,6 +21,10 @@ class DetectorSettings(QueueSettings, ImageLimits):
     model_repository: Annotated[Path, Field(description="Where detectors find their weights")] = Path(
         "model_repository"
     )
+    detect_size_px: Annotated[
+        int,
+        Field(ge=64, le=4096, description="Longer side of what a detector is shown; larger is averaged down"),
+    ] = DETECT_SIZE_PX
     detect_timeout_s: Annotated[
         float, Field(gt=0, le=60, description="Seconds until `POST /detect` is answered")
     ] = 5.0

@@ -38,7 +38,11 @@ class DetectorWorker:
         self._metrics = metrics
         self._fault: str | None = "still loading"
         self.core = DetectorCore(
-            detectors, model_repository=settings.model_repository, threads=settings.threads, metrics=metrics
+            detectors,
+            model_repository=settings.model_repository,
+            threads=settings.threads,
+            metrics=metrics,
+            detect_size_px=settings.detect_size_px,
         )
 
     @asynccontextmanager

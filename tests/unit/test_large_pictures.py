@@ -1,0 +1,217 @@
+"""Large pictures are decoded at a reduced scale, and boxes come back in pixels of the whole."""
+
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fercore.contracts.errors import InvalidImage
+from fercore.contracts.messages import DetectOptions
+from fercore.service.metrics import Metrics
+from fercore.vision.crop import Framing, Square, crop_face
+from fercore.vision.decode import decode, decode_reduced
+from fercore.vision.detection import Detections
+from fercore.vision.picture import Picture, detect_in
+from services.detector import detectors
+from services.detector.core import DetectorCore, default_options
+from tests.fakes import FixedDetector, plugin_package
+from tests.pictures import astronaut, encoded
+
+STORED_AS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How an upright picture is stored, by the EXIF orientation that turns it back."""
+
+
+def stored(upright: Image.Image, orientation: int, **options: object) -> bytes:
+    how = STORED_AS[orientation]
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return encoded(upright if how is None else upright.transpose(how), exif=tags.tobytes(), **options)
+
+
+@cache
+def large(width: int = 2403, height: int = 1801) -> Image.Image:
+    """The portrait, in the upper left of a much larger picture."""
+    canvas = Image.new("RGB", (width, height), (128, 128, 128))
+    canvas.paste(astronaut().resize((height, height), Image.Resampling.BICUBIC))
+    return canvas
+
+
+@pytest.mark.parametrize("orientation", STORED_AS)
+def test_a_reduced_picture_is_upright_and_tells_its_full_size(orientation):
+    upright = astronaut().crop((0, 0, 403, 301))
+    picture = decode_reduced(stored(upright, orientation, quality=95), longer_side_px=100)
+    assert (picture.width, picture.height) == upright.size
+    assert picture.pixels.shape == (76, 101, 3)
+    whole = cv2.resize(np.asarray(upright), (101, 76), interpolation=cv2.INTER_AREA)
+    assert np.abs(picture.pixels.astype(float) - whole).mean() < 12
+
+
+@pytest.mark.parametrize(("wanted", "longer_side"), [(50, 64), (64, 64), (65, 128), (257, 512), (600, 512)])
+def test_a_picture_is_reduced_as_far_as_the_wanted_size_allows(wanted, longer_side):
+    picture = decode_reduced(encoded(astronaut()), longer_side_px=wanted)
+    assert max(picture.pixels.shape) == longer_side
+    assert picture.is_reduced == (longer_side < 512)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_what_gains_nothing_by_a_scale_is_decoded_in_full(kind):
+    picture = decode_reduced(encoded(astronaut(), kind), longer_side_px=64)
+    np.testing.assert_array_equal(picture.pixels, decode(encoded(astronaut(), kind)))
+
+
+def test_the_sides_of_an_almost_square_turned_picture_are_not_mistaken():
+    picture = decode_reduced(stored(astronaut().resize((259, 260)), 6), longer_side_px=64)
+    assert (picture.width, picture.height) == (259, 260)
+
+
+def test_grey_progressive_and_cmyk_pictures_are_reduced_too():
+    for data in (
+        encoded(astronaut().convert("L")),
+        encoded(astronaut(), progressive=True),
+        encoded(astronaut().convert("CMYK")),
+    ):
+        assert decode_reduced(data, longer_side_px=64).pixels.shape == (64, 64, 3)
+
+
+def test_what_is_cut_short_is_refused_at_a_reduced_scale_too():
+    data = encoded(astronaut(), progressive=True)
+    with pytest.raises(InvalidImage, match="truncated"):
+        decode_reduced(data[: len(data) // 2], longer_side_px=64)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.integers(1, 3000),
+    height=st.integers(1, 3000),
+    divisor=st.sampled_from([1, 2, 4, 8]),
+    size_px=st.integers(64, 800),
+)
+def test_boxes_and_landmarks_come_back_inside_the_picture_and_reach_its_edges(
+    width, height, divisor, size_px
+):
+    pixels = np.zeros((-(-height // divisor), -(-width // divisor), 3), np.uint8)
+    shown: list[tuple[int, ...]] = []
+
+    def find_all_of_it(image: np.ndarray) -> Detections:
+        shown.append(image.shape)
+        h, w = image.shape[:2]
+        points = np.array([[[0, 0], [w, 0], [w / 2, h / 2], [0, h], [w, h]]], np.float32)
+        return Detections(np.array([[0, 0, w, h]], np.float32), np.ones(1, np.float32), points)
+
+    found = detect_in(
+        FixedDetector(find_all_of_it),
+        Picture(pixels, width, height),
+        min_face_px=1,
+        longer_side_px=size_px,
+    )
+    assert max(shown[0][:2]) <= size_px
+    assert found.boxes.dtype == found.landmarks.dtype == np.float32
+    np.testing.assert_allclose(found.boxes[0], (0, 0, width, height), rtol=1e-5)
+    np.testing.assert_allclose(found.landmarks[0, 4], (width, height), rtol=1e-5)
+    np.testing.assert_allclose(found.landmarks[0, 2], (width / 2, height / 2), rtol=1e-5)
+
+
+def test_the_smallest_face_is_told_to_the_detector_in_its_own_pixels():
+    asked = []
+
+    class Asked:
+        framing = Framing(1, 0, 0)
+
+        def detect(self, image: np.ndarray, *, min_face_px: int) -> Detections:
+            asked.append(min_face_px)
+            return Detections.none()
+
+    picture = Picture(np.zeros((600, 800, 3), np.uint8), 3200, 2400)
+    detect_in(Asked(), picture, min_face_px=41, longer_side_px=400)
+    detect_in(Asked(), picture, min_face_px=1, longer_side_px=400)
+    assert asked == [5, 1]
+
+
+def test_a_square_of_the_whole_lies_where_it_should_in_a_reduced_picture():
+    picture = Picture(np.zeros((51, 101, 3), np.uint8), 201, 101)
+    whole = picture.in_pixels(Square(201 / 2 - 20, 101 / 2 - 20, 40))
+    assert (whole.left + whole.side / 2, whole.top + whole.side / 2) == pytest.approx((50.5, 25.5))
+    assert whole.side == pytest.approx(20, abs=0.2)
+
+
+@pytest.fixture
+def core_that_finds(tmp_path, monkeypatch, request):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "def create(model_repository):\n    return model_repository\n"
+    package = plugin_package(tmp_path, f"plugins_{abs(hash(request.node.name))}", fixed=source)
+
+    def make(share: tuple[float, float, float, float]) -> tuple[DetectorCore, Metrics]:
+        def find(image: np.ndarray) -> Detections:
+            height, width = image.shape[:2]
+            box = np.array([share], np.float32) * np.array([width, height] * 2, np.float32)
+            return Detections(box, np.ones(1, np.float32))
+
+        metrics = Metrics()
+        core = DetectorCore(
+            package, model_repository=FixedDetector(find), threads=1, metrics=metrics, detect_size_px=300
+        )
+        return core, metrics
+
+    return make
+
+
+def options() -> DetectOptions:
+    return DetectOptions(detector="fixed", max_faces=10, min_face_px=1, min_score=0.0)
+
+
+def decodings(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("fer_stage_duration_seconds_count", {"stage": "decode"})
+
+
+def test_a_small_face_of_a_large_picture_is_cropped_from_all_its_pixels(core_that_finds):
+    data = encoded(large(), quality=90)
+    core, metrics = core_that_finds((0.25, 0.25, 0.35, 0.35))
+    found = core.analyze(data, options())
+    assert decodings(metrics) == 2
+    x, y, width, height = found.faces[0].box
+    assert (width, height) == pytest.approx((240.3, 180.1), abs=0.1)
+    square = Square(x + width / 2 - width / 2, y + height / 2 - width / 2, width)
+    assert np.abs(found.crops[0].astype(float) - crop_face(decode(data), square)).mean() < 1
+
+
+@pytest.mark.parametrize("share", [(0.1, 0.1, 0.6, 0.8), (0.5, 0.5, 0.505, 0.505)])
+def test_faces_that_gain_nothing_cost_no_second_decoding(core_that_finds, share):
+    core, metrics = core_that_finds(share)
+    found = core.analyze(encoded(large(), quality=90), options())
+    assert len(found.faces) == 1
+    assert decodings(metrics) == 1
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_face_of_an_enlarged_and_turned_portrait_is_found_where_it_is(tmp_path, orientation):
+    core = DetectorCore(detectors, model_repository=tmp_path, threads=1, metrics=Metrics())
+    small = core.analyze(encoded(astronaut(), quality=92), default_options("haar"))
+    data = stored(large(), orientation, quality=92)
+    found = core.analyze(data, default_options("haar"))
+    assert (found.width, found.height) == large().size
+    (face,) = found.faces
+    expected = np.array(small.faces[0].box) * 1801 / 512
+    assert np.abs(np.array(face.box) - expected).max() < 0.12 * expected[2]
+    assert np.abs(found.crops[0].astype(float) - small.crops[0]).mean() < 30
+    core.close()
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (8192, 6100)])
+def test_odd_and_huge_jpegs_are_answered(tmp_path, size):
+    core = DetectorCore(detectors, model_repository=tmp_path, threads=1, metrics=Metrics())
+    found = core.analyze(encoded(Image.new("RGB", size, (90, 90, 90))), default_options("haar"))
+    assert (found.width, found.height, found.faces) == (*size, ())
+    core.close()
