@@ -1,0 +1,89 @@
+"""YuNet (Wu, Peng and Yu, Machine Intelligence Research 20, 2023): small, fast, with five landmarks.
+
+Knows no queue and no settings. Its weights are fetched (`make models`) or put there by hand; the graphs of
+libfacedetection.train with a fixed input and the one with an open input both do.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fercore.inference.session import Graph, load_graph
+from fercore.vision.boxes import keep_strongest
+from fercore.vision.canvas import on_canvas
+from fercore.vision.crop import Framing, RgbImage
+from fercore.vision.detection import Detections, Detector
+
+WEIGHTS = ("detector_yunet/model.onnx",)
+HINT = "`make models` fetches it"
+
+Floats = npt.NDArray[np.float32]
+
+STRIDES = (8, 16, 32)
+
+FRAMING = Framing(scale=1.003, dx=0.001, dy=-0.004)
+"""Medians over the 951 of 1,000 FER2013 Training tiles in which one face was found (quartiles of the scale
+0.899 and 1.112): `python -m training framing --detector yunet --tiles 1000`, 2026-11-21."""
+
+SCORE_FLOOR = 0.05
+"""What is below is not given: of use to nobody, and it costs time."""
+
+SAME_FACE_IOU = 0.3
+
+
+def create(model_repository: Path) -> Detector:
+    """Load the graph.
+
+    Raises:
+        FileNotFoundError: the weights are missing.
+        ValueError: they are not YuNet's.
+    """
+    shapes = [(None, None, length) for length in (1, 1, 4, 10) for _ in STRIDES]
+    return YuNet(
+        load_graph(model_repository, WEIGHTS[0], takes=(None, 3, None, None), gives=shapes, hint=HINT)
+    )
+
+
+class YuNet:
+    """Gives boxes close around the face and landmarks in the order of `Detections`."""
+
+    framing = FRAMING
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._size = graph.input_shape[2], graph.input_shape[3]
+
+    def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:  # noqa: ARG002 - saves no time here
+        """Find faces; see `Detector.detect`."""
+        canvas, ratios = on_canvas(image, self._size, multiple=STRIDES[-1])
+        bgr = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None, ::-1], np.float32)
+        outputs = [output[0] for output in self._graph.run(bgr)]
+        levels = zip(outputs[:3], outputs[3:6], outputs[6:9], outputs[9:], STRIDES, strict=True)
+        found = [
+            _decode(np.sqrt(face * centre)[:, 0], box, points, stride, canvas.shape[1] // stride)
+            for face, centre, box, points, stride in levels
+        ]
+        boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        kept = keep_strongest(boxes, scores, SAME_FACE_IOU)
+        return Detections(boxes[kept] * np.tile(ratios, 2), scores[kept], landmarks[kept] * ratios)
+
+
+def _decode(
+    scores: Floats, boxes: Floats, points: Floats, stride: int, columns: int
+) -> tuple[Floats, Floats, Floats]:
+    """Turn one level's cells into boxes [n, 4], scores [n] and landmarks [n, 5, 2] on the canvas.
+
+    Args:
+        scores: [cells], geometric mean of the likelihoods of a face and of its centre.
+        boxes: [cells, 4], centre from the cell's place in strides, logarithm of the sides in strides.
+        points: [cells, 10], likewise from the cell's place.
+        stride: pixels between cells.
+        columns: cells in a row.
+    """
+    likely = np.flatnonzero(scores >= SCORE_FLOOR)
+    cells = np.stack([likely % columns, likely // columns], axis=1).astype(np.float32)
+    centres, halves = cells + boxes[likely, :2], np.exp(boxes[likely, 2:]) / 2
+    corners = np.concatenate([centres - halves, centres + halves], axis=1) * stride
+    landmarks = (points[likely].reshape(-1, 5, 2) + cells[:, None]) * stride
+    return corners, scores[likely], landmarks
