@@ -15,9 +15,14 @@ COMMANDS = {
     "cross-validate": "train and measure once for each fold of the training split",
     "export": "turn a run into a folder of the model repository",
     "hybrid": "fit a random forest on a run's features and texture, into the model repository",
+    "export-detector": "turn public weights of a detector into the graphs its plug-in loads",
     "variant": "make an INT8 or FP16 variant of a model folder",
     "evaluate": "measure a run, a model folder, an ONNX file or a running cluster",
+    "train-detector": "train a face detector as a config file says",
+    "evaluate-detector": "measure a face detector on annotated photographs",
+    "time": "time models beside MobileNetV2, one face on one thread",
     "framing": "measure how a detector's boxes sit in the data set's frames",
+    "alignment": "compare ways to frame detected faces by a model's answers",
     "portraits": "measure a detector and a model together on whole pictures",
 }
 STOPPED = 130

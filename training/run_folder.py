@@ -7,21 +7,43 @@ import csv
 import io
 import json
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
-from training.config import RunConfig
 from training.errors import TrainingError
-from training.faces import DataSet
 
 CONFIG, PROVENANCE, METRICS = "config.json", "provenance.json", "metrics.csv"
 CHECKPOINT, BEST, PREPROCESSING = "checkpoint.pt", "best.pt", "preprocessing.pt"
 
 
-def prepare(folder: Path, config: RunConfig, data: DataSet, *, resume: bool) -> None:
+class Config(Protocol):
+    """The config of an experiment, of emotion models or of detectors."""
+
+    def as_json(self) -> str:
+        """Give it whole, defaults filled in."""
+        ...
+
+
+class Data(Protocol):
+    """What is learnt from, as far as a run's provenance tells."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that is learnt from."""
+        ...
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """What is told apart; nothing for detectors."""
+        ...
+
+
+def prepare(folder: Path, config: Config, data: Data, *, resume: bool) -> None:
     """Create a run's folder, or make sure that a resumed one is the same run.
 
     Raises:

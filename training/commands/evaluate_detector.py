@@ -1,0 +1,132 @@
+"""Measure a face detector on annotated photographs: precision, recall, average precision at IoU 0.5.
+
+Faces count from each of the --min-face-px sizes on (longer side, in pixels of the stored picture). A
+detection on a smaller or invalid face counts neither way, nor does a false one that is itself smaller. The
+detector is shown what serving shows it. --report writes curves as PNG and all figures as JSON; --beside times
+the detector and others in turn, on one thread.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+import services.detector.detectors
+from fercore.vision.crop import RgbImage
+from fercore.vision.decode import decode
+from fercore.vision.detection import Detections, Detector
+from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
+from training.circumstances import circumstances
+from training.commands import locations
+from training.detection.curves import draw_curves
+from training.detection.precision import PrecisionRecall, measure
+from training.detection.timing import time_detectors
+from training.detection.wider import read_wider
+from training.errors import TrainingError
+from training.plugins import find_module
+
+TIMED_SIZE = (480, 640)
+SMALLEST_FACE_PX = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("detector", help="a file in services/detector/detectors/")
+    parser.add_argument(
+        "--dataset", default="wider_val", help="folder with boxes.json (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--size", type=int, default=DETECT_SIZE_PX, help="longer side shown to it (default: %(default)s)"
+    )
+    parser.add_argument("--min-face-px", type=int, nargs="+", default=[40, 20], help="default: %(default)s")
+    parser.add_argument("--min-score", type=float, default=0.5, help="also told apart (default: %(default)s)")
+    parser.add_argument("--beside", nargs="*", default=[], metavar="DETECTOR", help="time it beside these")
+    parser.add_argument("--report", type=Path, metavar="FOLDER", help="write curves and figures here")
+    parser.add_argument(
+        "--repository", type=Path, default=locations.REPOSITORY, help="for weights (default: %(default)s)"
+    )
+    locations.add_data_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    detector = create(options.detector, options.repository)
+    data = read_wider(options.data / options.dataset)
+    found, timed_picture = _find(detector, [scene.file for scene in data.scenes], options.size)
+    curves = {limit: measure(data.scenes, found, min_face_px=limit) for limit in options.min_face_px}
+    for limit, curve in curves.items():
+        precision, recall = curve.at(options.min_score)
+        print(
+            f"{options.detector} on {options.dataset}, {curve.faces} faces of {limit} px and more: "
+            f"AP {curve.average_precision:.4f}; at score {options.min_score:g}: "
+            f"precision {precision:.4f}, recall {recall:.4f}"
+        )
+    times = _time(detector, timed_picture, options)
+    if options.report:
+        _write(options, curves, times)
+
+
+def create(name: str, repository: Path) -> Detector:
+    """Make a detector by its plug-in's name.
+
+    Raises:
+        TrainingError: there is none of that name, or its weights are missing or wrong.
+    """
+    plugin = find_module(services.detector.detectors, "detector", name)
+    try:
+        detector: Detector = plugin.create(repository)
+    except (OSError, ValueError) as err:
+        raise TrainingError(f"the detector {name} cannot be loaded: {err}") from err
+    return detector
+
+
+def _find(detector: Detector, files: list[Path], size: int) -> tuple[list[Detections], RgbImage]:
+    found = []
+    for file in tqdm(files, desc="detecting", unit="picture"):
+        picture = Picture.in_full(decode(file.read_bytes()))
+        found.append(detect_in(detector, picture, min_face_px=SMALLEST_FACE_PX, longer_side_px=size))
+    height, width = TIMED_SIZE
+    timed = cv2.resize(picture.pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return found, np.asarray(timed, np.uint8)
+
+
+def _time(detector: Detector, picture: RgbImage, options: argparse.Namespace) -> dict[str, float]:
+    if not options.beside:
+        return {}
+    detectors = {options.detector: detector}
+    detectors.update({name: create(name, options.repository) for name in options.beside})
+    times = time_detectors(detectors, picture)
+    for name, median_ms in times.items():
+        ratio = median_ms / times[options.beside[0]]
+        print(
+            f"{name:12} {median_ms:7.2f} ms at {TIMED_SIZE[1]}x{TIMED_SIZE[0]}, one thread; "
+            f"{ratio:.2f}x {options.beside[0]}"
+        )
+    return times
+
+
+def _write(options: argparse.Namespace, curves: dict[int, PrecisionRecall], times: dict[str, float]) -> None:
+    options.report.mkdir(parents=True, exist_ok=True)
+    name = f"{options.detector}_{options.dataset}_{options.size}"
+    (options.report / f"{name}.png").write_bytes(
+        draw_curves(curves, f"{options.detector} on {options.dataset}")
+    )
+    figures = {
+        **circumstances(options.command_line),
+        "faces": {
+            limit: {
+                "count": curve.faces,
+                "average_precision": round(curve.average_precision, 4),
+                "precision": [round(float(value), 4) for value in curve.precision],
+                "recall": [round(float(value), 4) for value in curve.recall],
+                "score": [round(float(value), 4) for value in curve.scores],
+            }
+            for limit, curve in curves.items()
+        },
+        "median_ms": times,
+    }
+    (options.report / f"{name}.json").write_text(json.dumps(figures) + "\n", encoding="utf-8")
+    print(f"wrote {options.report / name}.png and .json")

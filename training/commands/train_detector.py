@@ -1,0 +1,66 @@
+"""Train a face detector as a config file says, into RUNS/<name of the config>/.
+
+Ctrl-C keeps the last whole epoch; --resume goes on from there with the same views as an unbroken run.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import services.detector.detectors
+from fercore.vision.detection import Detector
+from training import run_folder
+from training.commands import locations
+from training.detection.config import DetectorConfig, load_detector_config
+from training.detection.fit import fit
+from training.detection.teaching import know
+from training.detection.wider import read_wider
+from training.errors import TrainingError
+from training.plugins import find_module
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument(
+        "config", type=Path, help="YAML file, such as training/configs/detectors/ferface.yaml"
+    )
+    parser.add_argument("--resume", action="store_true", help="continue from the last whole epoch")
+    parser.add_argument(
+        "--runs", type=Path, default=locations.RUNS, help="where runs are kept (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--repository",
+        type=Path,
+        default=locations.REPOSITORY,
+        help="where the teacher finds its weights (default: %(default)s)",
+    )
+    locations.add_data_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    config = load_detector_config(options.config)
+    data = read_wider(options.data / config.data)
+    teacher = _call_teacher(config, options.repository)
+    folder = options.runs / config.name
+    run_folder.prepare(folder, config, data, resume=options.resume)
+    known = know(data.scenes, teacher, config.teacher)
+    order = np.random.default_rng(config.seed).permutation(len(known))
+    kept_back = max(1, round(config.held_out * len(known)))
+    held_out, taught = ([known[row] for row in rows] for rows in (order[:kept_back], order[kept_back:]))
+    faces = sum(int((~one.is_ignored).sum()) for one in known)
+    print(f"{len(taught)} pictures to learn from, {len(held_out)} held out, {faces} faces", flush=True)
+    progress = fit(config, taught, held_out, folder)
+    print(f"best: epoch {progress.best_epoch}, held-out loss {progress.lowest_loss:.4f}, in {folder}")
+
+
+def _call_teacher(config: DetectorConfig, repository: Path) -> Detector | None:
+    if config.teacher is None:
+        return None
+    plugin = find_module(services.detector.detectors, "detector", config.teacher.detector)
+    try:
+        teacher: Detector = plugin.create(repository)
+    except (OSError, ValueError) as err:
+        raise TrainingError(f"the teacher cannot be loaded: {err}") from err
+    return teacher

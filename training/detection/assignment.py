@@ -1,0 +1,94 @@
+"""Say which cells of the maps answer for which face: SimOTA (Ge et al., "YOLOX", 2021) for one class.
+
+Knows no network: only its answers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch import Tensor
+
+from training.detection.network import STRIDES
+
+CENTRE_RADIUS = 2.5
+"""Cells no farther from a face's middle than this, in strides, may answer for it."""
+
+MOST_CELLS = 10
+IOU_WEIGHT = 3.0
+FAR = 1e5
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Where the cells of all maps stand.
+
+    Attributes:
+        corners: float32 [A, 2], x y of each cell's reference point, in pixels of the picture.
+        strides: float32 [A].
+    """
+
+    corners: Tensor
+    strides: Tensor
+
+
+def lay_cells(height: int, width: int) -> Cells:
+    """Lay out the cells of a picture, map by map, row by row."""
+    corners, strides = [], []
+    for stride in STRIDES:
+        rows, columns = torch.meshgrid(
+            torch.arange(height // stride), torch.arange(width // stride), indexing="ij"
+        )
+        corners.append(torch.stack([columns, rows], dim=-1).reshape(-1, 2).float() * stride)
+        strides.append(torch.full((len(corners[-1]),), float(stride)))
+    return Cells(torch.cat(corners), torch.cat(strides))
+
+
+def decode_boxes(answers: Tensor, cells: Cells) -> Tensor:
+    """Map box answers float32 [..., A, 4] to x1 y1 x2 y2 in pixels."""
+    strides = cells.strides[:, None]
+    centres = cells.corners + answers[..., :2] * strides
+    halves = answers[..., 2:].clamp(max=6).exp() * strides / 2
+    return torch.cat([centres - halves, centres + halves], dim=-1)
+
+
+def iou(some: Tensor, others: Tensor) -> Tensor:
+    """Give the intersection over union of boxes [n, 4] with boxes [m, 4], float32 [n, m]."""
+    top_left = torch.maximum(some[:, None, :2], others[None, :, :2])
+    bottom_right = torch.minimum(some[:, None, 2:], others[None, :, 2:])
+    shared = (bottom_right - top_left).clamp(min=0).prod(dim=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1) for boxes in (some, others)]
+    return shared / (areas[0][:, None] + areas[1][None] - shared).clamp(min=1e-6)
+
+
+@torch.no_grad()
+def assign(scores: Tensor, boxes: Tensor, faces: Tensor, cells: Cells) -> tuple[Tensor, Tensor, Tensor]:
+    """Choose for every face the cells that answer for it.
+
+    Args:
+        scores: float32 [A], logits.
+        boxes: float32 [A, 4], decoded.
+        faces: float32 [n, 4], n > 0.
+        cells: of the picture.
+
+    Returns:
+        The chosen cells int64 [k], the face of each int64 [k], and the overlap of their boxes float32 [k].
+    """
+    middle = cells.corners + cells.strides[:, None] / 2
+    from_centre = (middle[:, None] - (faces[None, :, :2] + faces[None, :, 2:]) / 2).abs().amax(dim=2)
+    is_near = from_centre < CENTRE_RADIUS * cells.strides[:, None]
+    is_inside = ((middle[:, None] > faces[None, :, :2]) & (middle[:, None] < faces[None, :, 2:])).all(dim=2)
+    candidates = torch.nonzero((is_near | is_inside).any(dim=1)).flatten()
+    overlaps = iou(boxes[candidates], faces)
+    doubt = F.binary_cross_entropy_with_logits(
+        scores[candidates], torch.ones(len(candidates)), reduction="none"
+    )
+    is_best = (is_near & is_inside)[candidates]
+    costs = doubt[:, None] - IOU_WEIGHT * overlaps.clamp(min=1e-8).log() + FAR * ~is_best
+    wanted = overlaps.topk(min(MOST_CELLS, len(candidates)), dim=0).values.sum(dim=0).int().clamp(min=1)
+    ranks = costs.argsort(dim=0).argsort(dim=0)
+    costs = costs.masked_fill(ranks >= wanted, torch.inf)
+    lowest, face = costs.min(dim=1)  # a cell wanted by several faces answers for the one it fits best
+    is_chosen = torch.isfinite(lowest)
+    face = face[is_chosen]
+    return candidates[is_chosen], face, overlaps[is_chosen].gather(1, face[:, None]).flatten()

@@ -1,0 +1,84 @@
+"""The config of a detector's run, as `training/configs/detectors/*.yaml` writes it.
+
+Knows no torch and opens no file but the config.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from training.errors import TrainingError
+from training.fit_config import FitConfig
+from training.learning_config import Fraction, Section
+
+
+class TeacherConfig(Section):
+    """Which detector teaches landmarks, and faces that nobody has annotated."""
+
+    detector: Annotated[str, Field(description="A plug-in of services/detector/detectors/ with landmarks")]
+    sure: Annotated[
+        float, Field(ge=0, le=1, description="From this score on what it alone has found is a face")
+    ] = 0.75
+    unsure: Annotated[
+        float, Field(ge=0, le=1, description="Between this and `sure` it counts neither way")
+    ] = 0.3
+
+
+class DetectorFit(Section):
+    """The training loop."""
+
+    epochs: Annotated[int, Field(ge=1, description="Each shows a view of every picture `views` times")] = 60
+    views: Annotated[int, Field(ge=1, description="Of each picture in an epoch")] = 2
+    side_px: Annotated[int, Field(ge=64, multiple_of=64, description="Of a view")] = 384
+    mosaic: Annotated[Fraction, Field(description="Share of the views made of four pictures")] = 0.4
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    lr: Annotated[float, Field(gt=0)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    warmup_epochs: Annotated[int, Field(ge=0)] = 1
+    average_decay: Fraction = 0.999
+    precision: Annotated[
+        Literal["bfloat16", "float32"],
+        Field(description="On CPUs float32 is far faster here: convolutions within channels have no other"),
+    ] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def as_fit(self) -> FitConfig:
+        """Give what the emotion models' loop calls the same."""
+        return FitConfig(schedule="cosine", **self.model_dump(exclude={"views", "side_px", "mosaic"}))
+
+
+class DetectorConfig(Section):
+    """One detector experiment."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    seed: int = 2026
+    data: Annotated[str, Field(description="A folder of the data folder, with boxes.json")] = "wider_train"
+    held_out: Annotated[
+        float, Field(gt=0, lt=0.5, description="Share of the pictures that only choose the epoch")
+    ] = 0.1
+    teacher: TeacherConfig | None = None
+    fit: DetectorFit = DetectorFit()
+
+    def as_json(self) -> str:
+        """Give the whole config, defaults filled in."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=2) + "\n"
+
+
+def load_detector_config(path: Path) -> DetectorConfig:
+    """Read a detector run's YAML (or JSON) file.
+
+    Raises:
+        TrainingError: it cannot be read, or a field is missing, unknown or out of range.
+    """
+    try:
+        return DetectorConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as err:
+        raise TrainingError(f"cannot read the config {path}: {err.strerror}") from err
+    except yaml.YAMLError as err:
+        raise TrainingError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
+    except ValidationError as err:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in err.errors())
+        raise TrainingError(f"{path}: {wrong}") from err

@@ -1,0 +1,140 @@
+"""Fit a detector to views of scenes: epochs with a cosine schedule, averaged weights, the best epoch kept.
+
+Knows no data folder. An epoch's randomness depends on seed and epoch only, so that a resumed run sees the
+same views as an unbroken one.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from training import run_folder
+from training.detection.config import DetectorConfig
+from training.detection.losses import Loss, judge, stack
+from training.detection.network import FerFace, normalise
+from training.detection.views import Known, draw_mosaic, draw_view
+from training.device import autocast, choose_device
+from training.epoch import SEED_STRIDE, cosine
+from training.errors import TrainingError
+from training.scalars import open_scalars
+from training.state import Progress, State
+
+HELD_OUT_VIEWS = 4
+"""Of each held-out picture, the same ones after every epoch."""
+
+
+def fit(config: DetectorConfig, known: Sequence[Known], held_out: Sequence[Known], folder: Path) -> Progress:
+    """Train until the epochs are over; `best.pt` holds the averaged weights of the lowest held-out loss.
+
+    Raises:
+        KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
+        TrainingError: the loss is no number.
+    """
+    fitting = config.fit.as_fit()
+    device = choose_device(fitting)
+    if device.type != "cpu":
+        raise TrainingError("detectors are trained on the CPU so far: set fit.device: cpu")
+    torch.manual_seed(config.seed)
+    state = State(FerFace().to(memory_format=torch.channels_last), fitting)
+    state.load(folder)
+    random = np.random.default_rng(config.seed)
+    exam = [draw_view(one, config.fit.side_px, random) for one in held_out for _ in range(HELD_OUT_VIEWS)]
+    with open_scalars(folder, state.progress.epoch, is_on=True) as scalars:
+        while state.progress.epoch < fitting.epochs:
+            lr = fitting.lr * cosine(fitting, state.progress.epoch)
+            started = time.monotonic()
+            figures = _run_epoch(config, state, known)
+            seconds = time.monotonic() - started
+            loss = _examine(state.average.network, exam, config)
+            state.progress.epoch += 1
+            row = {
+                "epoch": float(state.progress.epoch),
+                "lr": lr,
+                **figures,
+                "held_out_loss": round(loss, 4),
+                "views_per_second": round(len(known) * config.fit.views / seconds, 1),
+            }
+            state.history.append(row)
+            print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
+            if loss < state.progress.lowest_loss:
+                state.progress.lowest_loss, state.progress.best_epoch = loss, state.progress.epoch
+                best = {"network": state.average.network.state_dict()}
+                run_folder.save_state(folder / run_folder.BEST, best)
+            scalars.write(state.progress.epoch, row)
+            state.save(folder)
+    return state.progress
+
+
+def _run_epoch(config: DetectorConfig, state: State, known: Sequence[Known]) -> dict[str, float]:
+    fitting, epoch = config.fit.as_fit(), state.progress.epoch
+    torch.manual_seed(config.seed * SEED_STRIDE + epoch)
+    random = np.random.default_rng([config.seed, epoch])
+    steps = len(known) * config.fit.views // fitting.batch_size
+    parts = np.zeros(3)
+    state.network.train()
+    batches = _batches(config, known, random, steps)
+    title = f"epoch {epoch + 1}/{fitting.epochs}"
+    for number, views in enumerate(tqdm(batches, total=steps, desc=title, unit="batch", mininterval=1.0)):
+        step = epoch * steps + number
+        warmth = min(1.0, 0.1 + 0.9 * step / max(1, fitting.warmup_epochs * steps))
+        state.set_lr(fitting.lr * warmth * cosine(fitting, step / steps))
+        loss = _loss(state.network, views, config)
+        if not math.isfinite(float(loss.total.detach())):
+            raise TrainingError(
+                f"the loss is no number in batch {number + 1} of epoch {epoch + 1}: lower fit.lr"
+            )
+        state.step(loss.total)
+        parts += [float(part.detach()) for part in (loss.score, loss.box, loss.landmarks)]
+    names = ("score_loss", "box_loss", "landmark_loss")
+    return {name: round(float(part), 4) for name, part in zip(names, parts / steps, strict=True)}
+
+
+def _loss(network: nn.Module, views: list[Known], config: DetectorConfig) -> Loss:
+    with autocast(torch.device("cpu"), config.fit.precision):
+        maps = network(normalise(stack(views)).contiguous(memory_format=torch.channels_last))
+    return judge([part.float() for part in maps], views)
+
+
+def _batches(
+    config: DetectorConfig, known: Sequence[Known], random: np.random.Generator, steps: int
+) -> Iterator[list[Known]]:
+    """Draw the views of an epoch, the next batch while the last one is learnt."""
+    order = np.concatenate([random.permutation(len(known)) for _ in range(config.fit.views)])
+    streams = random.spawn(steps)
+
+    def draw(number: int) -> list[Known]:
+        rows = order[number * config.fit.batch_size : (number + 1) * config.fit.batch_size]
+        return [_draw(known, row, config, streams[number]) for row in rows]
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(draw, 0)
+        for number in range(steps):
+            views = coming.result()
+            if number + 1 < steps:
+                coming = pool.submit(draw, number + 1)
+            yield views
+
+
+def _draw(known: Sequence[Known], row: int, config: DetectorConfig, random: np.random.Generator) -> Known:
+    if random.random() >= config.fit.mosaic:
+        return draw_view(known[row], config.fit.side_px, random)
+    others = random.integers(0, len(known), 3)
+    return draw_mosaic([known[row], *(known[other] for other in others)], config.fit.side_px, random)
+
+
+def _examine(network: nn.Module, exam: list[Known], config: DetectorConfig) -> float:
+    network.eval()
+    size = config.fit.batch_size
+    with torch.no_grad():
+        losses = [
+            float(_loss(network, exam[start : start + size], config).total)
+            for start in range(0, len(exam), size)
+        ]
+    return float(np.mean(losses))

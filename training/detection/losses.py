@@ -1,0 +1,107 @@
+"""What a detector is judged by in training: scores of all cells, boxes and landmarks of the chosen ones.
+
+Knows no data and no network.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch import Tensor
+
+from training.detection.assignment import Cells, assign, decode_boxes, lay_cells
+from training.detection.views import Known
+
+BOX_WEIGHT, LANDMARK_WEIGHT = 5.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The parts of a batch's loss, each for one chosen cell; `total` is what training lowers."""
+
+    score: Tensor
+    box: Tensor
+    landmarks: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their weighted sum."""
+        return self.score + BOX_WEIGHT * self.box + LANDMARK_WEIGHT * self.landmarks
+
+
+def judge(maps: Sequence[Tensor], views: Sequence[Known]) -> Loss:
+    """Judge the answers for a batch.
+
+    Args:
+        maps: float32 [n, 15, h, w], finest first.
+        views: n pictures of equal size, with their faces.
+    """
+    height, width = views[0].image.shape[:2]
+    cells = lay_cells(height, width)
+    answers = torch.cat([part.flatten(2) for part in maps], dim=2).transpose(1, 2)
+    scores, landmarks = answers[..., 0], answers[..., 5:]
+    boxes = decode_boxes(answers[..., 1:5], cells)
+    targets, weights = torch.zeros_like(scores), torch.ones_like(scores)
+    box_losses, landmark_losses = [], []
+    for index, view in enumerate(views):
+        _blank(weights[index], view, cells)
+        faces = torch.from_numpy(view.boxes[~view.is_ignored])
+        if len(faces) == 0:
+            continue
+        chosen, face, overlap = assign(scores[index].detach(), boxes[index].detach(), faces, cells)
+        targets[index, chosen], weights[index, chosen] = overlap.clamp(min=0.05), 1.0
+        box_losses.append(1 - distance_iou(boxes[index, chosen], faces[face]))
+        known = torch.from_numpy(view.landmarks[~view.is_ignored])[face]
+        landmark_losses.append(_landmark_loss(landmarks[index, chosen], known, faces[face], chosen, cells))
+    count = max(1, sum(len(losses) for losses in box_losses))
+    score = F.binary_cross_entropy_with_logits(scores, targets, weights, reduction="sum") / count
+    none = scores.sum() * 0
+    return Loss(
+        score,
+        torch.cat(box_losses).sum() / count if box_losses else none,
+        torch.cat(landmark_losses).sum() / count if landmark_losses else none,
+    )
+
+
+def _blank(weights: Tensor, view: Known, cells: Cells) -> None:
+    """Take the cells in ignored boxes out of the judgement, in place."""
+    middle = cells.corners + cells.strides[:, None] / 2
+    for box in torch.from_numpy(view.boxes[view.is_ignored]):
+        slack = cells.strides[:, None] / 2
+        weights[((middle > box[:2] - slack) & (middle < box[2:] + slack)).all(dim=1)] = 0
+
+
+def _landmark_loss(answers: Tensor, known: Tensor, faces: Tensor, chosen: Tensor, cells: Cells) -> Tensor:
+    """Give the mean distance of five points in units of the face's longer side, [k]; 0 where unknown."""
+    strides = cells.strides[chosen, None, None]
+    points = cells.corners[chosen, None] + answers.reshape(-1, 5, 2) * strides
+    longer = (faces[:, 2:] - faces[:, :2]).amax(dim=1)[:, None, None]
+    is_known = torch.isfinite(known)
+    off = (points - torch.where(is_known, known, points.detach())) / longer
+    return 10 * F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.02, reduction="none").mean(dim=(1, 2))
+
+
+def distance_iou(some: Tensor, others: Tensor) -> Tensor:
+    """Give overlap less the distance of centres and the difference of sides, pair by pair, [k].
+
+    EIoU (Zhang et al., Neurocomputing 2022).
+    """
+    shared = (torch.minimum(some[:, 2:], others[:, 2:]) - torch.maximum(some[:, :2], others[:, :2])).clamp(
+        min=0
+    )
+    sides, other_sides = some[:, 2:] - some[:, :2], others[:, 2:] - others[:, :2]
+    union = sides.prod(dim=1) + other_sides.prod(dim=1) - shared.prod(dim=1)
+    around = torch.maximum(some[:, 2:], others[:, 2:]) - torch.minimum(some[:, :2], others[:, :2])
+    squares = around.square().clamp(min=1e-6)
+    between = (some[:, :2] + some[:, 2:] - others[:, :2] - others[:, 2:]) / 2
+    penalty = between.square().sum(dim=1) / squares.sum(dim=1)
+    penalty = penalty + ((sides - other_sides).square() / squares).sum(dim=1)
+    overlap: Tensor = shared.prod(dim=1) / union.clamp(min=1e-6) - penalty
+    return overlap
+
+
+def stack(views: Sequence[Known]) -> Tensor:
+    """Give the pictures of a batch, uint8 [n, h, w, 3]."""
+    return torch.from_numpy(np.stack([view.image for view in views]))

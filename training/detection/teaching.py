@@ -1,0 +1,54 @@
+"""Bring scenes into memory with all that is known of them; a finished detector teaches what nobody annotated.
+
+Knows the teacher only by its seam. It gives landmarks to the annotated faces that it finds too, and adds the
+faces that it alone has found.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from fercore.vision.boxes import overlaps
+from fercore.vision.decode import decode
+from fercore.vision.detection import Detections, Detector
+from fercore.vision.picture import Picture, detect_in
+from training.detection.config import TeacherConfig
+from training.detection.views import Known
+from training.detection.wider import Scene
+
+SAME_FACE_IOU = 0.45
+SMALLEST_FACE_PX = 8
+
+
+def know(scenes: Sequence[Scene], teacher: Detector | None, config: TeacherConfig | None) -> list[Known]:
+    """Decode each scene and ask the teacher, if there is one."""
+    known = []
+    for scene in tqdm(scenes, desc="reading pictures", unit="picture"):
+        picture = Picture.in_full(decode(scene.file.read_bytes()))
+        nothing = np.full((len(scene.boxes), 5, 2), np.nan, np.float32)
+        plain = Known(picture.pixels, scene.boxes, nothing, ~scene.is_valid)
+        if teacher is None or config is None:
+            known.append(plain)
+        else:
+            known.append(add_taught(plain, detect_in(teacher, picture, min_face_px=SMALLEST_FACE_PX), config))
+    return known
+
+
+def add_taught(plain: Known, taught: Detections, config: TeacherConfig) -> Known:
+    """Join what is annotated with what a teacher found."""
+    landmarks = plain.landmarks.copy()
+    is_new = np.zeros(len(taught.boxes), bool)
+    for index in np.flatnonzero(taught.scores >= config.unsure):
+        shared = overlaps(taught.boxes[index], plain.boxes)
+        is_new[index] = shared.max(initial=0) < SAME_FACE_IOU
+        if not is_new[index] and taught.landmarks is not None:
+            landmarks[shared.argmax()] = taught.landmarks[index]
+    new = np.flatnonzero(is_new)
+    unknown = np.full((len(new), 5, 2), np.nan, np.float32)
+    return Known(
+        plain.image,
+        np.concatenate([plain.boxes, taught.boxes[new]]),
+        np.concatenate([landmarks, unknown if taught.landmarks is None else taught.landmarks[new]]),
+        np.concatenate([plain.is_ignored, taught.scores[new] < config.sure]),
+    )
