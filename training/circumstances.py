@@ -23,10 +23,20 @@ def circumstances(command: str) -> dict[str, str]:
     }
 
 
+def cpu_features() -> str:
+    """Name what matters for INT8 and half precision among this CPU's flags."""
+    flags = _cpu_info("flags").split()
+    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "avx512_bf16")
+    return ", ".join(flag for flag in wanted if flag in flags) or "with none of the flags that matter"
+
+
 def _processor() -> str:
+    return _cpu_info("model name") or platform.processor() or "unknown processor"
+
+
+def _cpu_info(field: str) -> str:
     try:
         lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or "unknown processor")
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")

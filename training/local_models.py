@@ -70,6 +70,18 @@ def open_model(path: Path, *, threads: int) -> LocalModel:
     return _of_card(_read_card(path), lambda crops: graphs.run_folder(path, crops, threads=threads))
 
 
+def find_graph(path: Path) -> Path:
+    """Give the ONNX file that is meant by a folder of the model repository, or by itself.
+
+    Raises:
+        TrainingError: it is neither.
+    """
+    graph = path if path.suffix == ".onnx" else path / _read_card(path).version / "model.onnx"
+    if not graph.is_file():
+        raise TrainingError(f"there is no file {graph}")
+    return graph
+
+
 def _open_file(path: Path, threads: int) -> LocalModel:
     def run(crops: Crops) -> Logits:
         with tempfile.TemporaryDirectory() as repository:
@@ -78,9 +90,7 @@ def _open_file(path: Path, threads: int) -> LocalModel:
             (folder / "1" / "model.onnx").symlink_to(path.resolve())
             return graphs.run_folder(folder, crops, threads=threads)
 
-    if not path.is_file():
-        raise TrainingError(f"there is no file {path}")
-    folder = path.resolve().parent.parent
+    folder = find_graph(path).resolve().parent.parent
     if (folder / CARD).exists():
         return _of_card(_read_card(folder), run)
     try:

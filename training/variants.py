@@ -4,16 +4,13 @@ Knows no training. INT8 is what CPUs with VNNI run fast: static QDQ, unsigned ac
 each channel (U8S8), calibrated on training crops.
 """
 
-import statistics
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnxconverter_common import float16
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -25,13 +22,14 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from typing_extensions import override
 
-from fercore.contracts.card import INPUT_NAME, LOGITS_NAME, ModelCard
+from fercore.contracts.card import INPUT_NAME, ModelCard
 from fercore.inference.backend import MAX_BATCH
 from training import graphs
 from training.config import RunConfig
 from training.errors import TrainingError
 from training.export import VERSION, Export, write_model
 from training.faces import DataSet
+from training.timing import face_ms
 
 Precision = Literal["int8", "fp16"]
 
@@ -42,7 +40,6 @@ CALIBRATION_FACES = 1024
 QUANTISED_OPERATORS = ["Conv", "MaxPool"]
 """The preprocessing and the small last layer stay in floating point: they cost accuracy and save nothing."""
 
-TIMED_RUNS = 200
 _PREPROCESSING = "/preprocessing/"
 """What the tracer calls the nodes of `training.preprocessing`; half precision would cost grey levels."""
 
@@ -102,12 +99,12 @@ def make_variant(
         graph = to_fp16(file)
     written = write_model(graph, check, RunConfig.model_validate(card.training_config), data, target)
     ours = target.folder / VERSION / "model.onnx"
-    face = validation.crops(0, 1)
+    before, after = face_ms([file, ours], validation.crops(0, 1))
     return Variant(
         card=written,
         agreement=_agreement(original, answers[0]),
         accuracy=(_accuracy(original, validation.majority), _accuracy(answers[0], validation.majority)),
-        face_ms=face_ms(file, ours, face),
+        face_ms=(before, after),
         file_bytes=(file.stat().st_size, ours.stat().st_size),
     )
 
@@ -143,25 +140,6 @@ def to_fp16(file: Path) -> bytes:
         model, keep_io_types=True, node_block_list=pixels, op_block_list=blocked
     )
     return _finished(half)
-
-
-def face_ms(one: Path, other: Path, face: graphs.Crops) -> tuple[float, float]:
-    """Give the median times of one face, uint8 [1, 112, 112, 3], on one thread, in milliseconds.
-
-    The two graphs run in turn, so that a machine whose speed drifts keeps their ratio.
-    """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    times: tuple[list[float], list[float]] = ([], [])
-    sessions = [
-        ort.InferenceSession(file, options, providers=["CPUExecutionProvider"]) for file in (one, other)
-    ]
-    for _ in range(TIMED_RUNS):
-        for session, taken in zip(sessions, times, strict=True):
-            start = time.perf_counter()
-            session.run([LOGITS_NAME], {INPUT_NAME: face})
-            taken.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times[0]), 1000 * statistics.median(times[1])
 
 
 class _Crops(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types

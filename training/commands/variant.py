@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from fercore.inference.repository import scan_repository
+from training.circumstances import cpu_features
 from training.commands import target
 from training.config import RunConfig
 from training.errors import TrainingError
@@ -55,14 +56,3 @@ def run(options: argparse.Namespace) -> None:
     print(f"one face     {before:.2f} ms -> {after:.2f} ms ({after / before:.2f}x)")
     print(f"file         {variant.file_bytes[0]} -> {variant.file_bytes[1]} bytes")
     print(f"CPU          {cpu_features()}; wrote {goal.folder}")
-
-
-def cpu_features() -> str:
-    """Name what matters for INT8 and half precision among this CPU's flags."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return "unknown"
-    flags = set(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "avx512_bf16")
-    return ", ".join(flag for flag in wanted if flag in flags) or "none of the flags that matter"
