@@ -1,0 +1,304 @@
+"""Training and measuring face detectors, on scenes small enough for a second."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from fercore.vision.boxes import keep_strongest
+from fercore.vision.detection import Detections
+from services.detector.detectors import ferface
+from tests.training.tiny_scenes import SIDE_PX, draw_face, write_scenes
+from training.__main__ import STOPPED, main
+from training.detection import fit as fitting
+from training.detection.assignment import assign, decode_boxes, lay_cells
+from training.detection.config import TeacherConfig, load_detector_config
+from training.detection.export import export, to_onnx
+from training.detection.losses import judge
+from training.detection.network import OUTPUTS, STRIDES, FerFace, Served
+from training.detection.precision import measure
+from training.detection.teaching import add_taught
+from training.detection.views import Known, draw_mosaic, draw_view
+from training.detection.wider import Scene, read_wider
+from training.errors import TrainingError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_scenes(tmp_path / "data" / "scenes", 6)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    config = {
+        "name": "tiny",
+        "data": "scenes",
+        "held_out": 0.2,
+        "fit": {"epochs": 2, "views": 1, "side_px": 64, "batch_size": 2, "precision": "float32"},
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def known_face(box: tuple[int, int, int] = (40, 50, 60), *, is_ignored: bool = False) -> Known:
+    picture = np.full((SIDE_PX, SIDE_PX, 3), 60, np.uint8)
+    x, y, side = box
+    draw_face(picture, x, y, side)
+    points = np.array([[0.3, 0.33], [0.7, 0.33], [0.5, 0.5], [0.35, 0.7], [0.65, 0.7]], np.float32)
+    return Known(
+        picture,
+        np.array([[x, y, x + side, y + side]], np.float32),
+        (points * side + [x, y])[None].astype(np.float32),
+        np.array([is_ignored]),
+    )
+
+
+def scene(*boxes: tuple[float, ...], is_valid: bool = True) -> Scene:
+    return Scene(Path("none"), np.array(boxes, np.float32).reshape(-1, 4), np.full(len(boxes), is_valid))
+
+
+def detections(*found: tuple[float, ...]) -> Detections:
+    rows = np.array(found, np.float32).reshape(-1, 5)
+    return Detections(rows[:, 1:], rows[:, 0])
+
+
+def test_scenes_are_read_with_corners_and_what_is_invalid(data: Path):
+    scenes = read_wider(data / "scenes").scenes
+    assert len(scenes) == 6
+    assert scenes[0].is_valid.tolist() == [True, False]
+    sides = scenes[0].boxes[:, 2:] - scenes[0].boxes[:, :2]
+    assert 40 <= sides[0, 0] < 64
+    assert sides[1].tolist() == [20, 20]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "damaged"),
+        ("{}", "images"),
+        ('{"images": []}', "no picture"),
+        ('{"images": [{"file": "0.png", "faces": [{"box": [1, 2, 3, 4]}]}]}', "invalid"),
+        ('{"images": [{"file": "0.png", "faces": 3}]}', "damaged"),
+        ('{"images": [{"file": "gone.png", "faces": []}]}', "gone.png"),
+    ],
+)
+def test_damaged_scenes_are_named(data: Path, content: str, message: str):
+    (data / "scenes" / "boxes.json").write_text(content)
+    with pytest.raises(TrainingError, match=message):
+        read_wider(data / "scenes")
+
+
+def test_missing_scenes_are_named(tmp_path: Path):
+    with pytest.raises(TrainingError, match=r"boxes\.json"):
+        read_wider(tmp_path)
+
+
+def test_average_precision_of_an_example_worked_by_hand():
+    scenes = [scene((0, 0, 50, 50), (100, 0, 150, 50)), scene((0, 0, 60, 60))]
+    found = [
+        detections((0.9, 0, 0, 50, 50), (0.8, 200, 0, 260, 60), (0.7, 102, 0, 152, 50)),
+        detections((0.6, 0, 0, 10, 10)),  # misses its face, but is itself too small to be a false alarm
+    ]
+    curve = measure(scenes, found, min_face_px=40)
+    assert curve.faces == 3
+    np.testing.assert_allclose(curve.precision, [1, 1 / 2, 2 / 3])
+    np.testing.assert_allclose(curve.recall, [1 / 3, 1 / 3, 2 / 3])
+    assert curve.average_precision == pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3)
+    assert curve.at(0.75) == pytest.approx((1 / 2, 1 / 3))
+    assert curve.at(0.95) == (1.0, 0.0)
+
+
+def test_a_second_detection_of_a_face_is_false():
+    found = detections((0.9, 0, 0, 50, 50), (0.8, 1, 0, 50, 50))
+    np.testing.assert_allclose(
+        measure([scene((0, 0, 50, 50))], [found], min_face_px=40).precision, [1, 1 / 2]
+    )
+
+
+def test_invalid_and_small_faces_count_neither_way():
+    found = [detections((0.9, 0, 0, 50, 50)), detections((0.9, 0, 0, 30, 30))]
+    scenes = [scene((0, 0, 50, 50), is_valid=False), scene((0, 0, 30, 30))]
+    curve = measure(scenes, found, min_face_px=40)
+    assert (curve.faces, len(curve.precision)) == (0, 0)
+    assert curve.average_precision == 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_boxes_and_landmarks_follow_the_face_into_every_view(seed: int):
+    view = draw_view(known_face(), 128, np.random.default_rng(seed))
+    assert view.image.shape == (128, 128, 3)
+    for box, points in zip(view.boxes[~view.is_ignored], view.landmarks[~view.is_ignored], strict=True):
+        assert (box[:2] >= 0).all()
+        assert (box[2:] <= 128).all()
+        assert points[0, 0] < points[1, 0]  # the viewer's left eye, mirrored or not
+        assert points[3, 0] < points[4, 0]
+        nose = points[2].round().astype(int)
+        if (nose > 2).all() and (nose < 125).all():
+            around = view.image[nose[1] - 1 : nose[1] + 2, nose[0] - 1 : nose[0] + 2]
+            assert around.mean() > np.percentile(view.image, 1) + 20  # on the disc, not on its dark eyes
+
+
+def test_a_mosaic_holds_a_view_in_each_quarter():
+    mosaic = draw_mosaic([known_face()] * 4, 256, np.random.default_rng(1))
+    assert mosaic.image.shape == (256, 256, 3)
+    quarters = {tuple((box[:2] // 128).astype(int)) for box in mosaic.boxes}
+    assert len(quarters) > 1
+    assert all((box[:2] // 128 == (box[2:] - 1e-3) // 128).all() for box in mosaic.boxes)
+
+
+def test_a_teacher_adds_landmarks_to_known_faces_and_faces_that_nobody_annotated():
+    plain = Known(
+        np.zeros((9, 9, 3), np.uint8),
+        np.array([[0, 0, 50, 50]], np.float32),
+        np.full((1, 5, 2), np.nan, np.float32),
+        np.array([False]),
+    )
+    taught = Detections(
+        np.array([[2, 2, 50, 50], [100, 0, 140, 40], [200, 0, 240, 40], [300, 0, 340, 40]], np.float32),
+        np.array([0.9, 0.9, 0.5, 0.1], np.float32),
+        np.arange(40, dtype=np.float32).reshape(4, 5, 2),
+    )
+    known = add_taught(plain, taught, TeacherConfig(detector="yunet", sure=0.75, unsure=0.3))
+    np.testing.assert_array_equal(known.boxes[:, 0], [0, 100, 200])
+    np.testing.assert_array_equal(known.landmarks[0], taught.landmarks[0])
+    assert known.is_ignored.tolist() == [False, False, True]
+
+
+def perfect_maps(view: Known) -> list[torch.Tensor]:
+    """Answers of a network that knows: sure where a cell is in the face, with its very box and points."""
+    cells = lay_cells(*view.image.shape[:2])
+    box, points = torch.from_numpy(view.boxes[0]), torch.from_numpy(view.landmarks[0])
+    middle = cells.corners + cells.strides[:, None] / 2
+    is_in = ((middle - (box[:2] + box[2:]) / 2).abs() < 2.5 * cells.strides[:, None]).all(dim=1)
+    strides = cells.strides[:, None]
+    answers = torch.zeros(len(strides), OUTPUTS)
+    answers[:, 0] = torch.where(is_in, 8.0, -12.0)
+    answers[:, 1:3] = ((box[:2] + box[2:]) / 2 - cells.corners) / strides
+    answers[:, 3:5] = ((box[2:] - box[:2]) / strides).log()
+    answers[:, 5:] = ((points[None] - cells.corners[:, None]) / strides[:, None]).flatten(1)
+    sides = [SIDE_PX // stride for stride in STRIDES]
+    parts = answers.split([side * side for side in sides])
+    return [part.T.reshape(1, OUTPUTS, side, side) for part, side in zip(parts, sides, strict=True)]
+
+
+def test_cells_near_the_middle_of_a_face_answer_for_it():
+    view = known_face()
+    maps = perfect_maps(view)
+    cells = lay_cells(SIDE_PX, SIDE_PX)
+    answers = torch.cat([part.flatten(2) for part in maps], dim=2)[0].T
+    faces = torch.from_numpy(view.boxes)
+    chosen, face, overlap = assign(answers[:, 0], decode_boxes(answers[:, 1:5], cells), faces, cells)
+    assert 1 <= len(chosen) <= 10
+    assert face.unique().tolist() == [0]
+    torch.testing.assert_close(overlap, torch.ones(len(chosen)), atol=1e-4, rtol=0)
+    middle = cells.corners[chosen] + cells.strides[chosen, None] / 2
+    assert ((middle - torch.tensor([70.0, 80.0])).abs() <= 2.5 * cells.strides[chosen, None]).all()
+
+
+def test_a_perfect_answer_costs_nothing_for_box_and_landmarks():
+    view = known_face()
+    loss = judge(perfect_maps(view), [view])
+    assert float(loss.box) == pytest.approx(0, abs=1e-4)
+    assert float(loss.landmarks) == pytest.approx(0, abs=1e-4)
+    shifted = [part + 0.2 for part in perfect_maps(view)]
+    assert float(judge(shifted, [view]).box) > 0.01
+    assert float(judge(shifted, [view]).landmarks) > 0.01
+
+
+def test_ignored_faces_are_neither_taught_nor_held_against_the_answer():
+    view = known_face(is_ignored=True)
+    maps = [part.clone().requires_grad_() for part in perfect_maps(known_face())]
+    judge(maps, [view]).total.backward()
+    row, column = 80 // 8, 70 // 8
+    assert float(maps[0].grad[0, 0, row, column]) == 0
+    assert float(maps[0].grad[0, 0, 0, 0]) > 0
+
+
+def train(config_file: Path, data: Path, runs: Path, *more: str) -> int:
+    return main(["train-detector", str(config_file), "--data", str(data), "--runs", str(runs), *more])
+
+
+def figures(runs: Path) -> list[str]:
+    lines = (runs / "tiny" / "metrics.csv").read_text().splitlines()
+    return [line.rpartition(",")[0] for line in lines[1:]]  # all but the speed
+
+
+def test_a_run_resumed_gives_the_numbers_of_an_unbroken_one(
+    data: Path, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert train(config_file, data, tmp_path / "whole") == 0
+    examined, examine = iter([None, KeyboardInterrupt]), fitting._examine
+
+    def stopped_in_the_second_epoch(*arguments: object) -> float:
+        if fault := next(examined, None):
+            raise fault
+        return examine(*arguments)
+
+    monkeypatch.setattr(fitting, "_examine", stopped_in_the_second_epoch)
+    assert train(config_file, data, tmp_path / "broken") == STOPPED
+    assert len(figures(tmp_path / "broken")) == 1
+    assert train(config_file, data, tmp_path / "broken") == 1  # not without --resume
+    assert train(config_file, data, tmp_path / "broken", "--resume") == 0
+    assert figures(tmp_path / "broken") == figures(tmp_path / "whole")
+
+
+def test_the_exported_graph_finds_what_torch_finds(data: Path, config_file: Path, tmp_path: Path):
+    runs = tmp_path / "runs"
+    assert train(config_file, data, runs) == 0
+    folder = export(runs / "tiny", tmp_path / "repository", "terms")
+    card = json.loads((folder / "card.json").read_text())
+    assert card["data"] == "terms"
+    assert card["training_config"]["name"] == "tiny"
+    (runs / "tiny" / "best.pt").unlink()
+    with pytest.raises(TrainingError, match=r"best\.pt"):
+        export(runs / "tiny", tmp_path / "other", "terms")
+    assert not (tmp_path / "other" / "detector_tiny").exists()
+
+
+def test_the_plug_in_reads_the_maps_as_training_does(tmp_path: Path):
+    torch.manual_seed(0)
+    served = Served(FerFace()).eval()
+    with torch.no_grad():
+        served.network.head[-1].bias[0] = 0.0
+        served.network.head[-1].weight *= 20
+    (tmp_path / "detector_ferface").mkdir()
+    (tmp_path / "detector_ferface" / "model.onnx").write_bytes(to_onnx(served))
+    picture = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
+    found = ferface.create(tmp_path).detect(picture, min_face_px=1)
+    with torch.no_grad():
+        answers = torch.cat([part.flatten(2)[0].T for part in served.eval()(torch.from_numpy(picture[None]))])
+    scores = answers[:, 0].sigmoid().numpy()
+    boxes = decode_boxes(answers[:, 1:5], lay_cells(128, 192)).numpy()
+    likely = scores >= ferface.SCORE_FLOOR
+    kept = keep_strongest(boxes[likely], scores[likely], ferface.SAME_FACE_IOU)
+    assert len(kept) > 3
+    np.testing.assert_allclose(found.scores, scores[likely][kept], atol=1e-4)
+    np.testing.assert_allclose(found.boxes, boxes[likely][kept], atol=0.05)
+
+
+def test_wrong_configs_and_detectors_are_one_clear_line(
+    data: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    config_file.write_text("name: tiny\nfit: {epochs: 0}\n")
+    with pytest.raises(TrainingError, match=r"fit\.epochs"):
+        load_detector_config(config_file)
+    assert main(["evaluate-detector", "none", "--data", str(data)]) == 1
+    assert "there are:" in capsys.readouterr().err
+    assert main(["evaluate-detector", "ferface", "--data", str(data), "--repository", str(tmp_path)]) == 1
+    assert "detector_ferface/model.onnx is missing" in capsys.readouterr().err
+
+
+def test_evaluating_writes_curves_and_figures(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    report = tmp_path / "report"
+    command = ["evaluate-detector", "haar", "--dataset", "scenes", "--data", str(data)]
+    assert main([*command, "--min-face-px", "30", "--report", str(report)]) == 0
+    assert "9 faces of 30 px and more: AP" in capsys.readouterr().out
+    written = json.loads((report / "haar_scenes_640.json").read_text())
+    assert 0 <= written["faces"]["30"]["average_precision"] <= 1
+    assert written["command"].startswith("python -m training evaluate-detector")
+    assert (report / "haar_scenes_640.png").read_bytes()[:4] == b"\x89PNG"
