@@ -19,7 +19,8 @@ TIMED_RUNS = 200
 def face_ms(files: Sequence[Path], face: Crops, runs: int = TIMED_RUNS) -> list[float]:
     """Give each graph's median time for one face, uint8 [1, 112, 112, 3], in milliseconds.
 
-    The graphs run in turn, so that a machine whose speed drifts keeps their ratio.
+    It is the CPU time of this thread, which waits for no other program, and the graphs run in turn, so that a
+    machine whose speed drifts keeps their ratio.
 
     Raises:
         TrainingError: a file is no graph of the tensor contract.
@@ -35,7 +36,7 @@ def face_ms(files: Sequence[Path], face: Crops, runs: int = TIMED_RUNS) -> list[
             ) from err
     for run in range(runs):
         for session, taken in zip(sessions, times, strict=True):
-            start = time.perf_counter()
+            start = time.thread_time()
             session.run([LOGITS_NAME], {INPUT_NAME: face})
-            taken[run] = time.perf_counter() - start
+            taken[run] = time.thread_time() - start
     return [1000 * statistics.median(taken) for taken in times]
