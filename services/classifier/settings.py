@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fercore.contracts.api import PluginName
+from fercore.contracts.defaults import DEFAULT_MODEL
 from fercore.service.settings import ImageLimits, QueueSettings
 
 
@@ -14,7 +15,7 @@ class ClassifierSettings(QueueSettings, ImageLimits):
     """All that can be set, each by `FER_<NAME>`."""
 
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on")] = 8082
-    model: Annotated[PluginName, Field(description="The default emotion model")] = "cnn3"
+    model: Annotated[PluginName, Field(description="The default emotion model")] = DEFAULT_MODEL
     model_repository: Annotated[
         Path, Field(description="The folder whose `emotion_*` are the models; Triton serves the same one")
     ] = Path("model_repository")

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from fercore.contracts.api import PluginName
+from fercore.contracts.defaults import DEFAULT_DETECTOR
 from fercore.service.plugins import plugin_names
 from fercore.service.settings import ImageLimits, QueueSettings
 from fercore.vision.picture import DETECT_SIZE_PX
@@ -17,7 +18,9 @@ class DetectorSettings(QueueSettings, ImageLimits):
     """All that can be set, each by `FER_<NAME>`."""
 
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on")] = 8081
-    detector: Annotated[PluginName, Field(description="The default detector, loaded at start")] = "haar"
+    detector: Annotated[PluginName, Field(description="The default detector, loaded at start")] = (
+        DEFAULT_DETECTOR
+    )
     model_repository: Annotated[Path, Field(description="Where detectors find their weights")] = Path(
         "model_repository"
     )

@@ -5,14 +5,19 @@ from typing import Annotated
 from pydantic import Field
 
 from fercore.contracts.api import PluginName
+from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
 from fercore.service.settings import ImageLimits, QueueSettings
 
 
 class GatewaySettings(QueueSettings, ImageLimits):
     """All that can be set, each by `FER_<NAME>`."""
 
-    detector: Annotated[PluginName, Field(description="The detector when a caller names none")] = "haar"
-    model: Annotated[PluginName, Field(description="The emotion model when a caller names none")] = "cnn3"
+    detector: Annotated[PluginName, Field(description="The detector when a caller names none")] = (
+        DEFAULT_DETECTOR
+    )
+    model: Annotated[PluginName, Field(description="The emotion model when a caller names none")] = (
+        DEFAULT_MODEL
+    )
     predict_deadline_s: Annotated[
         float, Field(gt=0, le=60, description="Seconds until a picture is answered, one way or the other")
     ] = 5.0

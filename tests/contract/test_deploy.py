@@ -192,3 +192,9 @@ def test_no_deployment_file_holds_an_address_of_a_package_index() -> None:
     for path in [*(ROOT / "deploy").rglob("*"), ROOT / "docker-compose.yml"]:
         if path.is_file() and path.suffix != ".pyc":
             assert not re.search(r"index-url|trusted-host|/simple\b", path.read_text()), path
+
+
+def test_compose_and_the_services_have_the_same_default_model_and_detector():
+    settings = COMPOSE["x-settings"]
+    assert settings["FER_MODEL"] == f"${{FER_MODEL:-{DEFAULT_MODEL}}}"
+    assert settings["FER_DETECTOR"] == f"${{FER_DETECTOR:-{DEFAULT_DETECTOR}}}"

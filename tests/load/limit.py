@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime as ort
 
 from fercore.contracts.card import INPUT_NAME, LOGITS_NAME
+from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
 from fercore.service.metrics import Metrics
 from services.classifier.core import softmax
 from services.detector import detectors
@@ -25,7 +26,9 @@ from tests.pictures import portrait_640x480
 ROOT = Path(__file__).parent.parent.parent
 
 
-def measure(threads: int, seconds: float, *, detector: str = "haar", model: str = "cnn3") -> Load:
+def measure(
+    threads: int, seconds: float, *, detector: str = DEFAULT_DETECTOR, model: str = DEFAULT_MODEL
+) -> Load:
     """Analyse the same picture again and again in `threads` threads, each its own closed loop."""
     cv2.setNumThreads(1)
     repository = ROOT / "model_repository"

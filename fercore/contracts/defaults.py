@@ -1,0 +1,10 @@
+"""What is used when nobody says otherwise: the one place that names the default model and detector.
+
+Knows no setting; every service's settings take these.
+"""
+
+DEFAULT_MODEL = "cnn3"
+"""A folder of `model_repository/`, without `emotion_`."""
+
+DEFAULT_DETECTOR = "haar"
+"""A file of `services/detector/detectors/`."""
