@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
+
 pytestmark = pytest.mark.contract
 
 ROOT = Path(__file__).parent.parent.parent
