@@ -68,10 +68,11 @@ do not edit by hand.
 Commit {_output("git", "rev-parse", "--short", "HEAD").strip() or "unknown"}. Machine: {_machine()}.
 
 One 640x480 JPEG with one face, detector `{DEFAULT_DETECTOR}`, model `{DEFAULT_MODEL}`. The cluster runs
-as separate processes on loopback: gateway, detector ({report.threads} threads), classifier, Redis and Triton, one of each. It
-shares its cores with the load generator, a closed loop over kept-alive connections, {report.seconds:g} s
-a level after 2 s of warm-up. The limit is the same detector and model called in one process without any
-service, measured before and after the cluster. Machines are noisy: trust the ratios of one run.
+as separate processes on loopback: gateway, detector ({report.threads} threads), classifier, Redis and
+Triton, one of each. It shares its cores with the load generator, a closed loop over kept-alive connections,
+{report.seconds:g} s a level after 2 s of warm-up. The limit is the same detector and model called in one
+process without any service, measured before and after the cluster. Machines are noisy: trust the ratios of
+one run.
 """
 
 
