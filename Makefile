@@ -24,6 +24,9 @@ lint: ## Format and lint checks, types, layers
 format: ## Format and fix what can be fixed
 	@deploy/local/venv dev && $(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
+models: ## Fetch weights of more detectors, all or NAMES="yunet mtcnn"; NAMES=--list says what there is
+	@$(PYTHON) deploy/local/models.py $(NAMES)
+
 bench: ## Measure the cluster beside its limit; writes docs/benchmarks.md
 	@deploy/local/venv dev && deploy/triton/setup && $(PY) -m tests.load
 
@@ -33,4 +36,4 @@ lock: ## Compile requirements/*.lock again from pyproject.toml (needs uv)
 clean: ## Remove the virtual environments and all that runs left behind
 	@rm -rf .venv .venv-training .venv-triton .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help run cluster test test-training lint format bench lock clean
+.PHONY: help run cluster test test-training lint format models bench lock clean
