@@ -2,8 +2,8 @@
 
 Faces count from each of the --min-face-px sizes on (longer side, in pixels of the stored picture). A
 detection on a smaller or invalid face counts neither way, nor does a false one that is itself smaller. The
-detector is shown what serving shows it. --report writes curves as PNG and all figures as JSON; --beside times
-the detector and others in turn, on one thread.
+detector is shown what serving shows it. --photos adds pictures whose faces were counted by hand, --report
+writes curves as PNG and all figures as JSON, --beside times the detector and others in turn, on one thread.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
 from training.circumstances import circumstances
 from training.commands import locations
+from training.detection.counted import count_photos, count_video
 from training.detection.curves import draw_curves
 from training.detection.precision import PrecisionRecall, measure
 from training.detection.timing import time_detectors
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-face-px", type=int, nargs="+", default=[40, 20], help="default: %(default)s")
     parser.add_argument("--min-score", type=float, default=0.5, help="also told apart (default: %(default)s)")
     parser.add_argument("--beside", nargs="*", default=[], metavar="DETECTOR", help="time it beside these")
+    parser.add_argument(
+        "--photos", action="store_true", help="count faces in photos/ and in a video without any, too"
+    )
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write curves and figures here")
     parser.add_argument(
         "--repository", type=Path, default=locations.REPOSITORY, help="for weights (default: %(default)s)"
@@ -64,6 +68,8 @@ def run(options: argparse.Namespace) -> None:
             f"AP {curve.average_precision:.4f}; at score {options.min_score:g}: "
             f"precision {precision:.4f}, recall {recall:.4f}"
         )
+    if options.photos:
+        _count(detector, options)
     times = _time(detector, timed_picture, options)
     if options.report:
         _write(options, curves, times)
@@ -91,6 +97,18 @@ def _find(detector: Detector, files: list[Path], size: int) -> tuple[list[Detect
     height, width = TIMED_SIZE
     timed = cv2.resize(picture.pixels, (width, height), interpolation=cv2.INTER_AREA)
     return found, np.asarray(timed, np.uint8)
+
+
+def _count(detector: Detector, options: argparse.Namespace) -> None:
+    bounds = {"min_score": options.min_score, "size": options.size}
+    counts = count_photos(detector, options.data, **bounds)
+    counts.append(count_video(detector, options.data, **bounds))
+    for count in counts:
+        there = f"{count.frontal} frontal" + (f", {count.turned} turned" if count.turned else "")
+        print(f"  {count.name:38} {count.found:3} found of {there}")
+    frontal = sum(count.frontal for count in counts)
+    found = sum(min(count.found, count.frontal) for count in counts)
+    print(f"{found} of {frontal} frontal faces found, {sum(count.false for count in counts)} false ones")
 
 
 def _time(detector: Detector, picture: RgbImage, options: argparse.Namespace) -> dict[str, float]:
