@@ -1,4 +1,4 @@
-"""Measure how a detector's box sits in a data set's frames, so that serving crops as the data set does.
+"""Measure how a detector's boxes and landmarks sit in a data set's frames, so that serving crops alike.
 
 Knows a detector only by its seam.
 """
@@ -23,10 +23,10 @@ PADDING_PX = 96
 
 @dataclass(frozen=True, slots=True)
 class FramingMeasurement:
-    """The relation of boxes to frames over many tiles.
+    """The relation of boxes and landmarks to frames over many tiles.
 
     Attributes:
-        framing: medians.
+        framing: medians; `points` where the detector finds landmarks.
         quartiles: float64 [2, 3], first and third quartile of scale, dx, dy.
         tiles: how many were shown.
         found: on how many exactly one face above the score bound was found.
@@ -41,7 +41,7 @@ class FramingMeasurement:
 def measure_framing(
     tiles: npt.NDArray[np.uint8], detector: Detector, *, min_score: float
 ) -> FramingMeasurement:
-    """Run a detector over framed faces and compare its box with the frame.
+    """Run a detector over framed faces and compare its box and landmarks with the frame.
 
     Args:
         tiles: uint8 [n, h, h] grey or [n, h, h, 3] RGB.
@@ -51,24 +51,28 @@ def measure_framing(
     Raises:
         TrainingError: no face was found at all.
     """
-    relations = []
+    relations, places = [], []
     for tile in tqdm(tiles, desc="detecting", unit="tile"):
-        found = detector.detect(_surrounded(tile), min_face_px=ENLARGED_SIDE_PX // 4)
-        boxes = found.boxes[found.scores >= min_score]
-        if len(boxes) == 1:
-            relations.append(_relation(boxes[0].astype(np.float64)))
+        found = detector.detect(surrounded(tile), min_face_px=ENLARGED_SIDE_PX // 4)
+        likely = np.flatnonzero(found.scores >= min_score)
+        if len(likely) == 1:
+            relations.append(_relation(found.boxes[likely[0]].astype(np.float64)))
+            if found.landmarks is not None:
+                places.append((found.landmarks[likely[0]].astype(np.float64) - PADDING_PX) / ENLARGED_SIDE_PX)
     if not relations:
         raise TrainingError("the detector found no face in any tile")
     first, median, third = np.percentile(np.array(relations), [25, 50, 75], axis=0)
+    points = tuple((float(x), float(y)) for x, y in np.median(places, axis=0)) if places else None
     return FramingMeasurement(
-        Framing(scale=float(median[0]), dx=float(median[1]), dy=float(median[2])),
+        Framing(scale=float(median[0]), dx=float(median[1]), dy=float(median[2]), points=points),
         np.array([first, third]),
         len(tiles),
         len(relations),
     )
 
 
-def _surrounded(tile: npt.NDArray[np.uint8]) -> RgbImage:
+def surrounded(tile: npt.NDArray[np.uint8]) -> RgbImage:
+    """Enlarge a tile, uint8 [h, h] grey or [h, h, 3] RGB, and repeat its edges around it."""
     rgb = tile if tile.ndim == 3 else np.repeat(tile[:, :, None], 3, axis=2)
     large = cv2.resize(rgb, (ENLARGED_SIDE_PX, ENLARGED_SIDE_PX), interpolation=cv2.INTER_CUBIC)
     beyond = (PADDING_PX, PADDING_PX)

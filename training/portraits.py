@@ -12,9 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
-from fercore.vision.crop import FaceCrop, canonical_square, crop_face
+from fercore.vision.align import aligned_square
+from fercore.vision.crop import FaceCrop, crop_face
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detector
+from fercore.vision.picture import Picture, detect_in
 from training.errors import TrainingError
 from training.graphs import Crops, Logits
 
@@ -55,12 +57,13 @@ def find_portraits(folder: Path, detector: Detector, *, min_face_px: int, min_sc
     missed = 0
     for data, emotion in tqdm(list(read_portraits(folder)), desc="detecting", unit="picture"):
         image = decode(data)
-        found = detector.detect(image, min_face_px=min_face_px)
+        found = detect_in(detector, Picture.in_full(image), min_face_px=min_face_px)
         if len(found.scores) == 0 or found.scores.max() < min_score:
             missed += 1
             continue
-        box = found.boxes[found.scores.argmax()]
-        crops.append(crop_face(image, canonical_square(box, detector.framing)))
+        likeliest = found.scores.argmax()
+        square = aligned_square(found.boxes[likeliest], found.landmarks_of(likeliest), detector.framing)
+        crops.append(crop_face(image, square))
         labels.append(EMOTIONS.index(emotion))
     if not crops:
         raise TrainingError(f"no face was found in any picture of {folder / FOLDER}")

@@ -8,6 +8,7 @@ Its side and centre follow from a detector's box by a measured framing, never by
 """
 
 from dataclasses import dataclass
+from math import cos, sin
 
 import cv2
 import numpy as np
@@ -30,20 +31,43 @@ class Framing:
     """How the canonical square sits on a detector's box, in units of the box's longer side.
 
     The square's side is `scale` times that side; its centre is the box's centre moved by (`dx`, `dy`).
+
+    Attributes:
+        points: x y of a level face's five landmarks in the canonical square, in units of its side from its
+            upper left corner; None where the detector finds none.
     """
 
     scale: float
     dx: float
     dy: float
+    points: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """An axis-aligned square in pixels of the source picture; it may reach beyond its edges."""
+    """A square in pixels of the source picture; it may reach beyond its edges.
+
+    Attributes:
+        left: as it lies before it is turned.
+        top: likewise.
+        side: > 0.
+        tilt: radians that it is turned by about its centre, clockwise for the viewer.
+    """
 
     left: float
     top: float
     side: float
+    tilt: float = 0.0
+
+    @classmethod
+    def around(cls, centre: tuple[float, float], side: float, tilt: float = 0.0) -> "Square":
+        """Give the square of this centre."""
+        return cls(centre[0] - side / 2, centre[1] - side / 2, side, tilt)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Give x and y."""
+        return self.left + self.side / 2, self.top + self.side / 2
 
 
 def canonical_square(box: npt.NDArray[np.float32], framing: Framing) -> Square:
@@ -55,32 +79,36 @@ def canonical_square(box: npt.NDArray[np.float32], framing: Framing) -> Square:
     """
     x1, y1, x2, y2 = (float(value) for value in box)
     longer_side = max(x2 - x1, y2 - y1)
-    side = framing.scale * longer_side
-    centre_x = (x1 + x2) / 2 + framing.dx * longer_side
-    centre_y = (y1 + y2) / 2 + framing.dy * longer_side
-    return Square(centre_x - side / 2, centre_y - side / 2, side)
+    centre = (x1 + x2) / 2 + framing.dx * longer_side, (y1 + y2) / 2 + framing.dy * longer_side
+    return Square.around(centre, framing.scale * longer_side)
 
 
 def crop_face(image: RgbImage, square: Square) -> FaceCrop:
-    """Resample a square of the picture to 112 x 112 pixels.
+    """Resample a square of the picture to 112 x 112 pixels, upright in it.
 
     A face larger than that is averaged down first (no aliasing), a smaller one is enlarged linearly;
     what lies beyond the picture repeats its edge.
 
     Args:
         image: uint8 [height, width, 3], RGB, upright.
-        square: side > 0, in pixels of `image`.
+        square: in pixels of `image`.
 
     Returns:
         uint8 [112, 112, 3], RGB.
     """
-    left, top, side = square.left, square.top, square.side
-    if side > FACE_SIZE:
-        image, left, top, side = _averaged_down(image, left, top, side)
-    step = side / FACE_SIZE
-    # cv2 puts pixel centres at integers: output pixel u shows source position left + (u + 0.5) * step - 0.5
+    if square.side > FACE_SIZE:
+        image, square = _averaged_down(image, square)
+    step = square.side / FACE_SIZE
+    across, down = step * cos(square.tilt), step * sin(square.tilt)
+    middle = (FACE_SIZE - 1) / 2
+    # cv2 puts pixel centres at integers: the crop's middle shows the square's centre, half a pixel less
+    centre_x, centre_y = square.centre
     matrix = np.array(
-        [[step, 0.0, left + 0.5 * step - 0.5], [0.0, step, top + 0.5 * step - 0.5]], dtype=np.float64
+        [
+            [across, -down, centre_x - 0.5 - (across - down) * middle],
+            [down, across, centre_y - 0.5 - (down + across) * middle],
+        ],
+        dtype=np.float64,
     )
     crop = cv2.warpAffine(
         image,
@@ -92,23 +120,24 @@ def crop_face(image: RgbImage, square: Square) -> FaceCrop:
     return np.asarray(crop, dtype=np.uint8)
 
 
-def _averaged_down(
-    image: RgbImage, left: float, top: float, side: float
-) -> tuple[RgbImage, float, float, float]:
+def _averaged_down(image: RgbImage, square: Square) -> tuple[RgbImage, Square]:
     """Cut out the square's surroundings and shrink them so that its side is about 112 pixels."""
     height, width = image.shape[:2]
-    x1 = int(np.clip(np.floor(left), 0, width - 1))
-    y1 = int(np.clip(np.floor(top), 0, height - 1))
-    x2 = int(np.clip(np.ceil(left + side), x1 + 1, width))
-    y2 = int(np.clip(np.ceil(top + side), y1 + 1, height))
-    factor = FACE_SIZE / side
+    centre_x, centre_y = square.centre
+    reach = square.side / 2 * (abs(cos(square.tilt)) + abs(sin(square.tilt)))
+    x1 = int(np.clip(np.floor(centre_x - reach), 0, width - 1))
+    y1 = int(np.clip(np.floor(centre_y - reach), 0, height - 1))
+    x2 = int(np.clip(np.ceil(centre_x + reach), x1 + 1, width))
+    y2 = int(np.clip(np.ceil(centre_y + reach), y1 + 1, height))
+    factor = FACE_SIZE / square.side
     new_width = max(1, round((x2 - x1) * factor))
     new_height = max(1, round((y2 - y1) * factor))
     shrunk = cv2.resize(image[y1:y2, x1:x2], (new_width, new_height), interpolation=cv2.INTER_AREA)
     scale_x, scale_y = new_width / (x2 - x1), new_height / (y2 - y1)
     # the two ratios differ by rounding only: the mean keeps the square a square
-    scale = (scale_x + scale_y) / 2
-    return np.asarray(shrunk, dtype=np.uint8), (left - x1) * scale_x, (top - y1) * scale_y, side * scale
+    side = square.side * (scale_x + scale_y) / 2
+    centre = (centre_x - x1) * scale_x, (centre_y - y1) * scale_y
+    return np.asarray(shrunk, dtype=np.uint8), Square.around(centre, side, square.tilt)
 
 
 def crop_whole(image: RgbImage) -> FaceCrop:

@@ -33,9 +33,18 @@ class Detections:
         """Give the answer for a picture without a face."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
+    def landmarks_of(self, index: int | np.intp) -> npt.NDArray[np.float32] | None:
+        """Give the five landmarks of one face, float32 [5, 2]; None where the detector finds none."""
+        return None if self.landmarks is None else self.landmarks[index]
+
 
 class Detector(Protocol):
-    """A face detector; `detect` is called from several threads at once and starts none of its own."""
+    """A face detector; `detect` is called from several threads at once and starts none of its own.
+
+    Attributes:
+        framing: how its boxes sit in the canonical square, and its landmarks if it finds any; measured by
+            `python -m training framing`.
+    """
 
     framing: Framing
 

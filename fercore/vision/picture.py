@@ -51,9 +51,9 @@ class Picture:
         """
         height, width = self.pixels.shape[:2]
         across, down = width / self.width, height / self.height
+        centre_x, centre_y = square.centre
         side = square.side * (across + down) / 2
-        centre_x, centre_y = square.left + square.side / 2, square.top + square.side / 2
-        return Square(centre_x * across - side / 2, centre_y * down - side / 2, side)
+        return Square.around((centre_x * across, centre_y * down), side, square.tilt)
 
     def is_too_coarse_for(self, square: Square) -> bool:
         """Tell whether the crop of a square of the picture in full would gain from a full decoding."""

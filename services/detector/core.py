@@ -24,7 +24,8 @@ from fercore.contracts.errors import FerError, InternalError, NotReady, UnknownD
 from fercore.contracts.messages import DetectOptions, FoundFace
 from fercore.service.metrics import Metrics
 from fercore.service.plugins import load_plugin, plugin_names
-from fercore.vision.crop import canonical_square, crop_face
+from fercore.vision.align import aligned_square
+from fercore.vision.crop import crop_face
 from fercore.vision.decode import decode, decode_reduced
 from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
@@ -134,7 +135,10 @@ class DetectorCore:
         with self._metrics.stage("detect") as detecting:
             detections = self._detect(detector, picture, options)
             faces, kept = _faces(detections, picture, options)
-            squares = [canonical_square(detections.boxes[index], detector.framing) for index in kept]
+            squares = [
+                aligned_square(detections.boxes[index], detections.landmarks_of(index), detector.framing)
+                for index in kept
+            ]
         if any(picture.is_too_coarse_for(square) for square in squares):
             with self._metrics.stage("decode") as decoding_again:
                 picture = Picture.in_full(decode(image))
@@ -212,9 +216,8 @@ def _faces(
 
 
 def _landmarks(detections: Detections, index: np.intp) -> tuple[tuple[float, float], ...] | None:
-    if detections.landmarks is None:
-        return None
-    return tuple((_px(x), _px(y)) for x, y in detections.landmarks[index])
+    landmarks = detections.landmarks_of(index)
+    return None if landmarks is None else tuple((_px(x), _px(y)) for x, y in landmarks)
 
 
 def _px(value: np.float32) -> float:

@@ -151,6 +151,19 @@ def test_framing_is_the_relation_of_tile_to_box():
     assert measured.framing.dy == pytest.approx((0.5 - 0.325) / 0.75, abs=1e-6)
 
 
+def test_the_places_of_landmarks_are_measured_in_the_tile():
+    class Landmarked(_BoxInTile):
+        def detect(self, image: np.ndarray, *, min_face_px: int) -> Detections:
+            found = super().detect(image, min_face_px=min_face_px)
+            points = PADDING_PX + ENLARGED_SIDE_PX * np.linspace(0.1, 0.9, 10, dtype=np.float32).reshape(5, 2)
+            return Detections(found.boxes, found.scores, np.stack([points + 50, points]))
+
+    measured = measure_framing(np.zeros((3, 48, 48), np.uint8), Landmarked([0.2, 0.9]), min_score=0.5)
+    assert np.array(measured.framing.points).ravel() == pytest.approx(np.linspace(0.1, 0.9, 10), abs=1e-5)
+    boxes_only = measure_framing(np.zeros((3, 48, 48), np.uint8), _BoxInTile([0.9]), min_score=0.5)
+    assert boxes_only.framing.points is None
+
+
 def test_tiles_with_two_faces_or_none_do_not_count():
     with pytest.raises(TrainingError, match="no face"):
         measure_framing(np.zeros((3, 48, 48), np.uint8), _BoxInTile([0.9, 0.9]), min_score=0.5)

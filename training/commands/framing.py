@@ -1,6 +1,7 @@
-"""Measure how a detector's boxes sit in the frames of a data set, over tiles of its training split.
+"""Measure how a detector's boxes and landmarks sit in the frames of a data set, over its training tiles.
 
-The medians printed are what the detector plug-in's `framing` has to say (units of the box's longer side).
+The medians printed are what the detector plug-in's `framing` has to say: the square in units of the box's
+longer side, the landmarks' places in the square in units of its side.
 """
 
 import argparse
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import services.detector.detectors
+from fercore.contracts.api import Landmarks
 from training.commands import locations
 from training.config import DataConfig
 from training.framing import measure_framing
@@ -40,3 +42,6 @@ def run(options: argparse.Namespace) -> None:
     print(f"one face found in {measured.found} of {measured.tiles} tiles")
     for index, name in enumerate(("scale", "dx", "dy")):
         print(f"{name:6} {getattr(framing, name):8.4f}   quartiles {first[index]:8.4f} {third[index]:8.4f}")
+    if framing.points:
+        for name, (x, y) in zip(Landmarks.model_fields, framing.points, strict=True):
+            print(f"{name:12} {x:.4f}, {y:.4f}")

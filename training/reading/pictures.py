@@ -13,9 +13,11 @@ from tqdm import tqdm
 
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import FerError
-from fercore.vision.crop import FaceCrop, RgbImage, canonical_square, crop_face, crop_whole
+from fercore.vision.align import aligned_square
+from fercore.vision.crop import FaceCrop, RgbImage, crop_face, crop_whole
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detector
+from fercore.vision.picture import Picture, detect_in
 from training.errors import TrainingError
 from training.reading.intake import Intake
 
@@ -109,10 +111,12 @@ def likeliest_face(detector: Detector) -> Crop:
     """Give a function that crops a picture's likeliest face as serving frames it."""
 
     def crop(image: RgbImage) -> FaceCrop | None:
-        found = detector.detect(image, min_face_px=MIN_SIDE_PX)
+        found = detect_in(detector, Picture.in_full(image), min_face_px=MIN_SIDE_PX)
         if len(found.scores) == 0:
             return None
-        return crop_face(image, canonical_square(found.boxes[found.scores.argmax()], detector.framing))
+        likeliest = found.scores.argmax()
+        square = aligned_square(found.boxes[likeliest], found.landmarks_of(likeliest), detector.framing)
+        return crop_face(image, square)
 
     return crop
 

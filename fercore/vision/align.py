@@ -1,0 +1,63 @@
+"""Align a face by its landmarks: the calibrated square of its box is turned as the face is.
+
+Knows no detector and no pixels.
+
+Side and centre stay those of the box. Of 3,048 PublicTest faces that yunet finds, the shipped model answers
+86.5 % rightly with the square as it is, 87.2 % with it turned, 87.0 % with turn, centre and side from the
+landmarks, 87.1 % with turn and centre from them (`python -m training alignment model_repository/emotion_cnn3
+--detector yunet`, 2026-11-21).
+"""
+
+from cmath import phase
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from fercore.vision.crop import Framing, Square, canonical_square
+
+Points = npt.NDArray[np.float32]
+"""Five landmarks, float32 [5, 2], x y in pixels of the source picture, in the order of `Detections`."""
+
+
+def aligned_square(box: npt.NDArray[np.float32], landmarks: Points | None, framing: Framing) -> Square:
+    """Give the square to crop a detected face by, turned so that the face is level in the crop.
+
+    Args:
+        box: float32 [4], x1 y1 x2 y2 in source pixels.
+        landmarks: None where there are none; the square then is not turned.
+        framing: the detector's own.
+    """
+    square = canonical_square(box, framing)
+    if landmarks is None or framing.points is None:
+        return square
+    turned = similarity_square(landmarks, framing.points)
+    return square if turned is None else replace(square, tilt=turned.tilt)
+
+
+def similarity_square(landmarks: Points, canonical: tuple[tuple[float, float], ...]) -> Square | None:
+    """Give the square in which the landmarks lie closest to their canonical places.
+
+    That is the similarity transform of least squares (Umeyama, IEEE PAMI 13, 1991). In the plane, with points
+    as complex numbers, it has a closed form: about their means, the found points are the canonical ones times
+    sum(conj(canonical) * found) / sum(|canonical|^2), whose size is the side and whose phase is the turn.
+
+    Args:
+        landmarks: of one face.
+        canonical: `Framing.points`.
+
+    Returns:
+        None where the landmarks tell no direction: they fall together.
+    """
+    found, wanted = _complex(landmarks), _complex(canonical)
+    spread = wanted - wanted.mean()
+    turn = complex((spread.conj() * (found - found.mean())).sum() / (abs(spread) ** 2).sum())
+    if not abs(turn) > 0:
+        return None
+    centre = complex(found.mean() + turn * (0.5 + 0.5j - wanted.mean()))
+    return Square.around((centre.real, centre.imag), abs(turn), phase(turn))
+
+
+def _complex(points: npt.ArrayLike) -> npt.NDArray[np.complex128]:
+    pairs = np.asarray(points, np.float64)
+    return np.asarray(pairs[:, 0] + 1j * pairs[:, 1])

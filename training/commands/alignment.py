@@ -1,0 +1,89 @@
+"""Compare ways to frame detected faces by how often a model answers them rightly.
+
+The faces are the PublicTest tiles of FER+, enlarged and with repeated edge around them, or the portraits of
+four expressions, whole; each is detected, framed in each way and cropped again. Missed faces are counted
+apart. Choose by PublicTest; PrivateTest plays no part. `--enlarged` takes the squares larger or smaller than
+calibrated: the framing should stand where the model answers best. `--turned` turns the pictures first.
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import services.detector.detectors
+from fercore.contracts.emotions import Emotion
+from fercore.vision.crop import RgbImage
+from fercore.vision.decode import decode
+from training.alignment import WAYS, Pictures, crop_located, locate
+from training.commands import locations
+from training.config import DataConfig
+from training.evaluate import fold, only_judged
+from training.framing import surrounded
+from training.local_models import open_model
+from training.measures import Labels
+from training.plugins import find_module, load_data
+from training.portraits import FOUR, read_portraits
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("model", type=Path, help="a folder such as model_repository/emotion_cnn3")
+    parser.add_argument("--detector", required=True, help="a file in services/detector/detectors/")
+    parser.add_argument(
+        "--faces", choices=("publictest", "portraits"), default="publictest", help="default: %(default)s"
+    )
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="default: all")
+    parser.add_argument("--enlarged", nargs="+", type=float, default=[1.0], help="default: 1, as calibrated")
+    parser.add_argument("--turned", type=float, default=0.0, help="degrees (default: %(default)s)")
+    parser.add_argument("--min-score", type=float, default=0.5, help="default: %(default)s")
+    parser.add_argument("--min-face-px", type=int, default=24, help="default: %(default)s")
+    parser.add_argument(
+        "--repository", type=Path, default=locations.REPOSITORY, help="for its weights (default: %(default)s)"
+    )
+    locations.add_data_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    model = open_model(options.model, threads=1)
+    plugin = find_module(services.detector.detectors, "detector", options.detector)
+    detector = plugin.create(options.repository)
+    pictures, labels, emotions = (_portraits if options.faces == "portraits" else _tiles)(options.data)
+    if options.turned:
+        pictures = [partial(_turned, picture, options.turned) for picture in pictures]
+    located = locate(pictures, detector, min_score=options.min_score, min_face_px=options.min_face_px)
+    labels = labels[located.places]
+    print(f"a face found in {len(labels)} of {len(pictures)} pictures")
+    print(f"{'way':28} enlarged  accuracy  mean recall")
+    for way in options.ways:
+        for enlarged in options.enlarged:
+            crops = crop_located(pictures, located, WAYS[way], detector.framing, enlarged=enlarged)
+            answers = fold(model.answer(crops), model.emotions, emotions).argmax(axis=1)
+            accuracy = (answers == labels).mean()
+            recall = np.mean([(answers[labels == label] == label).mean() for label in np.unique(labels)])
+            print(f"{way:28} {enlarged:8.2f}  {accuracy:8.4f}  {recall:11.4f}", flush=True)
+
+
+def _tiles(data: Path) -> tuple[Pictures, Labels, tuple[Emotion, ...]]:
+    faces = load_data(DataConfig(name="fer_plus"), data)
+    judged = only_judged(faces.splits["validation"])
+    return [partial(surrounded, tile) for tile in judged.tiles], judged.majority, faces.labels
+
+
+def _portraits(data: Path) -> tuple[Pictures, Labels, tuple[Emotion, ...]]:
+    rows = list(read_portraits(data))
+    labels = np.array([FOUR.index(emotion) for _, emotion in rows], np.int64)
+    return [partial(decode, encoded) for encoded, _ in rows], labels, FOUR
+
+
+def _turned(picture: Callable[[], RgbImage], degrees: float) -> RgbImage:
+    """Turn a picture clockwise about its middle and repeat its edge."""
+    image = picture()
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
+    turned = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, np.uint8)
