@@ -4,7 +4,7 @@ Knows no server and no meaning of a tensor. A detector plug-in uses `load_graph`
 uses `open_session` beneath its own checks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +41,13 @@ class Graph:
 
     Attributes:
         input_shape: as the graph declares it; None where any length is taken.
+        metadata: what the file says of itself.
     """
 
     def __init__(self, session: ort.InferenceSession, outputs: Sequence[str]) -> None:
         (node,) = session.get_inputs()
         self.input_shape = tuple(length if isinstance(length, int) else None for length in node.shape)
+        self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
         self._session = session
         self._input = node.name
         self._outputs = list(outputs)

@@ -1,0 +1,253 @@
+"""Public weights through the exporters and plug-ins find the faces that torch finds, decoded another way."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+from torchvision.ops import nms
+
+from fercore.vision.decode import decode
+from services.detector.detectors import mtcnn, retinaface
+from tests.requires import data_folder
+from training.__main__ import main
+from training.detection.exporters import mtcnn as mtcnn_exporter
+from training.detection.exporters import retinaface as retinaface_exporter
+from training.detection.exporting import read_weights
+
+RETINAFACE = "Face-Detector-1MB-with-landmark__mobilenet0.25_Final.pth"
+STAGES = ("pnet", "rnet", "onet")
+LIKELY = 0.5
+
+
+def weights(name: str) -> Path:
+    return data_folder("weights") / name
+
+
+def stage_files() -> list[Path]:
+    return [weights(f"facenet-pytorch__{stage}.pt") for stage in STAGES]
+
+
+def export(repository: Path, *arguments: str | Path) -> int:
+    return main(["export-detector", "--repository", str(repository), *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    assert export(folder, "retinaface", weights(RETINAFACE)) == 0
+    assert export(folder, "mtcnn", *stage_files()) == 0
+    return folder
+
+
+def pictures() -> Iterator[np.ndarray]:
+    """The shared photographs, small, for the reference takes its time."""
+    for file in sorted(data_folder("photos").iterdir()):
+        picture = decode(file.read_bytes())
+        scale = min(1, 320 / max(picture.shape[:2]))
+        yield cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def assert_same_faces(found, boxes, landmarks) -> None:
+    likely = found.scores >= LIKELY
+    assert likely.sum() == len(boxes)
+    for box, points in zip(boxes, landmarks, strict=True):
+        distances = np.abs(found.boxes[likely] - box).max(axis=1, initial=0)
+        nearest = distances.argmin()
+        assert distances[nearest] < 1
+        assert np.abs(found.landmarks[likely][nearest] - points).max() < 1
+
+
+def test_retinaface_finds_what_its_torch_network_finds(repository):
+    network = retinaface_exporter.RetinaFace("mobilenet")
+    network.load_state_dict(read_weights(weights(RETINAFACE)))
+    detector = retinaface.create(repository)
+    faces = 0
+    for picture in pictures():
+        boxes, landmarks = retinaface_by_torch(network.eval(), picture)
+        assert_same_faces(detector.detect(picture, min_face_px=1), boxes, landmarks)
+        faces += len(boxes)
+    assert faces > 30
+
+
+def retinaface_by_torch(network: torch.nn.Module, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Decode in parts of the picture, anchor by anchor, as the paper's code does."""
+    height, width = picture.shape[:2]
+    bgr = torch.from_numpy(picture[:, :, ::-1] - np.array([104, 117, 123], np.float32))
+    with torch.no_grad():
+        offsets, classes, points = (part[0] for part in network(bgr.permute(2, 0, 1)[None]))
+    anchors = [
+        ((column + 0.5) * stride / width, (row + 0.5) * stride / height, side / width, side / height)
+        for stride, sides in ((8, (10, 20)), (16, (32, 64)), (32, (128, 256)))
+        for row, column in product(range(-(-height // stride)), range(-(-width // stride)))
+        for side in sides
+    ]
+    boxes, landmarks, scores = [], [], []
+    for index in torch.nonzero(classes[:, 1] >= LIKELY)[:, 0].tolist():
+        x, y, w, h = anchors[index]
+        dx, dy, dw, dh = offsets[index].tolist()
+        centre_x, centre_y = x + 0.1 * dx * w, y + 0.1 * dy * h
+        half_w, half_h = w * np.exp(0.2 * dw) / 2, h * np.exp(0.2 * dh) / 2
+        boxes.append((centre_x - half_w, centre_y - half_h, centre_x + half_w, centre_y + half_h))
+        landmarks.append(
+            [(x + 0.1 * px * w, y + 0.1 * py * h) for px, py in points[index].view(5, 2).tolist()]
+        )
+        scores.append(classes[index, 1])
+    if not boxes:
+        return np.zeros((0, 4)), np.zeros((0, 5, 2))
+    corners = torch.tensor(boxes, dtype=torch.float32) * torch.tensor([width, height, width, height])
+    kept = nms(corners, torch.stack(scores), 0.4).numpy()
+    return corners.numpy()[kept], np.array(landmarks)[kept] * [width, height]
+
+
+def test_mtcnn_finds_what_its_torch_networks_find(repository):
+    networks = []
+    for stage, file in zip(STAGES, stage_files(), strict=True):
+        network = mtcnn_exporter.build(stage)
+        network.load_state_dict(read_weights(file))
+        networks.append(network.eval())
+    detector = mtcnn.create(repository)
+    faces = 0
+    for picture in pictures():
+        boxes, landmarks = mtcnn_by_torch(networks, picture)
+        assert_same_faces(detector.detect(picture, min_face_px=1), boxes, landmarks)
+        faces += len(boxes)
+    assert faces > 30
+
+
+@torch.no_grad()
+def mtcnn_by_torch(networks: list[torch.nn.Module], picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The cascade window by window, with torchvision's suppression."""
+    height, width = picture.shape[:2]
+    proposals: list[tuple[float, torch.Tensor]] = []
+    scale = 12 / 20
+    while min(height, width) * scale >= 12:
+        columns, rows = round(width * scale), round(height * scale)
+        scores, offsets = networks[0](
+            as_tensor(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA))
+        )
+        level = []
+        for row, column in torch.nonzero(scores[0, 1] >= 0.6).tolist():
+            window = torch.tensor([2 * column, 2 * row, 2 * column + 12, 2 * row + 12], dtype=torch.float32)
+            level.append((scores[0, 1, row, column], window, offsets[0, :, row, column]))
+        to_source = torch.tensor([width / columns, height / rows] * 2)
+        proposals += [(score, moved(box * to_source, by)) for score, box, by in suppressed(level, 0.5)]
+        scale *= 0.709
+    windows = [squared(window) for _, window in suppressed(proposals, 0.7)]
+    if not windows:
+        return np.zeros((0, 4)), np.zeros((0, 5, 2))
+    scores, offsets = networks[1](torch.cat([as_tensor(cut(picture, window, 24)) for window in windows]))
+    refined = [face for face in zip(scores[:, 1], windows, offsets, strict=True) if face[0] >= 0.7]
+    final = []
+    for _, window, by in suppressed(refined, 0.7):
+        square = squared(moved(window, by))
+        scores, offsets, points = networks[2](as_tensor(cut(picture, square, 48)))
+        x, y = points[0, :5], points[0, 5:]
+        sides = square[2:] - square[:2]
+        final.append((scores[0, 1], moved(square, offsets[0]), torch.stack([x, y], 1) * sides + square[:2]))
+    final.sort(key=lambda face: -face[0])
+    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for score, box, points in final:
+        if score >= LIKELY and all(share_of_smaller(box, other) <= 0.7 for other, _ in kept):
+            kept.append((box, points))
+    return np.array([box.numpy() for box, _ in kept]), np.array([points.numpy() for _, points in kept])
+
+
+def suppressed(found: list[tuple], bound: float) -> list[tuple]:
+    """Keep the strongest of (score, box, ...)."""
+    if not found:
+        return []
+    kept = nms(torch.stack([each[1] for each in found]), torch.stack([each[0] for each in found]), bound)
+    return [found[index] for index in kept.tolist()]
+
+
+def moved(box: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+    w, h = box[2] - box[0], box[3] - box[1]
+    return box + by * torch.stack([w, h, w, h])
+
+
+def squared(box: torch.Tensor) -> torch.Tensor:
+    half = max(box[2] - box[0], box[3] - box[1]) / 2
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return torch.stack([x - half, y - half, x + half, y + half])
+
+
+def share_of_smaller(one: torch.Tensor, other: torch.Tensor) -> float:
+    w, h = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return float(max(w, 0) * max(h, 0) / min(areas))
+
+
+def cut(picture: np.ndarray, window: torch.Tensor, side: int) -> np.ndarray:
+    x1, y1, x2, y2 = (round(corner) for corner in window.tolist())
+    beyond = 2 * max(picture.shape)
+    black = np.pad(picture, ((beyond, beyond), (beyond, beyond), (0, 0)))
+    part = black[beyond + y1 : beyond + y2, beyond + x1 : beyond + x2]
+    return cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def as_tensor(picture: np.ndarray) -> torch.Tensor:
+    return (torch.from_numpy(picture).permute(2, 0, 1)[None].float() - 127.5) / 128
+
+
+def test_the_graphs_are_what_the_stock_triton_and_old_runtimes_load(repository):
+    for file in (*retinaface.WEIGHTS, *mtcnn.WEIGHTS):
+        model = onnx.load_model(repository / file)
+        assert model.ir_version <= 9
+        assert model.opset_import[0].version <= 18
+
+
+def test_retinaface_on_resnet50_is_known_by_its_weights(tmp_path):
+    torch.manual_seed(0)
+    network = retinaface_exporter.RetinaFace("resnet50")
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0  # one picture makes the statistics, so that activations stay small
+        if isinstance(layer, retinaface_exporter.Head):
+            torch.nn.init.normal_(layer.conv1x1.weight, std=1e-4)
+    network(torch.rand(1, 3, 96, 96))
+    file = tmp_path / "Resnet50_Final.pth"
+    torch.save({f"module.{name}": weight for name, weight in network.state_dict().items()}, file)
+    assert export(tmp_path / "models", "retinaface", file) == 0
+    model = onnx.load_model(tmp_path / "models" / retinaface.WEIGHTS[0])
+    assert {entry.key: entry.value for entry in model.metadata_props} == {
+        "anchor_sides": "16,32 64,128 256,512"
+    }
+    found = retinaface.create(tmp_path / "models").detect(np.zeros((50, 70, 3), np.uint8), min_face_px=1)
+    assert len(found.boxes) == len(found.landmarks)
+
+
+def test_a_mobilenet_of_another_origin_gets_its_anchors(tmp_path):
+    assert export(tmp_path, "retinaface", weights(RETINAFACE), "--origin", "pytorch") == 0
+    detector = retinaface.create(tmp_path)
+    assert [list(sides) for sides in detector._sides] == [[16, 32], [64, 128], [256, 512]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>", "cannot be read as weights: UnpicklingError"),
+        ([1, 2], "is no table of weights"),
+        ({"a": torch.zeros(1)}, "the weights are not those of RetinaFace: "),
+    ],
+)
+def test_a_file_that_is_no_retinaface_is_refused_and_nothing_written(tmp_path, capsys, content, message):
+    file = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        torch.save(content, file)
+    assert export(tmp_path / "models", "retinaface", file) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_stages_in_the_wrong_order_are_refused(tmp_path, capsys):
+    pnet, rnet, onet = stage_files()
+    assert export(tmp_path, "mtcnn", pnet, onet, rnet) == 1
+    assert "the weights are not those of rnet" in capsys.readouterr().err
+    assert not (tmp_path / "detector_mtcnn").exists()

@@ -1,0 +1,41 @@
+"""Turn the public PyTorch weights of a detector into the graphs that its plug-in loads.
+
+They are written to REPOSITORY/detector_<name>/, replacing those that stood there. Each graph must answer as
+torch does (1e-4), or nothing is written. `make models` fetches the weights and names this command.
+"""
+
+import argparse
+import importlib
+import pkgutil
+from pathlib import Path
+
+from training.commands import locations
+from training.detection import exporters
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes; each exporter declares its own."""
+    parser.add_argument(
+        "--repository",
+        type=Path,
+        default=locations.REPOSITORY,
+        help="model repository (default: %(default)s)",
+    )
+    names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+    for module in pkgutil.iter_modules(exporters.__path__):
+        exporter = importlib.import_module(f"{exporters.__name__}.{module.name}")
+        own = names.add_parser(module.name, help=(exporter.__doc__ or "").splitlines()[0])
+        exporter.add_arguments(own)
+        own.set_defaults(export=exporter.export)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    graphs: dict[str, bytes] = options.export(options)
+    folder: Path = options.repository / f"detector_{options.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, graph in graphs.items():
+        partial = folder / f".{name}.partial"
+        partial.write_bytes(graph)
+        partial.replace(folder / name)
+        print(f"wrote {folder / name}, {len(graph)} bytes")

@@ -1,0 +1,106 @@
+"""Turn a network with its public weights into an ONNX file's bytes, checked against torch.
+
+Knows no network.
+"""
+
+import pickle
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from fercore.inference.session import open_session
+from training.errors import TrainingError
+from training.graphs import IR_VERSION, OPSET
+
+INPUT = "image"
+TOLERANCE = 1e-4
+"""Largest difference of a value between torch and the graph."""
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """Read a file of public weights; nothing but tensors is unpacked from it.
+
+    Raises:
+        TrainingError: it cannot be read, or is something else.
+    """
+    try:
+        state: object = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as err:
+        raise TrainingError(f"{file} cannot be read as weights: {type(err).__name__}") from err
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise TrainingError(f"{file} is no table of weights")
+    return state
+
+
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], name: str) -> nn.Module:
+    """Fill a network with public weights, all of them.
+
+    Raises:
+        TrainingError: a weight is missing, left over or of another shape.
+    """
+    try:
+        network.load_state_dict(dict(state))
+    except RuntimeError as err:
+        line = " ".join(str(err).split())[:300]
+        raise TrainingError(f"the weights are not those of {name}: {line}") from err
+    return network.eval()
+
+
+def to_onnx(
+    network: nn.Module,
+    shapes: Sequence[tuple[int, ...]],
+    *,
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Trace a network and compare its answers with the graph's.
+
+    Args:
+        network: takes one float32 tensor, gives one for each of `outputs`.
+        shapes: of inputs that are compared; the first is traced.
+        outputs: their names.
+        axes: names of the open axes, by input or output and axis.
+        metadata: written into the file.
+
+    Raises:
+        TrainingError: a value differs by more than `TOLERANCE`.
+    """
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other needs more packages
+        torch.onnx.export(
+            network,
+            (torch.zeros(shapes[0]),),
+            file,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=list(outputs),
+            dynamic_axes={name: dict(open_axes) for name, open_axes in axes.items()},
+        )
+        model = onnx.load_model(file)
+        model.ir_version = IR_VERSION
+        onnx.helper.set_model_props(model, dict(metadata or {}))
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save_model(model, file)
+        _check(network, file, shapes)
+        return file.read_bytes()
+
+
+def _check(network: nn.Module, file: Path, shapes: Sequence[tuple[int, ...]]) -> None:
+    session = open_session(file)
+    for seed, shape in enumerate(shapes):
+        image = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        with torch.no_grad():
+            expected = [output.numpy() for output in network(image)]
+        for wanted, given in zip(expected, session.run(None, {INPUT: image.numpy()}), strict=True):
+            difference = float(np.abs(wanted - given).max()) if wanted.shape == given.shape else np.inf
+            if not difference <= TOLERANCE:
+                raise TrainingError(f"the graph's answer to {shape} differs from torch's by {difference:.2g}")
