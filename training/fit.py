@@ -49,7 +49,8 @@ def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Pro
     torch.manual_seed(config.seed)
     network = _first_network(config, train.votes.shape[1], folder)
     network = network.to(device).to(memory_format=torch.channels_last)
-    masks = find_masks(network, config.pruning.sparsity) if config.pruning else None
+    sparsity = config.pruning.sparsity if config.pruning else None
+    masks = find_masks(network, sparsity) if sparsity else None
     state = State(network, config.fit, masks)
     state.load(folder)
     lesson = Lesson(known, balance, objective)
@@ -63,7 +64,8 @@ def _first_network(config: RunConfig, classes: int, folder: Path) -> nn.Module:
     build = build_network if is_resumed or config.start_from else build_initial
     network = build(config.architecture, classes)
     if config.start_from and (config.pruning or not is_resumed):  # what is pruned follows from these weights
-        start_from(network, Path(config.start_from), folder)
+        is_narrowed = config.pruning is not None and config.pruning.channels
+        start_from(network, Path(config.start_from), folder, is_narrowed=is_narrowed)
     return network
 
 
@@ -109,5 +111,6 @@ def judge(network: nn.Module, split: Prepared, fitting: FitConfig) -> tuple[floa
     is_right = (logits.argmax(dim=1) == split.majority).float()
     if fitting.best_by == "accuracy":
         return loss, float(is_right.mean())
-    recalls = [is_right[split.majority == label].mean() for label in split.majority.unique()]
+    labels = split.majority.unique()  # type: ignore[no-untyped-call]
+    recalls = [is_right[split.majority == label].mean() for label in labels]
     return loss, float(torch.stack(recalls).mean())

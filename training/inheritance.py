@@ -14,6 +14,7 @@ from training import run_folder
 from training.config import ArchitectureConfig, RunConfig
 from training.errors import TrainingError
 from training.export import load_run
+from training.narrowing import narrow
 from training.networks import Servable, build_network
 
 PINS = "inherited.json"
@@ -46,8 +47,14 @@ def knows_other_labels(ancestor: Path, run: Path) -> bool:
     return run_folder.load_labels(ancestor) != run_folder.load_labels(run)
 
 
-def start_from(network: nn.Module, ancestor: Path, run: Path) -> None:
+def start_from(network: nn.Module, ancestor: Path, run: Path, *, is_narrowed: bool = False) -> None:
     """Give a network the best weights of a finished run; if that knows other labels, all but its head's.
+
+    Args:
+        network: is changed.
+        ancestor: the finished run's folder.
+        run: the folder of the run that is made.
+        is_narrowed: of a wider network the strongest channels are taken.
 
     Raises:
         TrainingError: as for `load_ancestor`, or the weights do not fit.
@@ -59,8 +66,8 @@ def start_from(network: nn.Module, ancestor: Path, run: Path) -> None:
         print(f"start_from {ancestor}: it knows other labels, so {', '.join(head)} start afresh")
         weights |= {name: own[name] for name in head if name in own}
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as err:
+        network.load_state_dict(narrow(weights, network) if is_narrowed else weights)
+    except (KeyError, RuntimeError) as err:
         raise TrainingError(f"start_from {ancestor}: its weights do not fit this architecture") from err
 
 

@@ -4,9 +4,9 @@ Knows no torch and opens no file. What was not chosen is left out of a config's 
 before a field existed keep their hash.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -76,6 +76,28 @@ class DistillationConfig(Section):
 
 
 class PruningConfig(Section):
-    """Weights of least magnitude set to zero and kept there; needs a finished run to start from."""
+    """What is left out of the finished run that `start_from` names: single weights, or whole channels."""
 
-    sparsity: Annotated[float, Field(gt=0, lt=1, description="Share of all convolution and linear weights")]
+    sparsity: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="Share of all convolution and linear weights that become zero and stay so",
+            exclude_if=is_none,
+        ),
+    ] = None
+    channels: Annotated[
+        bool,
+        Field(
+            description="The strongest channels between convolutions are taken over, as many as "
+            "architecture.options leaves: a smaller and faster network",
+            exclude_if=lambda channels: not channels,
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if (self.sparsity is None) != self.channels:
+            raise ValueError("give sparsity, or channels: true")
+        return self

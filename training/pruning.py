@@ -1,7 +1,8 @@
 """Global magnitude pruning: the least weights of a trained network become zero and stay so.
 
 Knows no training loop. Fewer weights make a smaller download, not a smaller or faster graph: ONNX Runtime
-multiplies zeros like other numbers (Han et al., NeurIPS 2015, fine-tune as is done here).
+multiplies zeros like other numbers (Han et al., NeurIPS 2015, fine-tune as is done here). Whole channels are
+left out by `training.narrowing`.
 """
 
 import json

@@ -10,9 +10,11 @@ import torch.nn.functional as F  # noqa: N812
 from tests.training.test_runs import best_weights, changed, figures, one_line_error, train
 from tests.training.tiny_fer import FerFolder
 from training import fit as fitting
-from training.__main__ import STOPPED
+from training.__main__ import STOPPED, main
+from training.architectures import small_resnet
 from training.distillation import Teacher, distance
 from training.mixup import Mixture
+from training.narrowing import narrow
 
 FIT = {"epochs": 2, "batch_size": 16, "threads": 1, "precision": "float32"}
 
@@ -100,10 +102,15 @@ def inheriting(kind: str, ancestor: Path) -> dict[str, object]:
             "augmentation": {"mixup": 0.3},
         },
         "pruning": {"start_from": str(ancestor), "pruning": {"sparsity": 0.6}},
+        "narrowing": {
+            "start_from": str(ancestor),
+            "pruning": {"channels": True},
+            "architecture": {"name": "cnn3", "options": {"blocks": [[3], [2], [8]], "dropout": 0.1}},
+        },
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["same", "clean", "pruning"])
+@pytest.mark.parametrize("kind", ["same", "clean", "pruning", "narrowing"])
 def test_what_is_inherited_resumes_exactly(data, config_file, ancestor, kind, monkeypatch):
     tmp_path = ancestor.parent.parent
     config = changed(config_file, fit=FIT, **inheriting(kind, ancestor))
@@ -143,6 +150,8 @@ def test_a_teacher_that_has_changed_since_is_refused(data, config_file, ancestor
         ({"distillation": {"teacher": "nowhere"}}, "cannot read"),
         ({"pruning": {"sparsity": 0.5}}, "start_from"),
         ({"pruning": {"sparsity": 1.0}, "start_from": "a"}, "sparsity"),
+        ({"pruning": {}, "start_from": "a"}, "channels: true"),
+        ({"pruning": {"sparsity": 0.5, "channels": True}, "start_from": "a"}, "channels: true"),
     ],
 )
 def test_what_cannot_be_inherited_is_one_clear_line(data, config_file, capsys, change, message):
@@ -187,3 +196,42 @@ def test_the_least_weights_are_zero_and_stay_so(data, config_file, ancestor, tmp
     report = json.loads((tmp_path / "tiny" / "pruning.json").read_text(encoding="utf-8"))
     assert report["sparsity"] == pytest.approx(0.6, abs=0.01)
     assert report["onnx_deflated_bytes"] < report["onnx_bytes"]
+
+
+def test_channels_that_add_nothing_can_be_left_out_without_a_change():
+    torch.manual_seed(0)
+    options: dict[str, object] = {"stem": [4, 4], "widths": [4, 8], "blocks": 1}
+    wide = small_resnet.build(8, options).eval()
+    narrower = small_resnet.build(8, options | {"stem": [3, 4], "inner": [2, 5]}).eval()
+    for layer in wide.modules():  # as after some training: no mean is 0, no scale is 1
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            for tensor in (layer.weight.data, layer.bias.data, layer.running_mean, layer.running_var):
+                tensor.uniform_(0.5, 1.5)
+    weights = wide.state_dict()
+    idle = {"body.0": [2], "body.6.convolutions.0": [0, 3], "body.7.convolutions.0": [1, 6, 7]}
+    for name, channels in idle.items():
+        norm = name.removesuffix("0") + str(int(name[-1]) + 1)
+        for tensor in (weights[f"{name}.weight"], weights[f"{norm}.bias"], weights[f"{norm}.running_mean"]):
+            tensor[channels] = 0
+    narrower.load_state_dict(narrow(weights, narrower))
+    faces = torch.randn(3, 1, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(narrower(faces), wide(faces))
+
+
+def test_a_narrower_run_is_a_smaller_graph(data, config_file, ancestor, tmp_path):
+    config = changed(config_file, fit=FIT, **inheriting("narrowing", ancestor))
+    assert train(config, data, tmp_path) == 0
+    sizes = []
+    for run in (ancestor, tmp_path / "tiny"):
+        assert main(["export", str(run), "--data", str(data), "--repository", str(run / "models")]) == 0
+        sizes.append((run / "models" / "emotion_tiny" / "1" / "model.onnx").stat().st_size)
+    assert sizes[1] < sizes[0]
+
+
+@pytest.mark.parametrize("blocks", [[[5], [4], [8]], [[4], [4], [6]]], ids=["wider", "other_features"])
+def test_only_channels_between_convolutions_are_left_out(data, config_file, ancestor, capsys, blocks):
+    inherited = inheriting("narrowing", ancestor)
+    inherited["architecture"] = {"name": "cnn3", "options": {"blocks": blocks}}
+    assert train(changed(config_file, fit=FIT, **inherited), data, ancestor.parent.parent) == 1
+    assert "do not fit" in one_line_error(capsys)

@@ -3,10 +3,10 @@
 Knows nothing of data or training. Plain 3 x 3 convolutions only, so that INT8 runs fast on a CPU.
 """
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -25,23 +25,33 @@ class Options(BaseModel):
         bool, Field(description="The first stage halves the map too: far less to compute in training")
     ] = False
     widths: Annotated[list[Width], Field(min_length=2, max_length=5)] = [32, 64, 128, 256]
+    inner: Annotated[
+        list[Width] | None,
+        Field(description="Width between the two convolutions of a block, by stage; absent: the stage's"),
+    ] = None
     blocks: Annotated[int, Field(ge=1, le=8, description="Basic blocks in each stage")] = 2
     drop_path: Annotated[
         float, Field(ge=0, lt=1, description="Chance that the last block is left out; earlier ones less")
     ] = 0.1
     head_dropout: Annotated[float, Field(ge=0, lt=1, description="Before the last layer")] = 0.3
 
+    @model_validator(mode="after")
+    def _check_inner(self) -> Self:
+        if self.inner is not None and len(self.inner) != len(self.widths):
+            raise ValueError("inner needs a width for each stage")
+        return self
+
 
 class BasicBlock(nn.Module):
     """Two convolutions beside a shortcut; in training the pair is left out by chance (Huang et al., 2016)."""
 
-    def __init__(self, channels: int, width: int, stride: int, drop_path: float) -> None:
+    def __init__(self, channels: int, inner: int, width: int, stride: int, drop_path: float) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(width),
+            nn.Conv2d(channels, inner, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(inner),
             nn.ReLU(inplace=True),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.Conv2d(inner, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
         )
         self.shortcut: nn.Module = nn.Identity()
@@ -76,11 +86,12 @@ class SmallResNet(nn.Module):
             ]
             channels = width
         last = len(options.widths) * options.blocks - 1
+        inner = options.inner or options.widths
         for stage, width in enumerate(options.widths):
             for block in range(options.blocks):
                 stride = 2 if block == 0 and (stage > 0 or options.halves_first) else 1
                 drop_path = options.drop_path * (stage * options.blocks + block) / max(1, last)
-                layers.append(BasicBlock(channels, width, stride, drop_path))
+                layers.append(BasicBlock(channels, inner[stage], width, stride, drop_path))
                 channels = width
         self.body = nn.Sequential(*layers)
         self.head_dropout = nn.Dropout(options.head_dropout)
