@@ -86,7 +86,7 @@ def export(run: Path, data: DataSet, target: Export) -> ModelCard:
 
 
 def write_model(
-    graph: bytes, check: Callable[[Path], float], config: RunConfig, data: DataSet, target: Export
+    graph: bytes, check: Callable[[Path], object], config: RunConfig, data: DataSet, target: Export
 ) -> ModelCard:
     """Write a graph of the tensor contract as a whole folder, replacing what stood there.
 

@@ -14,6 +14,7 @@ from training.errors import TrainingError
 from training.graphs import Crops
 
 TIMED_RUNS = 200
+_FAULTS: tuple[type[Exception], ...] = (*ORT_FAULTS, ValueError)
 
 
 def face_ms(files: Sequence[Path], face: Crops, runs: int = TIMED_RUNS) -> list[float]:
@@ -30,7 +31,7 @@ def face_ms(files: Sequence[Path], face: Crops, runs: int = TIMED_RUNS) -> list[
         try:
             sessions.append(open_session(file))
             sessions[-1].run([LOGITS_NAME], {INPUT_NAME: face})
-        except (*ORT_FAULTS, ValueError) as err:
+        except _FAULTS as err:
             raise TrainingError(
                 f"{file} is no graph that can be timed: {' '.join(str(err).split())}"
             ) from err
