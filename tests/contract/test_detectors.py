@@ -1,10 +1,13 @@
 """Every detector plug-in that is found keeps the promises of `fercore.vision.detection.Detector`."""
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fercore.contracts.errors import NotReady
 from fercore.service.metrics import Metrics
 from fercore.service.plugins import load_plugin, plugin_names
 from fercore.vision.crop import Framing, canonical_square
@@ -13,32 +16,39 @@ from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
 from tests.cluster import ROOT
 from tests.pictures import astronaut, encoded, portrait_jpeg
-from tests.requires import missing
+from tests.weights import repository_with
 
-REPOSITORY = ROOT / "model_repository"
 NAMES = plugin_names(detectors)
+ANOTHER_GRAPH = ROOT / "tests/model_repository/emotion_tiny/1/model.onnx"
 ODD_PICTURES = {
     "1x1": np.zeros((1, 1, 3), np.uint8),
     "1x5000": np.zeros((1, 5000, 3), np.uint8),
     "5000x1": np.full((5000, 1, 3), 255, np.uint8),
     "black": np.zeros((480, 640, 3), np.uint8),
     "white": np.full((480, 640, 3), 255, np.uint8),
+    "noise": np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8),
     "7x9": np.full((9, 7, 3), 100, np.uint8),
 }
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
-    """Every plug-in that is found; those without their weights are skipped by name."""
-    for file in getattr(load_plugin(detectors, request.param), "WEIGHTS", ()):
-        if not (REPOSITORY / file).is_file():
-            missing("weights", f"there is no {file}")
     return request.param
 
 
 @pytest.fixture(scope="module")
-def detector(name: str) -> Detector:
-    return load_plugin(detectors, name).create(REPOSITORY)
+def repository(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights that the plug-in names; without them its tests are skipped by the name of the file."""
+    return repository_with(weights_of(name), tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def detector(name: str, repository: Path) -> Detector:
+    return load_plugin(detectors, name).create(repository)
+
+
+def weights_of(name: str) -> tuple[str, ...]:
+    return getattr(load_plugin(detectors, name), "WEIGHTS", ())
 
 
 def assert_well_formed(found: Detections) -> None:
@@ -99,8 +109,8 @@ def test_its_framing_is_a_measured_one(detector):
         assert square.top < y < square.top + square.side
 
 
-def test_the_core_crops_what_it_finds(name):
-    core = DetectorCore(detectors, model_repository=REPOSITORY, threads=1, metrics=Metrics())
+def test_the_core_crops_what_it_finds(name, repository):
+    core = DetectorCore(detectors, model_repository=repository, threads=1, metrics=Metrics())
     found = core.analyze(portrait_jpeg(), default_options(name))
     assert found.crops.shape == (1, 112, 112, 3)
     assert found.crops.std() > 20
@@ -108,3 +118,48 @@ def test_the_core_crops_what_it_finds(name):
     assert tiny.faces == ()
     assert tiny.crops.shape == (0, 112, 112, 3)
     core.close()
+
+
+def test_its_landmarks_are_told_as_the_viewer_sees_them(detector):
+    found = detector.detect(np.asarray(astronaut()), min_face_px=24)
+    if found.landmarks is None:
+        return
+    # by eye: left eye, right eye, nose, left and right mouth corner
+    expected = [(204, 103), (247, 104), (224, 129), (203, 142), (243, 142)]
+    assert np.abs(found.landmarks[found.scores.argmax()] - expected).max() < 8
+
+
+@pytest.fixture
+def make_core(tmp_path: Path) -> Iterator[Callable[[], DetectorCore]]:
+    cores: list[DetectorCore] = []
+
+    def make() -> DetectorCore:
+        cores.append(DetectorCore(detectors, model_repository=tmp_path, threads=1, metrics=Metrics()))
+        return cores[0]
+
+    yield make
+    cores[0].close()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if weights_of(name)])
+def test_without_its_weights_it_is_not_offered_and_says_what_is_missing(name, make_core):
+    core = make_core()
+    assert name not in core.names
+    with pytest.raises(NotReady) as fault:
+        core.load(name)
+    assert f"{name!r} cannot be loaded: {weights_of(name)[0]} is missing: " in fault.value.detail
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if weights_of(name)])
+@pytest.mark.parametrize(
+    "content", [ANOTHER_GRAPH.read_bytes(), b"", b"<html>"], ids=["graph", "empty", "html"]
+)
+def test_with_other_weights_it_says_which_file_is_wrong(name, content, make_core, tmp_path):
+    for file in weights_of(name):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(NotReady) as fault:
+        make_core().load(name)
+    assert f"{name!r} cannot be loaded: {weights_of(name)[0]} " in fault.value.detail
+    assert str(tmp_path) not in fault.value.detail
+    assert "\n" not in fault.value.detail

@@ -1,0 +1,77 @@
+"""YuNet through ONNX Runtime answers as OpenCV's own `FaceDetectorYN` does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fercore.vision.decode import decode
+from services.detector.detectors import yunet
+from tests.pictures import astronaut
+from tests.requires import data_folder
+
+SIDE_PX = 640
+
+
+def weights(size: str) -> Path:
+    return data_folder("weights") / f"libfacedetection.train__yunet_n_{size}.onnx"
+
+
+def create(size: str, folder: Path) -> yunet.YuNet:
+    target = folder / yunet.WEIGHTS[0]
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(weights(size).read_bytes())
+    return yunet.create(folder)
+
+
+def pictures() -> Iterator[np.ndarray]:
+    """The portrait and the shared photographs, as large as a detector sees them when serving."""
+    yield np.asarray(astronaut())
+    for file in sorted(data_folder("photos").iterdir()):
+        picture = decode(file.read_bytes())
+        scale = min(1, SIDE_PX / max(picture.shape[:2]))
+        yield cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def by_opencv(picture: np.ndarray) -> np.ndarray:
+    """Rows of x, y, width, height, ten numbers of landmarks, score; the strongest first."""
+    reference = cv2.FaceDetectorYN.create(str(weights("640_640")), "", picture.shape[1::-1], 0.5, 0.3)
+    _, rows = reference.detect(np.ascontiguousarray(picture[:, :, ::-1]))
+    return np.zeros((0, 15)) if rows is None else rows[np.argsort(-rows[:, 14], kind="stable")]
+
+
+def assert_same(found, rows: np.ndarray) -> None:
+    likely = found.scores >= 0.5
+    boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
+    np.testing.assert_allclose(found.boxes[likely], boxes, atol=1)
+    np.testing.assert_allclose(found.landmarks[likely], rows[:, 4:14].reshape(-1, 5, 2), atol=1)
+    np.testing.assert_allclose(found.scores[likely], rows[:, 14], atol=1e-3)
+
+
+def test_the_graph_with_an_open_input_gives_the_same_faces(tmp_path):
+    detector = create("dynamic", tmp_path)
+    faces = 0
+    for picture in pictures():
+        rows = by_opencv(picture)
+        assert_same(detector.detect(picture, min_face_px=1), rows)
+        faces += len(rows)
+    assert faces > 50
+
+
+def test_the_graph_with_a_fixed_input_gives_the_same_faces_on_its_canvas(tmp_path):
+    detector = create("640_640", tmp_path)
+    for picture in pictures():
+        canvas = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
+        canvas[: picture.shape[0], : picture.shape[1]] = picture
+        assert_same(detector.detect(picture, min_face_px=1), by_opencv(canvas))
+
+
+@pytest.mark.parametrize("size", ["dynamic", "320_320", "640_640"])
+def test_faces_of_a_larger_picture_are_told_in_its_own_pixels(size, tmp_path):
+    picture = np.asarray(astronaut().resize((1536, 1536)))
+    found = create(size, tmp_path).detect(picture, min_face_px=1)
+    best = found.scores.argmax()
+    assert np.abs(found.boxes[best] / 3 - (178, 65, 269, 176)).max() < 15
+    assert np.abs(found.landmarks[best, 0] / 3 - (203, 104)).max() < 5
