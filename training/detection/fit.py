@@ -65,7 +65,7 @@ def fit(config: DetectorConfig, known: Sequence[Known], held_out: Sequence[Known
             print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
             if loss < state.progress.lowest_loss:
                 state.progress.lowest_loss, state.progress.best_epoch = loss, state.progress.epoch
-                best = {"network": state.average.network.state_dict()}
+                best: dict[str, object] = {"network": state.average.network.state_dict()}
                 run_folder.save_state(folder / run_folder.BEST, best)
             scalars.write(state.progress.epoch, row)
             state.save(folder)

@@ -74,14 +74,13 @@ class FerFace(nn.Module):
         widths = (WIDTH, 2 * WIDTH, 2 * WIDTH, 2 * WIDTH)
         self.laterals = nn.ModuleList(nn.Conv2d(width, PYRAMID_WIDTH, 1) for width in widths)
         self.merged = nn.ModuleList(Separable(PYRAMID_WIDTH, PYRAMID_WIDTH) for _ in STRIDES)
-        self.head = nn.Sequential(
-            Separable(PYRAMID_WIDTH, PYRAMID_WIDTH), nn.Conv2d(PYRAMID_WIDTH, OUTPUTS, 3, padding=1)
-        )
+        shared = Separable(PYRAMID_WIDTH, PYRAMID_WIDTH)
+        last = nn.Conv2d(PYRAMID_WIDTH, OUTPUTS, 3, padding=1)
+        self.head = nn.Sequential(shared, last)
         self.scales = nn.Parameter(torch.ones(len(STRIDES)))
-        last = self.head[-1]
-        nn.init.zeros_(last.bias)
-        with torch.no_grad():
-            last.bias[0] = torch.logit(torch.tensor(RARE))
+        bias = torch.zeros(OUTPUTS)
+        bias[0] = torch.logit(torch.tensor(RARE))
+        last.bias = nn.Parameter(bias)
 
     @override
     def forward(self, pictures: Tensor) -> list[Tensor]:

@@ -55,7 +55,11 @@ def build(stage: str) -> nn.Module:
         trunk = _trunk([(3, 28, 3, 3), (28, 48, 3, 3), (48, 64, 2, 0)], dense=(576, 128))
         return Stage(trunk, {"dense5_1": nn.Linear(128, 2), "dense5_2": nn.Linear(128, 4)})
     trunk = _trunk([(3, 32, 3, 3), (32, 64, 3, 3), (64, 64, 3, 2), (64, 128, 2, 0)], dense=(1152, 256))
-    heads = {"dense6_1": nn.Linear(256, 2), "dense6_2": nn.Linear(256, 4), "dense6_3": nn.Linear(256, 10)}
+    heads: dict[str, nn.Module] = {
+        "dense6_1": nn.Linear(256, 2),
+        "dense6_2": nn.Linear(256, 4),
+        "dense6_3": nn.Linear(256, 10),
+    }
     return Stage(trunk, heads)
 
 

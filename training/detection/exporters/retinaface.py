@@ -175,7 +175,8 @@ class Head(nn.Module):
     @override
     def forward(self, level: Tensor) -> Tensor:
         """Map [1, c, h, w] to [1, h * w * 2, numbers], row by row."""
-        return self.conv1x1(level).permute(0, 2, 3, 1).reshape(1, -1, self.numbers)
+        cells: Tensor = self.conv1x1(level)
+        return cells.permute(0, 2, 3, 1).reshape(1, -1, self.numbers)
 
 
 def _convolution(
