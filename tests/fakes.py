@@ -8,10 +8,14 @@ import numpy as np
 
 from fercore.contracts.card import INPUT_NAME, LOGITS_NAME, DataSource, Metric, ModelCard
 from fercore.contracts.emotions import EMOTIONS
+from fercore.contracts.messages import FaceQuality
 from fercore.inference.backend import Tensor
 from fercore.inference.repository import ModelFolder
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections
+
+QUALITY = FaceQuality(size_px=100, blur=0.3, brightness=0.5, contrast=0.2, clipped=0, pose=None, is_low=False)
+"""Of a face that is well seen."""
 
 
 def model_folder(name: str, *, uncertain_below: float = 0.5) -> ModelFolder:

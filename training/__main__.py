@@ -23,6 +23,7 @@ COMMANDS = {
     "time": "time models beside MobileNetV2, one face on one thread",
     "framing": "measure how a detector's boxes sit in the data set's frames",
     "alignment": "compare ways to frame detected faces by a model's answers",
+    "quality": "measure how accurate a model is on faces of poor quality",
     "portraits": "measure a detector and a model together on whole pictures",
 }
 STOPPED = 130

@@ -9,16 +9,20 @@ from fercore.contracts.api import (
     Box,
     Classification,
     DetectedFace,
+    Exposure,
     Face,
     ImageSize,
     Landmarks,
     ModelRef,
     Point,
+    Pose,
     Prediction,
+    Quality,
     TimingsMs,
+    UncertainReason,
 )
 from fercore.contracts.emotions import Emotion
-from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult
+from fercore.contracts.messages import FaceEmotions, FaceQuality, FoundFace, FrameResult
 
 
 def prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
@@ -52,34 +56,47 @@ def prediction(result: FrameResult, *, request_id: str, model_version: str, tota
 
 def detected_face(found: FoundFace) -> DetectedFace:
     """Give the public form of a face without its emotion."""
-    return DetectedFace(box=_box(found), landmarks=_landmarks(found), detection_score=found.score)
-
-
-def classification(labels: Sequence[str], emotions: FaceEmotions) -> Classification:
-    """Give the public form of one face's probabilities."""
-    probabilities = _probabilities(labels, emotions)
-    top = max(probabilities, key=probabilities.__getitem__)
-    return Classification(
-        emotion=top, score=probabilities[top], uncertain=emotions.uncertain, probabilities=probabilities
-    )
-
-
-def _face(found: FoundFace, emotions: FaceEmotions, labels: Sequence[str]) -> Face:
-    probabilities = _probabilities(labels, emotions)
-    top = max(probabilities, key=probabilities.__getitem__)
-    return Face(
+    return DetectedFace(
         box=_box(found),
         landmarks=_landmarks(found),
         detection_score=found.score,
+        quality=_quality(found.quality),
+    )
+
+
+def classification(
+    labels: Sequence[str], emotions: FaceEmotions, *, is_quality_low: bool = False
+) -> Classification:
+    """Give the public form of one face's probabilities."""
+    probabilities = {Emotion(label): p for label, p in zip(labels, emotions.probabilities, strict=True)}
+    top = max(probabilities, key=probabilities.__getitem__)
+    reasons: list[UncertainReason] = []
+    if emotions.uncertain:
+        reasons.append("low_score")
+    if is_quality_low:
+        reasons.append("low_quality")
+    return Classification(
         emotion=top,
         score=probabilities[top],
-        uncertain=emotions.uncertain,
+        uncertain=bool(reasons),
+        uncertain_reasons=reasons,
         probabilities=probabilities,
     )
 
 
-def _probabilities(labels: Sequence[str], emotions: FaceEmotions) -> dict[Emotion, float]:
-    return {Emotion(label): p for label, p in zip(labels, emotions.probabilities, strict=True)}
+def _face(found: FoundFace, emotions: FaceEmotions, labels: Sequence[str]) -> Face:
+    classified = classification(labels, emotions, is_quality_low=found.quality.is_low)
+    return Face(**dict(detected_face(found)), **dict(classified))
+
+
+def _quality(quality: FaceQuality) -> Quality:
+    pose = quality.pose
+    return Quality(
+        size_px=quality.size_px,
+        blur=quality.blur,
+        exposure=Exposure(brightness=quality.brightness, contrast=quality.contrast, clipped=quality.clipped),
+        pose=None if pose is None else Pose(yaw=pose.yaw, pitch=pose.pitch, roll=pose.roll),
+    )
 
 
 def _box(found: FoundFace) -> Box:

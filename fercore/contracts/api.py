@@ -3,7 +3,7 @@
 Knows no HTTP. Requests forbid unknown fields; clients must ignore unknown fields in answers.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
@@ -75,21 +75,57 @@ class Landmarks(Body):
     mouth_right: Point
 
 
+class Pose(Body):
+    """How a head is turned, in degrees; 0 looks at the camera."""
+
+    yaw: Annotated[float, Field(description="Positive to the viewer's right")]
+    pitch: Annotated[float, Field(description="Positive upwards")]
+    roll: Annotated[float, Field(description="Positive clockwise for the viewer")]
+
+
+class Exposure(Body):
+    """How a face is lit."""
+
+    brightness: Annotated[Probability, Field(description="Mean; 0 is black, 1 white")]
+    contrast: Annotated[Probability, Field(description="Standard deviation of the brightness")]
+    clipped: Annotated[Probability, Field(description="Share of pixels that are black or white")]
+
+
+class Quality(Body):
+    """How well a face can be seen."""
+
+    size_px: Annotated[float, Field(ge=0, description="Side of the face in pixels of the picture")]
+    blur: Annotated[Probability, Field(description="0 is sharp")]
+    exposure: Exposure
+    pose: Annotated[Pose | None, Field(description="Needs a detector that finds landmarks")]
+
+
+UncertainReason = Literal["low_score", "low_quality"]
+
+
 class DetectedFace(Body):
     """A face without its emotion."""
 
     box: Box
     landmarks: Landmarks | None
     detection_score: Probability
+    quality: Quality
 
 
-class Face(DetectedFace):
-    """A face and its calibrated emotion probabilities."""
+class Classification(Body):
+    """Calibrated emotion probabilities of one face."""
 
     emotion: Emotion
     score: Annotated[Probability, Field(description="The probability of `emotion`")]
-    uncertain: Annotated[bool, Field(description="The score is too low to be trusted")]
+    uncertain: Annotated[bool, Field(description="Not to be trusted")]
+    uncertain_reasons: Annotated[
+        list[UncertainReason], Field(description="The score, or the face's quality, is too low")
+    ]
     probabilities: dict[Emotion, Probability]
+
+
+class Face(Classification, DetectedFace):
+    """A face and its emotion."""
 
 
 class ImageSize(Body):
@@ -166,15 +202,6 @@ class Detections(Body):
     """The answer of `POST /detect` for several pictures, in their order."""
 
     results: list[Detection | FailedPrediction]
-
-
-class Classification(Body):
-    """Probabilities of one framed face."""
-
-    emotion: Emotion
-    score: Probability
-    uncertain: bool
-    probabilities: dict[Emotion, Probability]
 
 
 class Classifications(Body):

@@ -11,7 +11,7 @@ import msgspec
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import ErrorCode, FerError, InternalError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CROP_BYTES = FACE_SIZE * FACE_SIZE * 3
 
 
@@ -36,6 +36,42 @@ class FrameJob(_Message, frozen=True, kw_only=True):
     model: str
 
 
+class Pose(msgspec.Struct, frozen=True, kw_only=True):
+    """How a head is turned, in degrees; 0 looks at the camera.
+
+    Attributes:
+        yaw: positive to the viewer's right.
+        pitch: positive upwards.
+        roll: positive clockwise for the viewer.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+class FaceQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How well a face can be seen; see `fercore.vision.quality`.
+
+    Attributes:
+        size_px: side of the square that was cropped, in pixels of the picture.
+        blur: from 0 (sharp) to 1.
+        brightness: mean, in [0, 1].
+        contrast: standard deviation of the brightness, in [0, 0.5].
+        clipped: share of pixels that are black or white, in [0, 1].
+        pose: None where the detector finds no landmarks.
+        is_low: too low for its emotion to be trusted.
+    """
+
+    size_px: float
+    blur: float
+    brightness: float
+    contrast: float
+    clipped: float
+    pose: Pose | None
+    is_low: bool
+
+
 class FoundFace(msgspec.Struct, frozen=True, kw_only=True):
     """One face as the detector saw it.
 
@@ -43,11 +79,13 @@ class FoundFace(msgspec.Struct, frozen=True, kw_only=True):
         box: x, y, width, height in pixels of the upright picture, clipped to it.
         score: in [0, 1].
         landmarks: five x y pairs, or None.
+        quality: of its crop.
     """
 
     box: tuple[float, float, float, float]
     score: float
     landmarks: tuple[tuple[float, float], ...] | None = None
+    quality: FaceQuality
 
 
 class DetectTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +114,11 @@ class FaceBatch(_Message, frozen=True, kw_only=True):
 
 
 class FaceEmotions(msgspec.Struct, frozen=True, kw_only=True):
-    """Probabilities of one face in the order of `FrameResult.labels`, sum 1."""
+    """Probabilities of one face in the order of `FrameResult.labels`, sum 1.
+
+    Attributes:
+        uncertain: the highest is below the model card's bound.
+    """
 
     probabilities: tuple[float, ...]
     uncertain: bool

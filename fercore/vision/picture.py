@@ -11,12 +11,10 @@ import numpy as np
 from fercore.contracts.card import FACE_SIZE
 from fercore.vision.crop import RgbImage, Square
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.quality import SMALLEST_PX
 
 DETECT_SIZE_PX = 640
 """Longer side of what a detector is shown, where nobody says otherwise."""
-
-WORTH_PX = 24
-"""A face whose canonical square is smaller than this in full is not worth a second decoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,11 @@ class Picture:
         return Square.around((centre_x * across, centre_y * down), side, square.tilt)
 
     def is_too_coarse_for(self, square: Square) -> bool:
-        """Tell whether the crop of a square of the picture in full would gain from a full decoding."""
-        return self.is_reduced and square.side >= WORTH_PX and self.in_pixels(square).side < FACE_SIZE
+        """Tell whether the crop of a square of the picture in full would gain from a full decoding.
+
+        A face that is too small to be trusted in full is not worth it.
+        """
+        return self.is_reduced and square.side >= SMALLEST_PX and self.in_pixels(square).side < FACE_SIZE
 
 
 def detect_in(

@@ -21,14 +21,15 @@ import numpy.typing as npt
 from fercore.contracts.api import PredictOptions
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import FerError, InternalError, NotReady, UnknownDetector
-from fercore.contracts.messages import DetectOptions, FoundFace
+from fercore.contracts.messages import DetectOptions, FaceQuality, FoundFace
 from fercore.service.metrics import Metrics
 from fercore.service.plugins import load_plugin, plugin_names
 from fercore.vision.align import aligned_square
-from fercore.vision.crop import crop_face
+from fercore.vision.crop import Boxes, crop_face
 from fercore.vision.decode import decode, decode_reduced
 from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
+from fercore.vision.quality import assess
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class DetectorCore:
         detector = self.load(options.detector)
         with self._metrics.stage("detect") as detecting:
             detections = self._detect(detector, picture, options)
-            faces, kept = _faces(detections, picture, options)
+            boxes, kept = _keep(detections, picture, options)
             squares = [
                 aligned_square(detections.boxes[index], detections.landmarks_of(index), detector.framing)
                 for index in kept
@@ -144,11 +145,21 @@ class DetectorCore:
                 picture = Picture.in_full(decode(image))
             decode_ms += decoding_again.ms
         with self._metrics.stage("align") as aligning:
-            crops = np.empty((len(faces), FACE_SIZE, FACE_SIZE, 3), np.uint8)
-            for crop, square in zip(crops, squares, strict=True):
+            faces: list[FoundFace] = []
+            crops = np.empty((len(kept), FACE_SIZE, FACE_SIZE, 3), np.uint8)
+            for crop, square, index in zip(crops, squares, kept, strict=True):
                 crop[:] = crop_face(picture.pixels, picture.in_pixels(square))
+                quality = assess(
+                    crop,
+                    size_px=square.side,
+                    landmarks=detections.landmarks_of(index),
+                    points=detector.framing.points,
+                )
+                faces.append(_face(detections, index, boxes[index], quality))
         self._metrics.faces_per_frame.observe(len(faces))
-        return FoundFaces(picture.width, picture.height, faces, crops, decode_ms, detecting.ms, aligning.ms)
+        return FoundFaces(
+            picture.width, picture.height, tuple(faces), crops, decode_ms, detecting.ms, aligning.ms
+        )
 
     async def analyze_apart(self, image: bytes, options: DetectOptions) -> FoundFaces:
         """Do `analyze` in a thread of this core; its logs carry the request that is running here."""
@@ -184,10 +195,10 @@ def default_options(detector: str) -> DetectOptions:
     )
 
 
-def _faces(
+def _keep(
     detections: Detections, picture: Picture, options: DetectOptions
-) -> tuple[tuple[FoundFace, ...], npt.NDArray[np.intp]]:
-    """Clip, filter, sort and count off; gives the faces and their places in `detections`."""
+) -> tuple[Boxes, npt.NDArray[np.intp]]:
+    """Clip, filter, sort and count off; gives all boxes clipped, and the places of those kept."""
     width, height = picture.width, picture.height
     boxes = np.clip(detections.boxes, 0, np.array([width, height, width, height], np.float32))
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -198,21 +209,19 @@ def _faces(
     )
     kept = np.flatnonzero(is_kept)
     areas = sides[kept].prod(axis=1)
-    kept = kept[np.lexsort((boxes[kept, 0], -areas))][: options.max_faces]
-    faces = tuple(
-        FoundFace(
-            box=(
-                _px(boxes[index, 0]),
-                _px(boxes[index, 1]),
-                _px(sides[index, 0]),
-                _px(sides[index, 1]),
-            ),
-            score=round(float(detections.scores[index]), 4),
-            landmarks=_landmarks(detections, index),
-        )
-        for index in kept
+    return boxes, kept[np.lexsort((boxes[kept, 0], -areas))][: options.max_faces]
+
+
+def _face(
+    detections: Detections, index: np.intp, box: npt.NDArray[np.float32], quality: FaceQuality
+) -> FoundFace:
+    left, top, right, bottom = box
+    return FoundFace(
+        box=(_px(left), _px(top), _px(right - left), _px(bottom - top)),
+        score=round(float(detections.scores[index]), 4),
+        landmarks=_landmarks(detections, index),
+        quality=quality,
     )
-    return faces, kept
 
 
 def _landmarks(detections: Detections, index: np.intp) -> tuple[tuple[float, float], ...] | None:

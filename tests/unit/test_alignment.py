@@ -5,7 +5,7 @@ from math import cos, pi, radians, sin
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fercore.vision.align import aligned_square, similarity_square
@@ -27,6 +27,7 @@ def in_picture(square: Square, points: tuple[tuple[float, float], ...]) -> np.nd
     return offsets @ turn.T + square.centre
 
 
+@settings(deadline=None)
 @given(left=places, top=places, side=sides, tilt=tilts)
 def test_the_similarity_is_found_again(left, top, side, tilt):
     expected = Square(left, top, side, tilt)
@@ -35,6 +36,7 @@ def test_the_similarity_is_found_again(left, top, side, tilt):
     assert (found.side, found.tilt) == pytest.approx((side, tilt), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(noise=st.lists(st.floats(-8, 8), min_size=10, max_size=10), tilt=tilts)
 def test_no_other_similarity_brings_the_landmarks_closer_to_their_places(noise, tilt):
     landmarks = in_picture(Square(40, 50, 100, tilt), POINTS) + np.array(noise).reshape(5, 2)
@@ -53,6 +55,7 @@ def test_no_other_similarity_brings_the_landmarks_closer_to_their_places(noise, 
         assert distance(best) <= distance(other) + 1e-9
 
 
+@settings(deadline=None)
 @given(tilt=tilts)
 def test_the_square_of_the_box_is_turned_as_the_face_is(tilt):
     landmarks = in_picture(Square(90, 100, 80, tilt), POINTS).astype(np.float32)

@@ -27,7 +27,7 @@ from fercore.messaging.queue import FACES, Delivery, Envelope
 from fercore.service.metrics import Metrics
 from services.classifier.core import ClassifierCore
 from services.classifier.handler import FaceHandler
-from tests.fakes import BrightnessBackend, model_folder
+from tests.fakes import QUALITY, BrightnessBackend, model_folder
 
 pytestmark = pytest.mark.anyio
 NUMBERS = itertools.count()
@@ -45,7 +45,7 @@ def delivery(*emotions: int, model: str = "a", body: bytes | None = None) -> Del
         height=100,
         detector="haar",
         model=model,
-        faces=tuple(FoundFace(box=(n, 0, 5, 5), score=1) for n in range(len(emotions))),
+        faces=tuple(FoundFace(box=(n, 0, 5, 5), score=1, quality=QUALITY) for n in range(len(emotions))),
         crops=crops(*emotions).tobytes(),
         timings=DetectTimings(queue_ms=1, decode_ms=2, detect_ms=3, align_ms=4),
     )

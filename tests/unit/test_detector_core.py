@@ -10,7 +10,7 @@ from fercore.service.metrics import Metrics
 from fercore.vision.detection import Detections
 from services.detector.core import DetectorCore
 from tests.fakes import FixedDetector, plugin_package
-from tests.pictures import encoded, no_face_jpeg
+from tests.pictures import astronaut, encoded, no_face_jpeg, on_canvas
 
 SOURCE = "def create(model_repository):\n    return model_repository\n"
 
@@ -83,6 +83,14 @@ def test_each_crop_shows_its_own_face(make_core):
     red, blue = core.analyze(encoded(grey, "PNG"), options()).crops
     assert tuple(red[56, 56]) == (250, 0, 0)
     assert tuple(blue[56, 56]) == (0, 0, 250)
+
+
+def test_each_face_tells_how_well_it_is_seen(make_core):
+    portrait = on_canvas(astronaut(), (640, 512), [(0, 0)])
+    core = make_core(found((174, 60, 278, 164), (550, 100, 630, 180)))
+    face, flat = core.analyze(encoded(portrait), options()).faces
+    assert (face.quality.size_px, flat.quality.size_px) == (104, 80)
+    assert (face.quality.is_low, flat.quality.is_low) == (False, True)
 
 
 def test_a_plugin_that_fails_is_an_internal_error_without_details(make_core, caplog):

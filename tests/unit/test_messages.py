@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from fercore.contracts.errors import InternalError, InvalidImage
 from fercore.contracts.messages import (
     CROP_BYTES,
+    SCHEMA_VERSION,
     DetectOptions,
     DetectTimings,
     FaceBatch,
@@ -21,6 +22,7 @@ from fercore.contracts.messages import (
     encode,
     encode_error,
 )
+from tests.fakes import QUALITY
 
 JOB = FrameJob(
     image=b"\xff\xd8",
@@ -35,7 +37,7 @@ def batch(n_faces: int, crops: bytes) -> FaceBatch:
         height=10,
         detector="haar",
         model="cnn3",
-        faces=(FoundFace(box=(0, 0, 5, 5), score=1),) * n_faces,
+        faces=(FoundFace(box=(0, 0, 5, 5), score=1, quality=QUALITY),) * n_faces,
         crops=crops,
         timings=DetectTimings(queue_ms=1, decode_ms=1, detect_ms=1, align_ms=1),
     )
@@ -53,8 +55,8 @@ def test_crops_that_do_not_fit_the_faces_are_unreadable():
 
 
 def test_another_schema_version_is_unreadable():
-    body = encode(msgspec.structs.replace(JOB, schema_version=2))
-    with pytest.raises(UnreadableMessageError, match="version 2"):
+    body = encode(msgspec.structs.replace(JOB, schema_version=SCHEMA_VERSION + 1))
+    with pytest.raises(UnreadableMessageError, match=f"version {SCHEMA_VERSION + 1}"):
         decode_frame_job(body)
 
 

@@ -1,0 +1,118 @@
+"""Measure how accurate a model is on faces of poor quality: small, blurred, dark, pale, overexposed, turned.
+
+PublicTest tiles of FER+ are degraded step by step. Each step's line gives the median of the measure that
+serving reports as `quality`, the model's accuracy, and which part that is of its accuracy on the tiles as
+they are. A bound stands where the part is 0.75. With --detector, accuracy by estimated pose follows, on
+enlarged tiles.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+import services.detector.detectors
+from fercore.contracts.messages import FaceQuality, Pose
+from fercore.vision.align import aligned_square
+from fercore.vision.crop import crop_whole
+from fercore.vision.detection import Detector
+from fercore.vision.quality import assess, estimate_pose
+from training.alignment import crop_located, locate
+from training.commands import locations
+from training.config import DataConfig
+from training.errors import TrainingError
+from training.evaluate import fold, only_judged
+from training.faces import Faces
+from training.framing import surrounded
+from training.graphs import Crops
+from training.local_models import open_model
+from training.measures import Labels
+from training.plugins import find_module, load_data
+from training.quality import DEGRADATIONS, Tile, find_bound
+
+POSE_EDGES = (0, 5, 10, 15, 20, 30, 90)
+MIN_SCORE = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("model", type=Path, help="a folder such as model_repository/emotion_cnn3")
+    parser.add_argument("--detector", help="one that finds landmarks; default: pose is not measured")
+    parser.add_argument(
+        "--tiles", type=int, default=1600, help="how many, evenly taken (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--repository", type=Path, default=locations.REPOSITORY, help="for its weights (default: %(default)s)"
+    )
+    locations.add_data_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    model = open_model(options.model, threads=1)
+    data = load_data(DataConfig(name="fer_plus"), options.data)
+    judged = only_judged(data.splits["validation"])
+    chosen = np.zeros(len(judged), np.bool_)
+    chosen[np.linspace(0, len(judged) - 1, options.tiles).astype(int)] = True
+    faces = judged.only(chosen)
+
+    def answer(crops: Crops) -> Labels:
+        return np.asarray(fold(model.answer(crops), model.emotions, data.labels).argmax(axis=1), np.int64)
+
+    as_it_is = _assess(faces.tiles)
+    accuracy = float((answer(as_it_is[0]) == faces.majority).mean())
+    print(f"{len(faces)} tiles, accuracy {accuracy:.3f}")
+    for name, degradation in DEGRADATIONS.items():
+        measured, accuracies = [_median(as_it_is[1], degradation.measure)], [accuracy]
+        for step in degradation.steps:
+            crops, qualities = _assess([degradation.apply(tile, step) for tile in faces.tiles])
+            measured.append(_median(qualities, degradation.measure))
+            accuracies.append(float((answer(crops) == faces.majority).mean()))
+        print(f"\n{name:16} median  accuracy  of its own level")
+        for step, median, right in zip(("as it is", *degradation.steps), measured, accuracies, strict=True):
+            print(f"  {step!s:14} {median:6.3f}  {right:8.3f}  {right / accuracy:6.3f}")
+        print(f"  bound {find_bound(measured, accuracies)}", flush=True)
+    if options.detector:
+        plugin = find_module(services.detector.detectors, "detector", options.detector)
+        _print_pose(faces, plugin.create(options.repository), answer)
+
+
+def _assess(tiles: Sequence[Tile] | Tile) -> tuple[Crops, list[FaceQuality]]:
+    """Crop framed tiles as serving does, and measure the crops."""
+    crops = np.stack([crop_whole(np.repeat(tile[:, :, None], 3, axis=2)) for tile in tiles])
+    qualities = [
+        assess(crop, size_px=len(tile), landmarks=None, points=None)
+        for crop, tile in zip(crops, tiles, strict=True)
+    ]
+    return crops, qualities
+
+
+def _median(qualities: Sequence[FaceQuality], measure: Callable[[FaceQuality], float]) -> float:
+    return float(np.median([measure(quality) for quality in qualities]))
+
+
+def _print_pose(faces: Faces, detector: Detector, answer: Callable[[Crops], Labels]) -> None:
+    if detector.framing.points is None:
+        raise TrainingError("this detector finds no landmarks: choose one whose framing has `points`")
+    pictures = [partial(surrounded, tile) for tile in faces.tiles]
+    located = locate(pictures, detector, min_score=MIN_SCORE, min_face_px=1)
+    crops = crop_located(pictures, located, aligned_square, detector.framing)
+    is_right = answer(crops) == faces.majority[located.places]
+    poses = [
+        estimate_pose(landmarks, detector.framing.points)
+        for landmarks in located.landmarks
+        if landmarks is not None
+    ]
+    for name in Pose.__struct_fields__:
+        angles = np.abs([0.0 if pose is None else getattr(pose, name) for pose in poses])
+        print(f"\n{name + ' (degrees)':16} faces  accuracy  of the level of all")
+        for low, high in pairwise(POSE_EDGES):
+            chosen = is_right[(angles >= low) & (angles < high)]
+            if len(chosen):
+                right = chosen.mean()
+                print(
+                    f"  {f'{low} to {high}':14} {len(chosen):6}  {right:8.3f}  {right / is_right.mean():6.3f}"
+                )
