@@ -55,7 +55,7 @@ def fade(tile: Tile, gain: float) -> Tile:
 
 def overexpose(tile: Tile, gain: float) -> Tile:
     """Take more light than fits."""
-    return np.asarray(np.clip(tile * gain, 0, 255), np.uint8)
+    return np.asarray(np.minimum(tile.astype(np.float32) * gain, 255), np.uint8)
 
 
 DEGRADATIONS: Mapping[str, Degradation] = {
