@@ -72,6 +72,6 @@ def test_the_graph_with_a_fixed_input_gives_the_same_faces_on_its_canvas(tmp_pat
 def test_faces_of_a_larger_picture_are_told_in_its_own_pixels(size, tmp_path):
     picture = np.asarray(astronaut().resize((1536, 1536)))
     found = create(size, tmp_path).detect(picture, min_face_px=1)
-    best = found.scores.argmax()  # as good as the network is with a face that fills a third of its canvas
+    best = found.scores.argmax()  # as good as the network is with a face a fifth as high as its canvas
     assert np.abs(found.boxes[best] / 3 - (178, 65, 269, 176)).max() < 15
     assert np.abs(found.landmarks[best, 0] / 3 - (203, 104)).max() < 10
