@@ -15,8 +15,8 @@ cluster: ## The whole cluster as processes: Redis, a genuine Triton, gateway, de
 test: ## Set up what is needed and run the tests against a real Redis and a real Triton
 	@deploy/local/venv dev && deploy/triton/setup && $(PY) -m coverage run -m pytest && $(PY) -m coverage combine -q && $(PY) -m coverage report
 
-test-training: ## The tests of training/, in a virtual environment of its own (5 GB)
-	@deploy/local/venv training && .venv-training/bin/python -m pytest tests/training
+test-training: ## The types and tests of training/, in a virtual environment of its own (5 GB)
+	@deploy/local/venv training && .venv-training/bin/python -m mypy -p training && .venv-training/bin/python -m pytest tests/training
 
 lint: ## Format and lint checks, types, layers
 	@deploy/local/venv dev && $(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy && $(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
