@@ -99,7 +99,7 @@ class DetectorCore:
                 try:
                     module = load_plugin(self._plugins, name)
                     self._loaded[name] = module.create(self._model_repository)
-                except (ImportError, OSError, ValueError, AttributeError, RuntimeError) as err:
+                except Exception as err:  # the border to a plug-in: whatever it raises is its bug
                     logger.exception("a detector cannot be loaded", extra={"detector": name})
                     raise NotReady(f"the detector {name!r} cannot be loaded: {_reason(err)}") from err
             return self._loaded[name]
@@ -108,14 +108,15 @@ class DetectorCore:
         """Tell whether a plug-in has what it needs: it can be imported and its weights are there."""
         try:
             weights: Sequence[str] = getattr(load_plugin(self._plugins, name), "WEIGHTS", ())
-            missing = [file for file in weights if not (self._model_repository / file).is_file()]
-            reason = f"{', '.join(missing)} missing" if missing else None
-        except Exception as err:  # the border to a plug-in: whatever it raises is its bug
-            logger.warning("a detector is broken", extra={"detector": name}, exc_info=True)
-            reason = _reason(err)
-        if reason is not None:
-            logger.info("a detector is not offered", extra={"detector": name, "reason": reason})
-        return reason is None
+        except Exception as err:  # likewise
+            told = {"detector": name, "reason": _reason(err)}
+            logger.warning("a detector is not offered", extra=told, exc_info=True)
+            return False
+        missing = [file for file in weights if not (self._model_repository / file).is_file()]
+        if missing:
+            told = {"detector": name, "reason": f"{', '.join(missing)} missing"}
+            logger.info("a detector is not offered", extra=told)
+        return not missing
 
     def analyze(self, image: bytes, options: DetectOptions) -> FoundFaces:
         """Decode, detect and crop one encoded picture. Blocking.

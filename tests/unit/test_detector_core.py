@@ -145,6 +145,8 @@ def test_what_cannot_be_imported_or_lacks_its_weights_is_not_offered(tmp_path, m
     assert core.names == ("complete",)
     reasons = {record.detector: record.reason for record in caplog.records if hasattr(record, "reason")}
     assert reasons == {"incomplete": "b/model.onnx missing", "wild": "division by zero"}
+    with pytest.raises(NotReady, match=r"the detector 'wild' cannot be loaded: division by zero"):
+        core.load("wild")
     core.close()
 
 
