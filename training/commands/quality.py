@@ -72,8 +72,8 @@ def run(options: argparse.Namespace) -> None:
             measured.append(_median(qualities, degradation.measure))
             accuracies.append(float((answer(crops) == faces.majority).mean()))
         print(f"\n{name:16} median  accuracy  of its own level")
-        for step, median, right in zip(("as it is", *degradation.steps), measured, accuracies, strict=True):
-            print(f"  {step!s:14} {median:6.3f}  {right:8.3f}  {right / accuracy:6.3f}")
+        for level, median, right in zip(("as it is", *degradation.steps), measured, accuracies, strict=True):
+            print(f"  {level!s:14} {median:6.3f}  {right:8.3f}  {right / accuracy:6.3f}")
         print(f"  bound {find_bound(measured, accuracies)}", flush=True)
     if options.detector:
         plugin = find_module(services.detector.detectors, "detector", options.detector)
