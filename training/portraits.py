@@ -38,12 +38,12 @@ class FoundPortraits:
     Attributes:
         crops: uint8 [n, 112, 112, 3].
         labels: the true emotion of each, int64 [n], index in canonical order.
-        missed: in how many more none was found.
+        missed: the true emotions of those in which none was found.
     """
 
     crops: Crops
     labels: np.ndarray[tuple[int], np.dtype[np.int64]]
-    missed: int
+    missed: tuple[int, ...]
 
 
 def find_portraits(folder: Path, detector: Detector, *, min_face_px: int, min_score: float) -> FoundPortraits:
@@ -54,12 +54,12 @@ def find_portraits(folder: Path, detector: Detector, *, min_face_px: int, min_sc
     """
     crops: list[FaceCrop] = []
     labels: list[int] = []
-    missed = 0
+    missed: list[int] = []
     for data, emotion in tqdm(list(read_portraits(folder)), desc="detecting", unit="picture"):
         image = decode(data)
         found = detect_in(detector, Picture.in_full(image), min_face_px=min_face_px)
         if len(found.scores) == 0 or found.scores.max() < min_score:
-            missed += 1
+            missed.append(EMOTIONS.index(emotion))
             continue
         likeliest = found.scores.argmax()
         square = aligned_square(found.boxes[likeliest], found.landmarks_of(likeliest), detector.framing)
@@ -67,7 +67,7 @@ def find_portraits(folder: Path, detector: Detector, *, min_face_px: int, min_sc
         labels.append(EMOTIONS.index(emotion))
     if not crops:
         raise TrainingError(f"no face was found in any picture of {folder / FOLDER}")
-    return FoundPortraits(np.stack(crops), np.array(labels, np.int64), missed)
+    return FoundPortraits(np.stack(crops), np.array(labels, np.int64), tuple(missed))
 
 
 def answer_among_four(logits: Logits) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -1,6 +1,7 @@
 """Measure a detector, its framing and a model together on the portraits of four expressions.
 
-An answer is the likeliest of the four. What is found, and how often the answer is right, are given apart.
+An answer is the likeliest of the four. What is found, and how often the answer is right, are given apart;
+over all portraits, a missed face is a wrong answer.
 """
 
 import argparse
@@ -31,12 +32,18 @@ def run(options: argparse.Namespace) -> None:
         options.data, detector, min_face_px=options.min_face_px, min_score=options.min_score
     )
     answers = answer_among_four(graphs.run_folder(options.model, found.crops))
-    rows = len(found.labels)
-    print(f"a face found in {rows} of {rows + found.missed} portraits")
-    print(f"accuracy over those {float((answers == found.labels).mean()):.4f}")
+    rows, is_right = len(found.labels), answers == found.labels
+    every = rows + len(found.missed)
+    print(f"a face found in {rows} of {every} portraits")
+    print(f"accuracy over those {is_right.mean():.4f}, over all {is_right.sum() / every:.4f}")
     for emotion in EMOTION_OF.values():
-        of_these = answers[found.labels == EMOTIONS.index(emotion)]
+        label = EMOTIONS.index(emotion)
+        of_these = answers[found.labels == label]
         shares = (
             f"{shown} {int((of_these == EMOTIONS.index(shown)).sum())}" for shown in EMOTION_OF.values()
         )
-        print(f"  {emotion:<10} answered {', '.join(shares)}")
+        recall = f"{(of_these == label).mean():.4f}" if len(of_these) else "none found"
+        print(
+            f"  {emotion:<10} recall {recall}, missed {found.missed.count(label)},"
+            f" answered {', '.join(shares)}"
+        )
