@@ -10,6 +10,7 @@ import pytest
 from fercore.contracts.errors import NotReady
 from fercore.service.metrics import Metrics
 from fercore.service.plugins import load_plugin, plugin_names
+from fercore.vision.align import aligned_square
 from fercore.vision.crop import Framing, canonical_square
 from fercore.vision.detection import Detections, Detector
 from services.detector import detectors
@@ -127,6 +128,20 @@ def test_its_landmarks_are_told_as_the_viewer_sees_them(detector):
     # by eye: left eye, right eye, nose, left and right mouth corner
     expected = [(204, 103), (247, 104), (224, 129), (203, 142), (243, 142)]
     assert np.abs(found.landmarks[found.scores.argmax()] - expected).max() < 8
+
+
+def test_it_says_where_its_landmarks_lie_in_the_canonical_frame(detector):
+    found = detector.detect(np.asarray(astronaut()), min_face_px=24)
+    landmarks = found.landmarks_of(found.scores.argmax())
+    if landmarks is None:
+        assert detector.framing.points is None
+        return
+    assert detector.framing.points is not None
+    square = canonical_square(found.boxes[found.scores.argmax()], detector.framing)
+    places = (landmarks - (square.left, square.top)) / square.side
+    assert np.abs(places - detector.framing.points).max() < 0.12
+    aligned = aligned_square(found.boxes[found.scores.argmax()], landmarks, detector.framing)
+    assert abs(aligned.tilt) < 0.06  # her head is level
 
 
 @pytest.fixture
