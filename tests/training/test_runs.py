@@ -11,7 +11,7 @@ import yaml
 
 from tests.training.tiny_fer import FerFolder
 from training import fit as fitting
-from training.__main__ import STOPPED, main
+from training.__main__ import COMMANDS, STOPPED, main
 from training.config import load_config
 from training.errors import TrainingError
 from training.fit_config import FitConfig
@@ -252,9 +252,7 @@ def test_a_config_that_is_no_yaml_is_refused(tmp_path):
         load_config(tmp_path / "bad.yaml")
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["train"], ["cross-validate"], ["export"], ["evaluate"], ["framing"], ["portraits"]]
-)
+@pytest.mark.parametrize("arguments", [[], *([command] for command in COMMANDS)], ids=" ".join)
 def test_every_command_explains_itself(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--help"])
