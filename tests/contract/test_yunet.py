@@ -1,6 +1,7 @@
 """YuNet through ONNX Runtime answers as OpenCV's own `FaceDetectorYN` does."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -35,10 +36,15 @@ def pictures() -> Iterator[np.ndarray]:
         yield cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
+@cache
+def reference() -> cv2.FaceDetectorYN:
+    return cv2.FaceDetectorYN.create(str(weights("640_640")), "", (SIDE_PX, SIDE_PX), 0.5, 0.3)
+
+
 def by_opencv(picture: np.ndarray) -> np.ndarray:
     """Rows of x, y, width, height, ten numbers of landmarks, score; the strongest first."""
-    reference = cv2.FaceDetectorYN.create(str(weights("640_640")), "", picture.shape[1::-1], 0.5, 0.3)
-    _, rows = reference.detect(np.ascontiguousarray(picture[:, :, ::-1]))
+    reference().setInputSize(picture.shape[1::-1])
+    _, rows = reference().detect(np.ascontiguousarray(picture[:, :, ::-1]))
     return np.zeros((0, 15)) if rows is None else rows[np.argsort(-rows[:, 14], kind="stable")]
 
 
