@@ -11,6 +11,22 @@ from training.errors import TrainingError
 from training.learning_config import BalancingConfig
 
 
+def post_hoc_shift(votes: Tensor, tau: float) -> Tensor:
+    """Give what makes a trained network's answers fairer to rare labels when added to its logits.
+
+    That is -tau times the log share of each label (post-hoc logit adjustment, Menon et al., ICLR 2021).
+
+    Args:
+        votes: float32 [n, K], of the training faces.
+        tau: 0 changes nothing.
+
+    Returns:
+        float32 [K].
+    """
+    shares = (votes / votes.sum(dim=1, keepdim=True)).mean(dim=0)
+    return -tau * shares.clamp(min=1e-12).log()
+
+
 class Balance:
     """What a run's balancing makes of its training faces.
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fercore.contracts.card import FACE_SIZE, FEATURES_NAME, INPUT_NAME, LOGITS_NAME, Metric, ModelCard
 from fercore.inference.backend import MAX_BATCH
 from fercore.inference.repository import FOLDER_PREFIX
 from training import graphs, run_folder
+from training.balancing import post_hoc_shift
 from training.calibrate import find_uncertain_bound, fit_temperature
 from training.config import RunConfig, load_config
 from training.errors import TrainingError
@@ -39,12 +41,16 @@ SPLIT_NAMES: dict[Split, str] = {"train": "Training", "validation": "PublicTest"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What an export is called and where it goes; `made_by` is the command if it is not `export` itself."""
+    """What an export is called and where it goes; `made_by` is the command if it is not `export` itself.
+
+    `logit_adjustment` is the tau of `post_hoc_shift`.
+    """
 
     name: str
     repository: Path
     reported: tuple[Split, ...]
     made_by: str = ""
+    logit_adjustment: float = 0.0
 
     @property
     def folder(self) -> Path:
@@ -80,6 +86,9 @@ def export(run: Path, data: DataSet, target: Export) -> ModelCard:
         raise TrainingError(f"export refused: {run} was trained on other labels than the data set has")
     if config.forest is not None:
         raise TrainingError(f"{run} carries a forest: export it with `python -m training hybrid`")
+    if target.logit_adjustment:
+        votes = torch.from_numpy(data.splits["train"].votes)
+        servable.shift = post_hoc_shift(votes.float(), target.logit_adjustment)
     crops = data.splits["validation"].crops(0, PARITY_FACES)
     graph = graphs.to_onnx(servable)
     return write_model(graph, lambda folder: check_parity(servable, folder, crops), config, data, target)
@@ -188,7 +197,8 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
     return ModelCard(
         name=target.name,
         version=VERSION,
-        description=f"{config.title} on {seen.colour} faces of {seen.size} px",
+        description=f"{config.title} on {seen.colour} faces of {seen.size} px"
+        + (f", logits adjusted post hoc by {target.logit_adjustment:g}" if target.logit_adjustment else ""),
         architecture=config.title,
         labels=data.labels,
         data=data.sources,

@@ -57,15 +57,22 @@ class StartsPretrained(Protocol):
 
 
 class Servable(nn.Module):
-    """The whole graph: uint8 crops in, logits and features out."""
+    """The whole graph: uint8 crops in, logits and features out.
+
+    Attributes:
+        shift: float32 [K], added to the logits; None: they stay as the network gives them.
+    """
+
+    shift: Tensor | None
 
     def __init__(self, preprocessing: Preprocessing, network: nn.Module) -> None:
         super().__init__()
         self.preprocessing = preprocessing
         self.network = network
+        self.register_buffer("shift", None)
 
     @override
     def forward(self, face: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 [n, 112, 112, 3] to logits float32 [n, K] and features float32 [n, C, h, w]."""
         logits, features = self.network(self.preprocessing(face))
-        return logits, features
+        return logits if self.shift is None else logits + self.shift, features

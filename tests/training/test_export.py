@@ -13,6 +13,7 @@ from tests.training.tiny_fer import FerFolder
 from training import graphs
 from training.__main__ import main
 from training.export import load_run
+from training.plugins import load_data
 
 
 @pytest.fixture
@@ -54,6 +55,22 @@ def test_the_test_split_is_measured_only_when_asked_for(run, data, tmp_path):
         f"fer_plus PrivateTest, 30 majority rows ({rows})" for rows in ("all", "without_either")
     }
     assert "--split test" in accuracy[0].command
+
+
+def test_logits_are_adjusted_by_the_shares_of_the_training_labels(run, data, tmp_path):
+    assert export(run, data, tmp_path / "models", "--name", "plain") == 0
+    assert export(run, data, tmp_path / "models", "--name", "fair", "--logit-adjustment", "0.5") == 0
+    crops = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), dtype=np.uint8)
+    plain, fair = (
+        graphs.run_folder(tmp_path / "models" / f"emotion_{name}", crops) for name in ("plain", "fair")
+    )
+    votes = load_data(load_run(run)[0].data, data).splits["train"].votes
+    shares = (votes / votes.sum(axis=1, keepdims=True)).mean(axis=0).clip(min=1e-12)
+    expected = np.broadcast_to(-0.5 * np.log(shares), plain.shape)
+    np.testing.assert_allclose(fair - plain, expected, atol=1e-4)
+    card = json.loads((tmp_path / "models" / "emotion_fair" / "card.json").read_text())
+    assert "adjusted post hoc by 0.5" in card["description"]
+    assert "--logit-adjustment 0.5" in card["metrics"][0]["command"]
 
 
 def test_the_graph_keeps_the_tensor_contract(run, data, tmp_path):
