@@ -4,7 +4,7 @@ Knows a detector only by its seam, and no model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -82,10 +82,10 @@ def by_landmarks(box: Box, landmarks: Points | None, framing: Framing) -> Square
     return _similarity(landmarks, framing) or canonical_square(box, framing)
 
 
-def by_both(box: Box, landmarks: Points | None, framing: Framing) -> Square:
-    """Turn and centre from the landmarks, the side from the box."""
+def by_turned_box(box: Box, landmarks: Points | None, framing: Framing) -> Square:
+    """The turn from the landmarks, centre and side from the box."""
     square, turned = canonical_square(box, framing), _similarity(landmarks, framing)
-    return square if turned is None else Square.around(turned.centre, square.side, turned.tilt)
+    return square if turned is None else replace(square, tilt=turned.tilt)
 
 
 def _similarity(landmarks: Points | None, framing: Framing) -> Square | None:
@@ -96,7 +96,7 @@ def _similarity(landmarks: Points | None, framing: Framing) -> Square | None:
 
 WAYS: Mapping[str, Frame] = {
     "box": by_box,
-    "turned box": aligned_square,
+    "turned box": by_turned_box,
     "landmarks": by_landmarks,
-    "landmarks, side of box": by_both,
+    "landmarks, side of box": aligned_square,
 }
