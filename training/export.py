@@ -43,7 +43,7 @@ SPLIT_NAMES: dict[Split, str] = {"train": "Training", "validation": "PublicTest"
 class Export:
     """What an export is called and where it goes; `made_by` is the command if it is not `export` itself.
 
-    `logit_adjustment` is the tau of `post_hoc_shift`.
+    `logit_adjustment` is the tau of `post_hoc_shift`; `description` what the card says, if it is not the usual.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Export:
     reported: tuple[Split, ...]
     made_by: str = ""
     logit_adjustment: float = 0.0
+    description: str = ""
 
     @property
     def folder(self) -> Path:
@@ -194,11 +195,11 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
                 for name, value in figures.items()
             ]
     seen = config.preprocessing
+    adjusted = f", logits adjusted post hoc by {target.logit_adjustment:g}" if target.logit_adjustment else ""
     return ModelCard(
         name=target.name,
         version=VERSION,
-        description=f"{config.title} on {seen.colour} faces of {seen.size} px"
-        + (f", logits adjusted post hoc by {target.logit_adjustment:g}" if target.logit_adjustment else ""),
+        description=target.description or f"{config.title} on {seen.colour} faces of {seen.size} px{adjusted}",
         architecture=config.title,
         labels=data.labels,
         data=data.sources,

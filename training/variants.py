@@ -5,7 +5,7 @@ each channel (U8S8), calibrated on training crops.
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -79,6 +79,7 @@ def make_variant(
     Raises:
         TrainingError: fewer than 99 % of the labels agree; nothing is written.
     """
+    target = replace(target, description=f"{card.description}, {precision.upper()}")
     file = source / card.version / "model.onnx"
     validation = data.splits["validation"]
     original = graphs.run_folder(source, validation.crops())

@@ -3,7 +3,7 @@
 Knows no setting; every service's settings take these.
 """
 
-DEFAULT_MODEL = "cnn3"
+DEFAULT_MODEL = "resnet15_int8"
 """A folder of `model_repository/`, without `emotion_`."""
 
 DEFAULT_DETECTOR = "haar"

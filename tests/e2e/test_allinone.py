@@ -9,6 +9,7 @@ import pytest
 from asgi_lifespan import LifespanManager
 from PIL import Image
 
+from fercore.contracts.defaults import DEFAULT_MODEL
 from fercore.contracts.emotions import EMOTIONS
 from fercore.service.errors import STATUS
 from fercore.service.metrics import Metrics
@@ -55,7 +56,7 @@ async def test_the_portrait_is_happy(client):
     assert box["x"] < 224 < box["x"] + box["width"]
     assert box["y"] < 115 < box["y"] + box["height"]
     assert answer["image"] == {"width": 512, "height": 512}
-    assert answer["model"] == {"name": "cnn3", "version": "1"}
+    assert answer["model"] == {"name": DEFAULT_MODEL, "version": "1"}
 
 
 async def test_every_body_form_gives_the_same_faces(client):
@@ -101,7 +102,7 @@ async def test_several_pictures_are_answered_in_order_each_with_its_own_error(cl
 async def test_a_picture_without_a_face_is_an_empty_list(client):
     answer = await predict(client, no_face_jpeg())
     assert answer["faces"] == []
-    assert answer["model"] == {"name": "cnn3", "version": "1"}
+    assert answer["model"] == {"name": DEFAULT_MODEL, "version": "1"}
 
 
 async def test_thirty_faces_come_largest_first_and_can_be_limited(client):
@@ -171,7 +172,7 @@ async def test_bad_input_is_refused_with_the_right_problem(client, bad: BadInput
 async def test_an_unknown_name_is_answered_with_what_there_is(client):
     response = await client.post("/predict?model=nobody", content=portrait_jpeg(), headers=JPEG)
     assert response.status_code == 404
-    assert "cnn3" in response.json()["detail"]
+    assert DEFAULT_MODEL in response.json()["detail"]
 
 
 async def test_unknown_paths_and_methods_are_problems_too(client):
@@ -183,7 +184,7 @@ async def test_unknown_paths_and_methods_are_problems_too(client):
 async def test_the_catalogue_lists_what_lives(client):
     assert (await client.get("/emotions")).json() == {"emotions": list(EMOTIONS)}
     models = (await client.get("/models")).json()["models"]
-    assert [(model["name"], model["default"]) for model in models if model["default"]] == [("cnn3", True)]
+    assert [(model["name"], model["default"]) for model in models if model["default"]] == [(DEFAULT_MODEL, True)]
     assert {"name": "haar", "default": True} in (await client.get("/detectors")).json()["detectors"]
 
 
@@ -217,8 +218,8 @@ async def test_metrics_tell_what_happened(client):
         'fer_requests_total{code="200",route="/predict",service="gateway"}',
         'fer_stage_duration_seconds_count{stage="infer"}',
         'fer_queue_messages_total{outcome="done",stream="fer:frames"}',
-        'fer_predictions_total{emotion="happiness",model="cnn3"}',
-        'fer_model_info{model="cnn3",version="1"} 1.0',
+        f'fer_predictions_total{{emotion="happiness",model="{DEFAULT_MODEL}"}}',
+        f'fer_model_info{{model="{DEFAULT_MODEL}",version="1"}} 1.0',
         "fer_inflight 0.0",
     ):
         assert name in text

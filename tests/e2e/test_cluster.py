@@ -15,6 +15,7 @@ import pytest
 import redis
 from asgi_lifespan import LifespanManager
 
+from fercore.contracts.defaults import DEFAULT_MODEL
 from fercore.service.metrics import Metrics
 from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
@@ -310,7 +311,7 @@ async def test_sigterm_ends_every_service_soon_and_leaves_no_consumer(triton_ser
 
 
 async def test_a_broken_model_folder_is_named_and_leaves_the_service_unready(triton_server, tmp_path):
-    broken = tmp_path / "models" / "emotion_cnn3"
+    broken = tmp_path / "models" / f"emotion_{DEFAULT_MODEL}"
     broken.mkdir(parents=True)
     (broken / "card.json").write_text("{}")
     cluster = Cluster(tmp_path, triton=triton_server, settings={"FER_MODEL_REPOSITORY": str(broken.parent)})
@@ -321,8 +322,8 @@ async def test_a_broken_model_folder_is_named_and_leaves_the_service_unready(tri
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"{cluster.classifier.url}/readyz")
         assert answer.status_code == 503
-        assert "emotion_cnn3: " in answer.json()["checks"]["model"]
-        assert "emotion_cnn3" in cluster.classifier.log()
+        assert f"emotion_{DEFAULT_MODEL}: " in answer.json()["checks"]["model"]
+        assert f"emotion_{DEFAULT_MODEL}" in cluster.classifier.log()
     finally:
         await asyncio.to_thread(cluster.stop)
 

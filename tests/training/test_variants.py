@@ -44,6 +44,7 @@ def test_a_variant_is_one_more_model_of_the_same_contract(repository, data, monk
     assert (original.name, made.name) == ("tiny", f"tiny_{precision}")
     assert made.card.labels == original.card.labels
     assert made.card.training_config_sha256 == original.card.training_config_sha256
+    assert made.card.description == f"{original.card.description}, {precision.upper()}"
     command = made.card.metrics[0].command
     assert command.startswith(f"python -m training variant {repository / 'emotion_tiny'} ")
     assert f"--precision {precision}" in command
