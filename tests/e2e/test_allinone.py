@@ -184,7 +184,9 @@ async def test_unknown_paths_and_methods_are_problems_too(client):
 async def test_the_catalogue_lists_what_lives(client):
     assert (await client.get("/emotions")).json() == {"emotions": list(EMOTIONS)}
     models = (await client.get("/models")).json()["models"]
-    assert [(model["name"], model["default"]) for model in models if model["default"]] == [(DEFAULT_MODEL, True)]
+    assert [(model["name"], model["default"]) for model in models if model["default"]] == [
+        (DEFAULT_MODEL, True)
+    ]
     assert {"name": "haar", "default": True} in (await client.get("/detectors")).json()["detectors"]
 
 

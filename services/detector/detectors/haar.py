@@ -25,10 +25,11 @@ STAGE_BOUND = 53.755
 
 FRAMING = Framing(scale=0.903, dx=-0.003, dy=0.004)
 """Medians over the 3,008 of 4,000 FER2013 Training tiles in which one face was found (quartiles of the scale
-0.973 and 1.106): `python -m training framing --detector haar`, 2026-11-21; but for the scale, which is 0.875 of
-the median 1.032. On whole photographs a closer square serves better, and tiles hardly mind: `resnet15_int8` is
-right on 84 % of the portraits instead of 82 %, on 88 % of the re-cropped PublicTest faces instead of 89 %
-(`python -m training alignment model_repository/emotion_resnet15_int8 --detector haar --enlarged 0.85 0.9 1`)."""
+0.973 and 1.106; `python -m training framing --detector haar`, 2026-11-21), but for the scale: 0.875 of its
+median 1.032. Whole photographs are served better by a closer square, and tiles hardly mind: `resnet15_int8` is
+right on 84 % of the portraits instead of 82 %, and on 88 % of re-cropped PublicTest faces instead of 89 %
+(`python -m training alignment model_repository/emotion_resnet15_int8 --detector haar`, 2026-11-21).
+"""
 
 SLOPE, OFFSET = 1.603, -1.899
 """Score = logistic(SLOPE * ln(evidence) + OFFSET).
