@@ -15,7 +15,7 @@ COMMANDS = {
     "cross-validate": "train and measure once for each fold of the training split",
     "export": "turn a run into a folder of the model repository",
     "hybrid": "fit a random forest on a run's features and texture, into the model repository",
-    "export-detector": "turn public weights of a detector into the graphs its plug-in loads",
+    "export-detector": "turn a run or public weights of a detector into the graphs its plug-in loads",
     "variant": "make an INT8 or FP16 variant of a model folder",
     "evaluate": "measure a run, a model folder, an ONNX file or a running cluster",
     "train-detector": "train a face detector as a config file says",

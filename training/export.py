@@ -43,7 +43,7 @@ SPLIT_NAMES: dict[Split, str] = {"train": "Training", "validation": "PublicTest"
 class Export:
     """What an export is called and where it goes; `made_by` is the command if it is not `export` itself.
 
-    `logit_adjustment` is the tau of `post_hoc_shift`; `description` what the card says, if it is not the usual.
+    `logit_adjustment` is the tau of `post_hoc_shift`; `description` is the card's, if not the usual one.
     """
 
     name: str
@@ -199,7 +199,8 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
     return ModelCard(
         name=target.name,
         version=VERSION,
-        description=target.description or f"{config.title} on {seen.colour} faces of {seen.size} px{adjusted}",
+        description=target.description
+        or f"{config.title} on {seen.colour} faces of {seen.size} px{adjusted}",
         architecture=config.title,
         labels=data.labels,
         data=data.sources,

@@ -16,7 +16,7 @@ from training.__main__ import STOPPED, main
 from training.detection import fit as fitting
 from training.detection.assignment import assign, decode_boxes, lay_cells
 from training.detection.config import TeacherConfig, load_detector_config
-from training.detection.export import export, to_onnx
+from training.detection.exporters.ferface import to_graph
 from training.detection.losses import judge
 from training.detection.network import OUTPUTS, STRIDES, FerFace, Served
 from training.detection.precision import measure
@@ -247,17 +247,21 @@ def test_a_run_resumed_gives_the_numbers_of_an_unbroken_one(
     assert figures(tmp_path / "broken") == figures(tmp_path / "whole")
 
 
-def test_the_exported_graph_finds_what_torch_finds(data: Path, config_file: Path, tmp_path: Path):
+def test_a_run_is_exported_as_the_plug_in_loads_it(
+    data: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     runs = tmp_path / "runs"
     assert train(config_file, data, runs) == 0
-    folder = export(runs / "tiny", tmp_path / "repository", "terms")
-    card = json.loads((folder / "card.json").read_text())
-    assert card["data"] == "terms"
+    command = ["export-detector", "--repository", str(tmp_path / "models"), "ferface", str(runs / "tiny")]
+    assert main(command) == 0
+    found = ferface.create(tmp_path / "models").detect(np.zeros((50, 70, 3), np.uint8), min_face_px=1)
+    assert found.boxes.shape[1] == 4
+    card = json.loads((tmp_path / "models" / "detector_ferface" / "card.json").read_text())
     assert card["training_config"]["name"] == "tiny"
+    assert card["parameters"] < 500_000
     (runs / "tiny" / "best.pt").unlink()
-    with pytest.raises(TrainingError, match=r"best\.pt"):
-        export(runs / "tiny", tmp_path / "other", "terms")
-    assert not (tmp_path / "other" / "detector_tiny").exists()
+    assert main(command) == 1
+    assert "best.pt" in capsys.readouterr().err
 
 
 def test_the_plug_in_reads_the_maps_as_training_does(tmp_path: Path):
@@ -267,7 +271,7 @@ def test_the_plug_in_reads_the_maps_as_training_does(tmp_path: Path):
         served.network.head[-1].bias[0] = 0.0
         served.network.head[-1].weight *= 20
     (tmp_path / "detector_ferface").mkdir()
-    (tmp_path / "detector_ferface" / "model.onnx").write_bytes(to_onnx(served))
+    (tmp_path / "detector_ferface" / "model.onnx").write_bytes(to_graph(served))
     picture = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
     found = ferface.create(tmp_path).detect(picture, min_face_px=1)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Turn the public PyTorch weights of a detector into the graphs that its plug-in loads.
+"""Turn a run, or the public PyTorch weights of a detector, into the graphs that its plug-in loads.
 
 They are written to REPOSITORY/detector_<name>/, replacing those that stood there. Each graph must answer as
 torch does (1e-4), or nothing is written. `make models` fetches the weights and names this command.

@@ -59,15 +59,17 @@ def to_onnx(
     outputs: Sequence[str],
     axes: Mapping[str, Mapping[int, str]],
     metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> bytes:
     """Trace a network and compare its answers with the graph's.
 
     Args:
-        network: takes one float32 tensor, gives one for each of `outputs`.
+        network: takes one tensor, gives one for each of `outputs`.
         shapes: of inputs that are compared; the first is traced.
         outputs: their names.
         axes: names of the open axes, by input or output and axis.
         metadata: written into the file.
+        dtype: of the input, float32 (compared from -1 to 1) or uint8.
 
     Raises:
         TrainingError: a value differs by more than `TOLERANCE`.
@@ -77,7 +79,7 @@ def to_onnx(
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other needs more packages
         torch.onnx.export(
             network,
-            (torch.zeros(shapes[0]),),
+            (torch.zeros(shapes[0], dtype=dtype),),
             file,
             dynamo=False,
             opset_version=OPSET,
@@ -90,14 +92,16 @@ def to_onnx(
         onnx.helper.set_model_props(model, dict(metadata or {}))
         onnx.checker.check_model(model, full_check=True)
         onnx.save_model(model, file)
-        _check(network, file, shapes)
+        _check(network, file, shapes, dtype)
         return file.read_bytes()
 
 
-def _check(network: nn.Module, file: Path, shapes: Sequence[tuple[int, ...]]) -> None:
+def _check(network: nn.Module, file: Path, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> None:
     session = open_session(file)
     for seed, shape in enumerate(shapes):
         image = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        if dtype == torch.uint8:
+            image = ((image + 1) * 127.5).to(torch.uint8)
         with torch.no_grad():
             expected = [output.numpy() for output in network(image)]
         for wanted, given in zip(expected, session.run(None, {INPUT: image.numpy()}), strict=True):

@@ -1,1 +1,1 @@
-"""Exporters, a file each: public weights of a detector in, the graphs of its plug-in out."""
+"""Exporters, a file each: weights of a detector in, the graphs of its plug-in out."""

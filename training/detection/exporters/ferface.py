@@ -1,0 +1,73 @@
+"""ferface, or another detector trained here: the best weights of a run.
+
+Knows no decoding: the plug-in `ferface` does it.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from training import run_folder
+from training.detection.config import DetectorConfig, load_detector_config
+from training.detection.exporting import INPUT, load_weights, to_onnx
+from training.detection.network import STRIDES, FerFace, Served
+from training.graphs import OPSET
+
+TERMS = (
+    "WIDER FACE train, 1,239 of its pictures (research use); landmarks and further faces taught by YuNet "
+    "(libfacedetection.train)"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what this exporter takes."""
+    parser.add_argument("run", type=Path, help="a run's folder, such as runs/ferface")
+
+
+def export(options: argparse.Namespace) -> dict[str, bytes]:
+    """Make `model.onnx`, from uint8 RGB [1, h, w, 3] to a map for each stride, and `card.json`.
+
+    Raises:
+        TrainingError: it is no finished run, or the graph answers otherwise than torch.
+    """
+    config = load_detector_config(options.run / run_folder.CONFIG)
+    state = run_folder.load_state(options.run / run_folder.BEST)
+    network = load_weights(FerFace(), cast("dict[str, Tensor]", state["network"]), "ferface")
+    graph = to_graph(Served(network).eval())
+    card = _make_card(options.run, config, hashlib.sha256(graph).hexdigest())
+    card["parameters"] = sum(weights.numel() for weights in network.parameters())
+    return {"model.onnx": graph, "card.json": (json.dumps(card, indent=2) + "\n").encode()}
+
+
+def to_graph(served: Served) -> bytes:
+    """Trace the network; height and width stay open."""
+    names = [f"stride_{stride}" for stride in STRIDES]
+    return to_onnx(
+        served,
+        [(1, 96, 160, 3), (1, 480, 640, 3), (1, 32, 32, 3)],
+        outputs=names,
+        axes={INPUT: {1: "height", 2: "width"}}
+        | {name: {2: f"{name}_rows", 3: f"{name}_columns"} for name in names},
+        dtype=torch.uint8,
+    )
+
+
+def _make_card(run: Path, config: DetectorConfig, sha256: str) -> dict[str, object]:
+    """Say what the graph is, what it was trained on and how."""
+    provenance = json.loads((run / run_folder.PROVENANCE).read_text(encoding="utf-8"))
+    return {
+        "name": config.name,
+        "version": "1",
+        "description": "single-shot, anchor-free face detector with five landmarks",
+        "opset": OPSET,
+        "sha256": sha256,
+        "data": TERMS,
+        "git_commit": provenance["git_commit"],
+        "data_sha256": provenance["data_sha256"],
+        "training_config": config.model_dump(mode="json"),
+    }
