@@ -3,12 +3,14 @@
 Knows no training loop.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import Tensor, nn
 from tqdm import tqdm
+from typing_extensions import override
 
 from training.config import RunConfig
 from training.device import autocast
@@ -57,29 +59,55 @@ def distance(pupil: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return F.kl_div(*softened, reduction="none", log_target=True).sum(dim=1) * temperature**2
 
 
+class Council(nn.Module):
+    """Networks that answer as one: by the mean of their probabilities.
+
+    An ensemble teaches more than its best member (Hinton, Vinyals and Dean, 2015).
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    @override
+    def forward(self, faces: Tensor) -> tuple[Tensor, None]:
+        """Map what each member takes to logits float32 [n, K]."""
+        chances = torch.stack([member(faces)[0].float().softmax(dim=1) for member in self.members])
+        return chances.mean(dim=0).clamp(min=1e-8).log(), None
+
+
 def load_teacher(config: RunConfig, faces: Faces, run: Path, device: torch.device) -> Teacher | None:
-    """Call in the teacher that a config names, if any.
+    """Call in the teachers that a config names, if any.
 
     Raises:
-        TrainingError: it is no finished run, or does not see or answer as the pupil does.
+        TrainingError: one is no finished run, or does not see or answer as the pupil does.
     """
     wanted = config.distillation
     if wanted is None:
         return None
-    ancestor = Path(wanted.teacher)
-    teaching, servable = load_ancestor(ancestor, run, "teacher")
+    members = [
+        _call_in(Path(ancestor), f"teacher {number}" if number else "teacher", config, run).to(device)
+        for number, ancestor in enumerate(wanted.teachers)
+    ]
+    # for the same view the faces come preprocessed; one that answers beforehand preprocesses them itself
+    view = [member.network for member in members] if wanted.view == "same" else members
+    council = view[0] if len(view) == 1 else Council(view).eval()
+    answers = _answer_all(council, faces, device) if wanted.view == "clean" else None
+    return Teacher(council, answers, temperature=wanted.temperature, precision=config.fit.precision)
+
+
+def _call_in(ancestor: Path, role: str, config: RunConfig, run: Path) -> Servable:
+    teaching, servable = load_ancestor(ancestor, run, role)
     if knows_other_labels(ancestor, run):
         raise TrainingError(f"teacher {ancestor} was trained on other labels: its answers mean nothing here")
     is_alike = teaching.preprocessing == config.preprocessing and not config.preprocessing.components
-    if wanted.view == "same" and not is_alike:
+    if config.distillation and config.distillation.view == "same" and not is_alike:
         raise TrainingError(f"teacher {ancestor} has other preprocessing or components: take view: clean")
-    servable = servable.to(device)
-    answers = _answer_all(servable, faces, device) if wanted.view == "clean" else None
-    return Teacher(servable.network, answers, temperature=wanted.temperature, precision=config.fit.precision)
+    return servable
 
 
-def _answer_all(servable: Servable, faces: Faces, device: torch.device) -> Tensor:
+def _answer_all(network: nn.Module, faces: Faces, device: torch.device) -> Tensor:
     starts = tqdm(range(0, len(faces), CHUNK), desc="asking the teacher", unit="batch")
     with torch.no_grad():
         crops = (torch.from_numpy(faces.crops(start, start + CHUNK)).to(device) for start in starts)
-        return torch.cat([servable(part)[0].float() for part in crops])
+        return torch.cat([network(part)[0].float() for part in crops])

@@ -58,10 +58,16 @@ class BalancingConfig(Section):
     ] = 1.0
 
 
-class DistillationConfig(Section):
-    """A finished run as teacher (Hinton, Vinyals and Dean, 2015)."""
+RunFolder = Annotated[str, Field(min_length=1)]
 
-    teacher: Annotated[str, Field(min_length=1, description="The teacher's run folder, such as runs/big")]
+
+class DistillationConfig(Section):
+    """A finished run as teacher, or several whose answers are averaged (Hinton, Vinyals and Dean, 2015)."""
+
+    teacher: Annotated[
+        RunFolder | Annotated[tuple[RunFolder, ...], Field(min_length=2)],
+        Field(description="The teacher's run folder, such as runs/big, or a list of them"),
+    ]
     weight: Annotated[float, Field(gt=0, le=1, description="Of the teacher's answers beside the labels")] = (
         0.7
     )
@@ -73,6 +79,11 @@ class DistillationConfig(Section):
             "same preprocessing; clean: it answers each face once, before the first epoch, which is cheaper"
         ),
     ] = "same"
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Their run folders, one or more."""
+        return (self.teacher,) if isinstance(self.teacher, str) else self.teacher
 
 
 class PruningConfig(Section):

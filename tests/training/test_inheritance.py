@@ -12,7 +12,7 @@ from tests.training.tiny_fer import FerFolder
 from training import fit as fitting
 from training.__main__ import STOPPED, main
 from training.architectures import small_resnet
-from training.distillation import Teacher, distance
+from training.distillation import Council, Teacher, distance
 from training.mixup import Mixture
 from training.narrowing import narrow
 
@@ -101,6 +101,7 @@ def inheriting(kind: str, ancestor: Path) -> dict[str, object]:
             "distillation": {"teacher": str(ancestor), "view": "clean"},
             "augmentation": {"mixup": 0.3},
         },
+        "council": {"distillation": {"teacher": [str(ancestor), str(ancestor)], "weight": 0.5}},
         "pruning": {"start_from": str(ancestor), "pruning": {"sparsity": 0.6}},
         "narrowing": {
             "start_from": str(ancestor),
@@ -110,7 +111,7 @@ def inheriting(kind: str, ancestor: Path) -> dict[str, object]:
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["same", "clean", "pruning", "narrowing"])
+@pytest.mark.parametrize("kind", ["same", "clean", "council", "pruning", "narrowing"])
 def test_what_is_inherited_resumes_exactly(data, config_file, ancestor, kind, monkeypatch):
     tmp_path = ancestor.parent.parent
     config = changed(config_file, fit=FIT, **inheriting(kind, ancestor))
@@ -168,6 +169,20 @@ def test_a_teacher_that_sees_faces_otherwise_answers_clean_ones_only(
     assert "view: clean" in one_line_error(capsys)
     config = changed(config_file, fit=FIT, preprocessing=smaller, **inheriting("clean", ancestor))
     assert train(config, data, tmp_path) == 0
+
+
+def test_several_teachers_answer_by_their_mean_probability():
+    class Sure(torch.nn.Module):
+        def __init__(self, label: int) -> None:
+            super().__init__()
+            self.logits = 9 * F.one_hot(torch.tensor([label]), 3).float()
+
+        def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor, None]:
+            return self.logits.expand(len(faces), 3), None
+
+    answer, _ = Council([Sure(0), Sure(1)])(torch.zeros(2, 1, 4, 4))
+    torch.testing.assert_close(answer.exp().sum(dim=1), torch.ones(2))
+    torch.testing.assert_close(answer.exp()[0], torch.tensor([0.5, 0.5, 0.0]), atol=1e-3, rtol=0)
 
 
 def test_a_pupil_is_judged_by_the_teachers_softened_answers():
