@@ -54,3 +54,10 @@ def test_the_lock_has_hashes_and_no_address(extra):
 
 def test_the_gateway_holds_neither_numpy_nor_opencv():
     assert not {"numpy", "opencv-python-headless", "onnxruntime", "tritonclient"} & set(locked("gateway"))
+
+
+def test_locks_that_may_share_a_virtual_environment_have_the_same_versions():
+    shared = [locked(extra) for extra in LOCKED if extra != "training"]
+    for name in set().union(*shared):
+        versions = {frozenset(lock[name]) for lock in shared if name in lock}
+        assert len(versions) == 1, name
