@@ -1,7 +1,8 @@
 """ferface, the detector that was trained here: single-shot, anchor-free, with five landmarks.
 
-Knows no queue and no settings. Its weights are in the repository: nothing has to be fetched.
-`python -m training train-detector training/configs/detectors/ferface.yaml` trains it.
+Knows no queue and no settings. No weights are shipped yet: `python -m training train-detector
+training/configs/detectors/ferface.yaml` trains it, `python -m training export-detector ferface runs/ferface` puts
+the graph into its place. Until then its framing is not a measured one.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
 
 WEIGHTS = ("detector_ferface/model.onnx",)
-HINT = "it belongs to the repository: restore it with git"
+HINT = "none are shipped yet; docs/detectors.md says how to train it"
 
 Floats = npt.NDArray[np.float32]
 
