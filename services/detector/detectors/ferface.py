@@ -1,8 +1,8 @@
-"""ferface, the detector that was trained here: single-shot, anchor-free, with five landmarks.
+"""ferface, the detector that is trained here: single-shot, anchor-free, with five landmarks.
 
 Knows no queue and no settings. No weights are shipped yet: `python -m training train-detector
-training/configs/detectors/ferface.yaml` trains it, `python -m training export-detector ferface runs/ferface` puts
-the graph into its place. Until then its framing is not a measured one.
+training/configs/detectors/ferface.yaml` trains it, and `python -m training export-detector ferface
+runs/ferface` puts the graph into its place. Until then its framing is not a measured one.
 """
 
 from pathlib import Path
