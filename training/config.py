@@ -6,10 +6,10 @@ Knows no torch and opens no data.
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from training.errors import TrainingError
 from training.fit_config import FitConfig
@@ -94,6 +94,9 @@ class ForestConfig(Section):
     texture: TextureConfig = TextureConfig()
 
 
+Model = TypeVar("Model", bound=BaseModel)
+
+
 class RunConfig(Section):
     """One run: `runs/<name>/` is made from it, and its model card carries it."""
 
@@ -156,8 +159,13 @@ def load_config(path: Path) -> RunConfig:
     Raises:
         TrainingError: it cannot be read, or a field is missing, unknown or out of range.
     """
+    return read_config(path, RunConfig)
+
+
+def read_config(path: Path, kind: type[Model]) -> Model:
+    """Read a YAML (or JSON) file as a config of some kind; raises as `load_config`."""
     try:
-        return RunConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as err:
         raise TrainingError(f"cannot read the config {path}: {err.strerror}") from err
     except yaml.YAMLError as err:

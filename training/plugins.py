@@ -1,6 +1,6 @@
-"""Find data sets and architectures by file name.
+"""Find data sets, architectures and detectors by file name.
 
-Knows no data set, no architecture and no torch: adding one is adding a file.
+Knows none of them and no torch: adding one is adding a file.
 """
 
 import importlib
@@ -12,7 +12,9 @@ from typing import Protocol, cast
 
 from pydantic import ValidationError
 
+import services.detector.detectors
 import training.datasets
+from fercore.vision.detection import Detector
 from training.config import DataConfig
 from training.errors import TrainingError
 from training.faces import DataSet
@@ -34,6 +36,20 @@ def load_data(config: DataConfig, folder: Path) -> DataSet:
     except ValidationError as err:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'options'}: {e['msg']}" for e in err.errors())
         raise TrainingError(f"data.options of {config.name}: {wrong}") from err
+
+
+def make_detector(name: str, repository: Path) -> Detector:
+    """Make a face detector by its plug-in's name.
+
+    Raises:
+        TrainingError: there is none of that name, or its weights are missing or wrong.
+    """
+    plugin = find_module(services.detector.detectors, "detector", name)
+    try:
+        detector: Detector = plugin.create(repository)
+    except (OSError, ValueError) as err:
+        raise TrainingError(f"the detector {name} cannot be loaded: {err}") from err
+    return detector
 
 
 def find_module(package: ModuleType, kind: str, name: str) -> ModuleType:

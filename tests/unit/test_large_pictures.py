@@ -19,19 +19,7 @@ from fercore.vision.picture import Picture, detect_in
 from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
 from tests.fakes import FixedDetector, plugin_package
-from tests.pictures import astronaut, encoded
-
-STORED_AS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""How an upright picture is stored, by the EXIF orientation that turns it back."""
+from tests.pictures import STORED_AS, astronaut, encoded
 
 
 def stored(upright: Image.Image, orientation: int, **options: object) -> bytes:

@@ -15,6 +15,7 @@ from PIL import Image
 from fercore.contracts.errors import FerError, InvalidImage, PayloadTooLarge, UnsupportedMedia
 from fercore.vision.decode import decode
 from fercore.vision.header import check_image, read_header
+from tests.pictures import STORED_AS
 
 ROOT = Path(__file__).parent.parent.parent
 FORMATS = ["JPEG", "PNG", "WEBP"]
@@ -54,16 +55,7 @@ def assert_alike(image: np.ndarray, expected: Image.Image, tolerance: float = 12
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_exif_orientation_is_applied(kind, orientation):
-    inverse = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }[orientation]
+    inverse = STORED_AS[orientation]
     upright = picture()
     stored = upright if inverse is None else upright.transpose(inverse)
     assert_alike(decode(encoded(stored, kind, exif=exif(orientation))), upright)

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-import services.detector.detectors
 from fercore.contracts.emotions import Emotion
 from fercore.vision.crop import RgbImage
 from fercore.vision.decode import decode
@@ -25,7 +24,7 @@ from training.evaluate import fold, only_judged
 from training.framing import surrounded
 from training.local_models import open_model
 from training.measures import Labels
-from training.plugins import find_module, load_data
+from training.plugins import load_data, make_detector
 from training.portraits import FOUR, read_portraits
 
 
@@ -50,8 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     model = open_model(options.model, threads=1)
-    plugin = find_module(services.detector.detectors, "detector", options.detector)
-    detector = plugin.create(options.repository)
+    detector = make_detector(options.detector, options.repository)
     pictures, labels, emotions = (_portraits if options.faces == "portraits" else _tiles)(options.data)
     if options.turned:
         pictures = [partial(_turned, picture, options.turned) for picture in pictures]

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-import services.detector.detectors
 from fercore.vision.crop import RgbImage
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detections, Detector
@@ -26,8 +25,7 @@ from training.detection.curves import draw_curves
 from training.detection.precision import PrecisionRecall, measure
 from training.detection.timing import time_detectors
 from training.detection.wider import read_wider
-from training.errors import TrainingError
-from training.plugins import find_module
+from training.plugins import make_detector
 
 TIMED_SIZE = (480, 640)
 SMALLEST_FACE_PX = 10
@@ -57,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    detector = create(options.detector, options.repository)
+    detector = make_detector(options.detector, options.repository)
     data = read_wider(options.data / options.dataset)
     found, timed_picture = _find(detector, [scene.file for scene in data.scenes], options.size)
     curves = {limit: measure(data.scenes, found, min_face_px=limit) for limit in options.min_face_px}
@@ -73,20 +71,6 @@ def run(options: argparse.Namespace) -> None:
     times = _time(detector, timed_picture, options)
     if options.report:
         _write(options, curves, times)
-
-
-def create(name: str, repository: Path) -> Detector:
-    """Make a detector by its plug-in's name.
-
-    Raises:
-        TrainingError: there is none of that name, or its weights are missing or wrong.
-    """
-    plugin = find_module(services.detector.detectors, "detector", name)
-    try:
-        detector: Detector = plugin.create(repository)
-    except (OSError, ValueError) as err:
-        raise TrainingError(f"the detector {name} cannot be loaded: {err}") from err
-    return detector
 
 
 def _find(detector: Detector, files: list[Path], size: int) -> tuple[list[Detections], RgbImage]:
@@ -115,7 +99,7 @@ def _time(detector: Detector, picture: RgbImage, options: argparse.Namespace) ->
     if not options.beside:
         return {}
     detectors = {options.detector: detector}
-    detectors.update({name: create(name, options.repository) for name in options.beside})
+    detectors.update({name: make_detector(name, options.repository) for name in options.beside})
     times = time_detectors(detectors, picture)
     for name, median_ms in times.items():
         ratio = median_ms / times[options.beside[0]]

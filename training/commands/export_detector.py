@@ -9,18 +9,13 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from training.commands import locations
+from training.commands import target
 from training.detection import exporters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes; each exporter declares its own."""
-    parser.add_argument(
-        "--repository",
-        type=Path,
-        default=locations.REPOSITORY,
-        help="model repository (default: %(default)s)",
-    )
+    target.add_repository_argument(parser)
     names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for module in pkgutil.iter_modules(exporters.__path__):
         exporter = importlib.import_module(f"{exporters.__name__}.{module.name}")

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-import services.detector.detectors
 from fercore.contracts.api import Landmarks
 from training.commands import locations
 from training.config import DataConfig
 from training.framing import measure_framing
-from training.plugins import find_module, load_data
+from training.plugins import load_data, make_detector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,10 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    plugin = find_module(services.detector.detectors, "detector", options.detector)
     tiles = load_data(DataConfig(name=options.dataset), options.data).splits["train"].tiles
     chosen = np.unique(np.linspace(0, len(tiles) - 1, options.tiles).astype(int))
-    detector = plugin.create(options.repository)
+    detector = make_detector(options.detector, options.repository)
     measured = measure_framing(tiles[chosen], detector, min_score=options.min_score)
     framing, (first, third) = measured.framing, measured.quartiles
     print(f"one face found in {measured.found} of {measured.tiles} tiles")

@@ -7,11 +7,10 @@ over all portraits, a missed face is a wrong answer.
 import argparse
 from pathlib import Path
 
-import services.detector.detectors
 from fercore.contracts.emotions import EMOTIONS
 from training import graphs
 from training.commands import locations
-from training.plugins import find_module
+from training.plugins import make_detector
 from training.portraits import EMOTION_OF, answer_among_four, find_portraits
 
 
@@ -26,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    plugin = find_module(services.detector.detectors, "detector", options.detector)
-    detector = plugin.create(options.model.parent)
+    detector = make_detector(options.detector, options.model.parent)
     found = find_portraits(
         options.data, detector, min_face_px=options.min_face_px, min_score=options.min_score
     )

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-import services.detector.detectors
 from fercore.contracts.messages import FaceQuality, Pose
 from fercore.vision.align import aligned_square
 from fercore.vision.crop import crop_whole
@@ -30,7 +29,7 @@ from training.framing import surrounded
 from training.graphs import Crops
 from training.local_models import open_model
 from training.measures import Labels
-from training.plugins import find_module, load_data
+from training.plugins import load_data, make_detector
 from training.quality import DEGRADATIONS, Tile, find_bound
 
 POSE_EDGES = (0, 5, 10, 15, 20, 30, 90)
@@ -76,8 +75,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"  {level!s:14} {median:6.3f}  {right:8.3f}  {right / accuracy:6.3f}")
         print(f"  bound {find_bound(measured, accuracies)}", flush=True)
     if options.detector:
-        plugin = find_module(services.detector.detectors, "detector", options.detector)
-        _print_pose(faces, plugin.create(options.repository), answer)
+        _print_pose(faces, make_detector(options.detector, options.repository), answer)
 
 
 def _assess(tiles: Sequence[Tile] | Tile) -> tuple[Crops, list[FaceQuality]]:

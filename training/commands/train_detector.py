@@ -8,16 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-import services.detector.detectors
-from fercore.vision.detection import Detector
 from training import run_folder
 from training.commands import locations
-from training.detection.config import DetectorConfig, load_detector_config
+from training.detection.config import load_detector_config
 from training.detection.fit import fit
 from training.detection.teaching import know
 from training.detection.wider import read_wider
-from training.errors import TrainingError
-from training.plugins import find_module
+from training.plugins import make_detector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     config = load_detector_config(options.config)
     data = read_wider(options.data / config.data)
-    teacher = _call_teacher(config, options.repository)
+    teacher = make_detector(config.teacher.detector, options.repository) if config.teacher else None
     folder = options.runs / config.name
     run_folder.prepare(folder, config, data, resume=options.resume)
     known = know(data.scenes, teacher, config.teacher)
@@ -53,14 +50,3 @@ def run(options: argparse.Namespace) -> None:
     print(f"{len(taught)} pictures to learn from, {len(held_out)} held out, {faces} faces", flush=True)
     progress = fit(config, taught, held_out, folder)
     print(f"best: epoch {progress.best_epoch}, held-out loss {progress.lowest_loss:.4f}, in {folder}")
-
-
-def _call_teacher(config: DetectorConfig, repository: Path) -> Detector | None:
-    if config.teacher is None:
-        return None
-    plugin = find_module(services.detector.detectors, "detector", config.teacher.detector)
-    try:
-        teacher: Detector = plugin.create(repository)
-    except (OSError, ValueError) as err:
-        raise TrainingError(f"the teacher cannot be loaded: {err}") from err
-    return teacher

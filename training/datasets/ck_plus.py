@@ -11,11 +11,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-import services.detector.detectors
 from fercore.contracts.emotions import Emotion
 from training.errors import TrainingError
 from training.faces import SPLITS, DataSet
-from training.plugins import find_module
+from training.plugins import make_detector
 from training.reading.assembly import LabelledRows, Provenance, assemble
 from training.reading.class_names import match_number
 from training.reading.fer_rows import FER2013_ORDER, read_pixel_csv
@@ -117,8 +116,8 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
     crops = None
     warnings: tuple[str, ...] = ()
     if chosen.detector:
-        plugin = find_module(services.detector.detectors, "detector", chosen.detector)
-        crops = [likeliest_face(plugin.create(Path(chosen.repository)))] * len(frames.paths)
+        detector = make_detector(chosen.detector, Path(chosen.repository))
+        crops = [likeliest_face(detector)] * len(frames.paths)
     else:
         warnings = (f"{root / IMAGES}: frames are taken whole; data.options.detector would frame the faces",)
     tiles, is_found = read_crops(frames.paths, intake, crops)

@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from training.errors import TrainingError
+from training.config import read_config
 from training.fit_config import FitConfig
 from training.learning_config import Fraction, Section
 
@@ -73,12 +72,4 @@ def load_detector_config(path: Path) -> DetectorConfig:
     Raises:
         TrainingError: it cannot be read, or a field is missing, unknown or out of range.
     """
-    try:
-        return DetectorConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as err:
-        raise TrainingError(f"cannot read the config {path}: {err.strerror}") from err
-    except yaml.YAMLError as err:
-        raise TrainingError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
-    except ValidationError as err:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in err.errors())
-        raise TrainingError(f"{path}: {wrong}") from err
+    return read_config(path, DetectorConfig)
