@@ -1,0 +1,1 @@
+"""What is remembered of live sessions: trends and alerts; scores only, never pictures."""
