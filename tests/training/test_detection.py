@@ -3,19 +3,24 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 import yaml
 
 from fercore.vision.boxes import keep_strongest
+from fercore.vision.decode import decode
 from fercore.vision.detection import Detections
-from services.detector.detectors import ferface
+from fercore.vision.picture import Picture
+from services.detector.detectors import ferface, yunet
 from tests.training.tiny_scenes import SIDE_PX, draw_face, write_scenes
+from tests.weights import ROOT, repository_with
 from training.__main__ import STOPPED, main
 from training.detection import fit as fitting
 from training.detection.assignment import assign, decode_boxes, lay_cells
 from training.detection.config import TeacherConfig, load_detector_config
+from training.detection.dense import load_dense_teacher
 from training.detection.exporters.ferface import to_graph
 from training.detection.losses import judge
 from training.detection.network import OUTPUTS, STRIDES, FerFace, Served
@@ -38,7 +43,7 @@ def config_file(tmp_path: Path) -> Path:
         "name": "tiny",
         "data": "scenes",
         "held_out": 0.2,
-        "fit": {"epochs": 2, "views": 1, "side_px": 64, "batch_size": 2, "precision": "float32"},
+        "fit": {"epochs": 2, "views": 1, "sides_px": [64, 128], "batch_size": 2, "precision": "float32"},
     }
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -306,3 +311,51 @@ def test_evaluating_writes_curves_and_figures(data: Path, tmp_path: Path, capsys
     assert 0 <= written["faces"]["30"]["average_precision"] <= 1
     assert written["command"].startswith("python -m training evaluate-detector")
     assert (report / "haar_scenes_640.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def astronaut_view() -> Known:
+    picture = Picture.in_full(decode((ROOT / "docs/images/astronaut.jpg").read_bytes()))
+    image = np.asarray(cv2.resize(picture.pixels, (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
+    return Known(image, np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool))
+
+
+def maps_of(answers: torch.Tensor, side_px: int) -> list[torch.Tensor]:
+    """Shape answers [n, A, 15] of the three finer maps as the network gives them."""
+    sizes = [side_px // stride for stride in STRIDES[:3]]
+    parts = answers.transpose(1, 2).split([size * size for size in sizes], dim=2)
+    return [part.reshape(len(answers), OUTPUTS, size, size) for part, size in zip(parts, sizes, strict=True)]
+
+
+def test_the_dense_teacher_says_of_its_best_cell_what_the_detector_reports(tmp_path: Path):
+    repository, view = repository_with(yunet.WEIGHTS, tmp_path), astronaut_view()
+    told = load_dense_teacher(TeacherConfig(detector="yunet", dense=1), repository).answers([view, view])
+    cells = lay_cells(256, 256).first(told.shape[1])
+    best = int(told[1, :, 0].argmax())
+    reported = yunet.create(repository).detect(view.image, min_face_px=24)
+    assert float(told[1, best, 0]) == pytest.approx(reported.scores[0], abs=1e-4)
+    np.testing.assert_allclose(decode_boxes(told[1, :, 1:5], cells)[best], reported.boxes[0], atol=0.01)
+
+
+def test_a_pupil_that_says_what_the_dense_teacher_says_has_nothing_to_learn(tmp_path: Path):
+    teacher = load_dense_teacher(
+        TeacherConfig(detector="yunet", dense=1), repository_with(yunet.WEIGHTS, tmp_path)
+    )
+    view = astronaut_view()
+    answers = teacher.answers([view])
+    answers[..., 0] = answers[..., 0].logit(eps=1e-6)
+    answers.requires_grad_()
+    teacher.loss(maps_of(answers, 256), [view]).backward()
+    assert float(answers.grad.abs().max()) < 1e-3
+    off = answers.detach() + 1
+    off.requires_grad_()
+    teacher.loss(maps_of(off, 256), [view]).backward()
+    for part in (slice(0, 1), slice(1, 5), slice(5, 15)):
+        assert float(off.grad[..., part].abs().max()) > 1e-2
+
+
+def test_only_yunet_teaches_every_cell(tmp_path: Path):
+    with pytest.raises(TrainingError, match="mtcnn cannot"):
+        load_dense_teacher(TeacherConfig(detector="mtcnn", dense=1), tmp_path)
+    with pytest.raises(TrainingError, match="missing"):
+        load_dense_teacher(TeacherConfig(detector="yunet", dense=1), tmp_path)
+    assert load_dense_teacher(TeacherConfig(detector="mtcnn"), tmp_path) is None

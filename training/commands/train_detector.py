@@ -11,6 +11,7 @@ import numpy as np
 from training import run_folder
 from training.commands import locations
 from training.detection.config import load_detector_config
+from training.detection.dense import load_dense_teacher
 from training.detection.fit import fit
 from training.detection.teaching import know
 from training.detection.wider import read_wider
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> None:
     config = load_detector_config(options.config)
     data = read_wider(options.data / config.data)
     teacher = make_detector(config.teacher.detector, options.repository) if config.teacher else None
+    dense_teacher = load_dense_teacher(config.teacher, options.repository)
     folder = options.runs / config.name
     run_folder.prepare(folder, config, data, resume=options.resume)
     known = know(data.scenes, teacher, config.teacher)
@@ -48,5 +50,5 @@ def run(options: argparse.Namespace) -> None:
     held_out, taught = ([known[row] for row in rows] for rows in (order[:kept_back], order[kept_back:]))
     faces = sum(int((~one.is_ignored).sum()) for one in known)
     print(f"{len(taught)} pictures to learn from, {len(held_out)} held out, {faces} faces", flush=True)
-    progress = fit(config, taught, held_out, folder)
+    progress = fit(config, taught, held_out, folder, dense_teacher)
     print(f"best: epoch {progress.best_epoch}, held-out loss {progress.lowest_loss:.4f}, in {folder}")

@@ -24,6 +24,16 @@ class TeacherConfig(Section):
     unsure: Annotated[
         float, Field(ge=0, le=1, description="Between this and `sure` it counts neither way")
     ] = 0.3
+    dense: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            description="Weight of the loss against what the teacher's graph says of every cell of each "
+            "view; only yunet has the pupil's cells",
+            exclude_if=lambda weight: weight == 0,
+        ),
+    ] = 0.0
 
 
 class DetectorFit(Section):
@@ -31,9 +41,14 @@ class DetectorFit(Section):
 
     epochs: Annotated[int, Field(ge=1, description="Each shows a view of every picture `views` times")] = 60
     views: Annotated[int, Field(ge=1, description="Of each picture in an epoch")] = 2
-    side_px: Annotated[int, Field(ge=64, multiple_of=64, description="Of a view")] = 384
+    sides_px: Annotated[
+        tuple[Annotated[int, Field(ge=64, multiple_of=64)], ...],
+        Field(min_length=1, description="Of a view; each batch draws one of them"),
+    ] = (384,)
     mosaic: Annotated[Fraction, Field(description="Share of the views made of four pictures")] = 0.4
-    batch_size: Annotated[int, Field(ge=1)] = 16
+    batch_size: Annotated[
+        int, Field(ge=1, description="Views of the first side; of others as many as have its pixels")
+    ] = 16
     lr: Annotated[float, Field(gt=0)] = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_epochs: Annotated[int, Field(ge=0)] = 1
@@ -43,10 +58,18 @@ class DetectorFit(Section):
         Field(description="On CPUs float32 is far faster here: convolutions within channels have no other"),
     ] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    is_compiled: Annotated[
+        bool, Field(description="By torch.compile, which needs a C++ compiler: about a quarter faster")
+    ] = False
+
+    @property
+    def exam_side_px(self) -> int:
+        """The middle one of the sides."""
+        return sorted(self.sides_px)[len(self.sides_px) // 2]
 
     def as_fit(self) -> FitConfig:
         """Give what the emotion models' loop calls the same."""
-        return FitConfig(schedule="cosine", **self.model_dump(exclude={"views", "side_px", "mosaic"}))
+        return FitConfig(schedule="cosine", **self.model_dump(exclude={"views", "sides_px", "mosaic", "is_compiled"}))
 
 
 class DetectorConfig(Section):

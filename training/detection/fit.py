@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from training import run_folder
 from training.detection.config import DetectorConfig
-from training.detection.losses import Loss, judge, stack
+from training.detection.dense import DenseTeacher
+from training.detection.losses import judge, stack
 from training.detection.network import FerFace, normalise
 from training.detection.views import Known, draw_mosaic, draw_view
 from training.device import autocast, choose_device
@@ -30,8 +31,16 @@ HELD_OUT_VIEWS = 4
 """Of each held-out picture, the same ones after every epoch."""
 
 
-def fit(config: DetectorConfig, known: Sequence[Known], held_out: Sequence[Known], folder: Path) -> Progress:
+def fit(
+    config: DetectorConfig,
+    known: Sequence[Known],
+    held_out: Sequence[Known],
+    folder: Path,
+    dense_teacher: DenseTeacher | None = None,
+) -> Progress:
     """Train until the epochs are over; `best.pt` holds the averaged weights of the lowest held-out loss.
+
+    A dense teacher counts in training by the config's `teacher.dense`, and not in the held-out loss.
 
     Raises:
         KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
@@ -44,13 +53,15 @@ def fit(config: DetectorConfig, known: Sequence[Known], held_out: Sequence[Known
     torch.manual_seed(config.seed)
     state = State(FerFace().to(memory_format=torch.channels_last), fitting)
     state.load(folder)
+    if config.fit.is_compiled:
+        state.network.compile(dynamic=False)
     random = np.random.default_rng(config.seed)
-    exam = [draw_view(one, config.fit.side_px, random) for one in held_out for _ in range(HELD_OUT_VIEWS)]
+    exam = [draw_view(one, config.fit.exam_side_px, random) for one in held_out for _ in range(HELD_OUT_VIEWS)]
     with open_scalars(folder, state.progress.epoch, is_on=True) as scalars:
         while state.progress.epoch < fitting.epochs:
             lr = fitting.lr * cosine(fitting, state.progress.epoch)
             started = time.monotonic()
-            figures = _run_epoch(config, state, known)
+            figures = _run_epoch(config, state, known, dense_teacher)
             seconds = time.monotonic() - started
             loss = _examine(state.average.network, exam, config)
             state.progress.epoch += 1
@@ -59,7 +70,7 @@ def fit(config: DetectorConfig, known: Sequence[Known], held_out: Sequence[Known
                 "lr": lr,
                 **figures,
                 "held_out_loss": round(loss, 4),
-                "views_per_second": round(len(known) * config.fit.views / seconds, 1),
+                "seconds": round(seconds, 1),
             }
             state.history.append(row)
             print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
@@ -72,12 +83,14 @@ def fit(config: DetectorConfig, known: Sequence[Known], held_out: Sequence[Known
     return state.progress
 
 
-def _run_epoch(config: DetectorConfig, state: State, known: Sequence[Known]) -> dict[str, float]:
+def _run_epoch(
+    config: DetectorConfig, state: State, known: Sequence[Known], dense_teacher: DenseTeacher | None
+) -> dict[str, float]:
     fitting, epoch = config.fit.as_fit(), state.progress.epoch
     torch.manual_seed(config.seed * SEED_STRIDE + epoch)
     random = np.random.default_rng([config.seed, epoch])
     steps = len(known) * config.fit.views // fitting.batch_size
-    parts = np.zeros(3)
+    parts = np.zeros(4)
     state.network.train()
     batches = _batches(config, known, random, steps)
     title = f"epoch {epoch + 1}/{fitting.epochs}"
@@ -85,33 +98,42 @@ def _run_epoch(config: DetectorConfig, state: State, known: Sequence[Known]) -> 
         step = epoch * steps + number
         warmth = min(1.0, 0.1 + 0.9 * step / max(1, fitting.warmup_epochs * steps))
         state.set_lr(fitting.lr * warmth * cosine(fitting, step / steps))
-        loss = _loss(state.network, views, config)
-        if not math.isfinite(float(loss.total.detach())):
+        maps = _answer(state.network, views, config)
+        loss = judge(maps, views)
+        total, dense = loss.total, torch.zeros(())
+        if dense_teacher is not None and config.teacher is not None:
+            dense = dense_teacher.loss(maps, views)
+            total = total + config.teacher.dense * dense
+        if not math.isfinite(float(total.detach())):
             raise TrainingError(
                 f"the loss is no number in batch {number + 1} of epoch {epoch + 1}: lower fit.lr"
             )
-        state.step(loss.total)
-        parts += [float(part.detach()) for part in (loss.score, loss.box, loss.landmarks)]
-    names = ("score_loss", "box_loss", "landmark_loss")
+        state.step(total)
+        parts += [float(part.detach()) for part in (loss.score, loss.box, loss.landmarks, dense)]
+    names = ("score_loss", "box_loss", "landmark_loss", "dense_loss")
     return {name: round(float(part), 4) for name, part in zip(names, parts / steps, strict=True)}
 
 
-def _loss(network: nn.Module, views: list[Known], config: DetectorConfig) -> Loss:
+def _answer(network: nn.Module, views: list[Known], config: DetectorConfig) -> list[Tensor]:
     with autocast(torch.device("cpu"), config.fit.precision):
         maps = network(normalise(stack(views)).contiguous(memory_format=torch.channels_last))
-    return judge([part.float() for part in maps], views)
+    return [part.float() for part in maps]
 
 
 def _batches(
     config: DetectorConfig, known: Sequence[Known], random: np.random.Generator, steps: int
 ) -> Iterator[list[Known]]:
     """Draw the views of an epoch, the next batch while the last one is learnt."""
-    order = np.concatenate([random.permutation(len(known)) for _ in range(config.fit.views)])
+    fitting = config.fit
+    order = np.concatenate([random.permutation(len(known)) for _ in range(fitting.views)])
     streams = random.spawn(steps)
 
     def draw(number: int) -> list[Known]:
-        rows = order[number * config.fit.batch_size : (number + 1) * config.fit.batch_size]
-        return [_draw(known, row, config, streams[number]) for row in rows]
+        stream = streams[number]
+        side_px = int(stream.choice(fitting.sides_px))
+        count = max(1, round(fitting.batch_size * (fitting.sides_px[0] / side_px) ** 2))
+        start = number * fitting.batch_size
+        return [_draw(known, row, side_px, fitting.mosaic, stream) for row in order[start : start + count]]
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(draw, 0)
@@ -122,11 +144,13 @@ def _batches(
             yield views
 
 
-def _draw(known: Sequence[Known], row: int, config: DetectorConfig, random: np.random.Generator) -> Known:
-    if random.random() >= config.fit.mosaic:
-        return draw_view(known[row], config.fit.side_px, random)
+def _draw(
+    known: Sequence[Known], row: int, side_px: int, mosaic: float, random: np.random.Generator
+) -> Known:
+    if random.random() >= mosaic:
+        return draw_view(known[row], side_px, random)
     others = random.integers(0, len(known), 3)
-    return draw_mosaic([known[row], *(known[other] for other in others)], config.fit.side_px, random)
+    return draw_mosaic([known[row], *(known[other] for other in others)], side_px, random)
 
 
 def _examine(network: nn.Module, exam: list[Known], config: DetectorConfig) -> float:
@@ -134,7 +158,7 @@ def _examine(network: nn.Module, exam: list[Known], config: DetectorConfig) -> f
     size = config.fit.batch_size
     with torch.no_grad():
         losses = [
-            float(_loss(network, exam[start : start + size], config).total)
-            for start in range(0, len(exam), size)
+            float(judge(_answer(network, part, config), part).total)
+            for part in (exam[start : start + size] for start in range(0, len(exam), size))
         ]
     return float(np.mean(losses))

@@ -79,7 +79,11 @@ def _landmark_loss(answers: Tensor, known: Tensor, faces: Tensor, chosen: Tensor
     points = cells.corners[chosen, None] + answers.reshape(-1, 5, 2) * strides
     longer = (faces[:, 2:] - faces[:, :2]).amax(dim=1)[:, None, None]
     is_known = torch.isfinite(known)
-    off = (points - torch.where(is_known, known, points.detach())) / longer
+    return point_distances((points - torch.where(is_known, known, points.detach())) / longer)
+
+
+def point_distances(off: Tensor) -> Tensor:
+    """Give the mean distance of five points that are off by [k, 5, 2] of the face's longer side, [k]."""
     return 10 * F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.02, reduction="none").mean(dim=(1, 2))
 
 

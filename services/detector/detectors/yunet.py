@@ -48,10 +48,13 @@ def create(model_repository: Path) -> Detector:
         FileNotFoundError: the weights are missing.
         ValueError: they are not YuNet's.
     """
+    return YuNet(load(model_repository))
+
+
+def load(model_repository: Path) -> Graph:
+    """Load the bare graph, which also teaches (`training.detection.dense`); raises as `create` does."""
     shapes = [(None, None, length) for length in (1, 1, 4, 10) for _ in STRIDES]
-    return YuNet(
-        load_graph(model_repository, WEIGHTS[0], takes=(None, 3, None, None), gives=shapes, hint=HINT)
-    )
+    return load_graph(model_repository, WEIGHTS[0], takes=(None, 3, None, None), gives=shapes, hint=HINT)
 
 
 class YuNet:

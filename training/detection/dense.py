@@ -1,0 +1,80 @@
+"""Learn from what YuNet's own maps say of every cell of a view, not only of the faces that it would report.
+
+Its cells stand where the three finer maps of ferface have theirs, and say the same of a face, so its answers
+are targets as they are (dense distillation, after Hinton, Vinyals and Dean, 2015).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch import Tensor
+
+from fercore.inference.session import Graph
+from services.detector.detectors import yunet
+from training.detection.assignment import decode_boxes, lay_cells
+from training.detection.config import TeacherConfig
+from training.detection.losses import BOX_WEIGHT, LANDMARK_WEIGHT, distance_iou, point_distances
+from training.detection.views import Known
+from training.errors import TrainingError
+
+SURE = 0.3
+"""Cells of which the teacher is surer also teach boxes and landmarks, weighted by its score."""
+
+
+class DenseTeacher:
+    """Answers every view of a batch, cell by cell."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def loss(self, maps: Sequence[Tensor], views: Sequence[Known]) -> Tensor:
+        """Give the pupil's distance from the teacher, for one face-like cell.
+
+        Args:
+            maps: float32 [n, 15, h, w], the pupil's, finest first.
+            views: n pictures of equal size.
+        """
+        told = self.answers(views)
+        pupil = torch.cat([part.flatten(2) for part in maps], dim=2).transpose(1, 2)[:, : told.shape[1]]
+        height, width = views[0].image.shape[:2]
+        cells = lay_cells(height, width).first(told.shape[1])
+        scores = told[..., 0]
+        count = scores.sum().clamp(min=1)
+        score = F.binary_cross_entropy_with_logits(pupil[..., 0], scores, reduction="sum") / count
+        is_face = scores > SURE
+        weights = scores[is_face]
+        boxes, told_boxes = (decode_boxes(part[..., 1:5], cells)[is_face] for part in (pupil, told))
+        box = (weights * (1 - distance_iou(boxes, told_boxes))).sum() / count
+        sides_px = (told_boxes[:, 2:] - told_boxes[:, :2]).amax(dim=1)
+        strides = cells.strides.expand_as(scores)[is_face]
+        off = (pupil[..., 5:] - told[..., 5:])[is_face].reshape(-1, 5, 2)
+        distances = point_distances(off * (strides / sides_px)[:, None, None])
+        return score + BOX_WEIGHT * box + LANDMARK_WEIGHT * (weights * distances).sum() / count
+
+    def answers(self, views: Sequence[Known]) -> Tensor:
+        """Give float32 [n, A, 15] as the pupil's, but that the score is in [0, 1]; A cells of three maps."""
+        bgr = np.stack([view.image.transpose(2, 0, 1)[::-1] for view in views]).astype(np.float32)
+        outputs = [torch.from_numpy(output) for output in self._graph.run(bgr)]
+        faces, centres, boxes, points = (torch.cat(outputs[start : start + 3], 1) for start in (0, 3, 6, 9))
+        return torch.cat([(faces * centres).clamp(0, 1).sqrt(), boxes, points], dim=2)
+
+
+def load_dense_teacher(config: TeacherConfig | None, repository: Path) -> DenseTeacher | None:
+    """Call in the teacher, if the config gives it weight.
+
+    Raises:
+        TrainingError: its cells are not the pupil's, or its weights are missing or wrong.
+    """
+    if config is None or not config.dense:
+        return None
+    if config.detector != "yunet":
+        raise TrainingError(
+            f"only yunet can teach every cell, {config.detector} cannot: set teacher.dense: 0"
+        )
+    try:
+        return DenseTeacher(yunet.load(repository))
+    except (FileNotFoundError, ValueError) as err:
+        raise TrainingError(str(err)) from err
