@@ -69,7 +69,9 @@ class DetectorFit(Section):
 
     def as_fit(self) -> FitConfig:
         """Give what the emotion models' loop calls the same."""
-        return FitConfig(schedule="cosine", **self.model_dump(exclude={"views", "sides_px", "mosaic", "is_compiled"}))
+        return FitConfig(
+            schedule="cosine", **self.model_dump(exclude={"views", "sides_px", "mosaic", "is_compiled"})
+        )
 
 
 class DetectorConfig(Section):

@@ -56,7 +56,9 @@ def fit(
     if config.fit.is_compiled:
         state.network.compile(dynamic=False)
     random = np.random.default_rng(config.seed)
-    exam = [draw_view(one, config.fit.exam_side_px, random) for one in held_out for _ in range(HELD_OUT_VIEWS)]
+    exam = [
+        draw_view(one, config.fit.exam_side_px, random) for one in held_out for _ in range(HELD_OUT_VIEWS)
+    ]
     with open_scalars(folder, state.progress.epoch, is_on=True) as scalars:
         while state.progress.epoch < fitting.epochs:
             lr = fitting.lr * cosine(fitting, state.progress.epoch)
