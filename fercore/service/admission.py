@@ -53,15 +53,19 @@ class Permit:
         self._images = 0
         self._bytes = 0
 
+    def take(self, images: int, n_bytes: int) -> None:
+        """Take room for pictures and for bytes, all or nothing; raises `Overloaded`."""
+        self._admission.take(images, n_bytes)
+        self._images += images
+        self._bytes += n_bytes
+
     def take_images(self, images: int) -> None:
         """Take room for so many pictures, all or none; raises `Overloaded`."""
-        self._admission.take(images, 0)
-        self._images += images
+        self.take(images, 0)
 
     def take_bytes(self, n_bytes: int) -> None:
         """Take room for bytes that have just arrived; raises `Overloaded`."""
-        self._admission.take(0, n_bytes)
-        self._bytes += n_bytes
+        self.take(0, n_bytes)
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from fercore.contracts.api import FailedPrediction
 from fercore.contracts.errors import FerError
-from fercore.service.admission import Admission
+from fercore.service.admission import Admission, Permit
 from fercore.service.bodies import read_images
 from fercore.service.errors import problem
 from fercore.service.logging import request_id_var
@@ -49,6 +49,18 @@ class Intake:
             images = await read_images(request, self._limits, permit.take_bytes)
             permit.take_images(len(images))
             yield images
+
+    def admit(self, image: bytes) -> Permit:
+        """Check and admit a picture that is here already; it is in flight until the permit's block ends.
+
+        Raises:
+            Overloaded: no permit is free.
+            FerError: whatever `check_image` raises.
+        """
+        self.check(image)
+        permit = self._admission.permit()
+        permit.take(1, len(image))
+        return permit
 
     def check(self, image: bytes) -> None:
         """Refuse a picture that must not be decoded; raises as `check_image` does."""

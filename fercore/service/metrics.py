@@ -58,6 +58,13 @@ class Metrics:
         self.predictions = Counter(
             "fer_predictions_total", "Faces by top emotion", ("model", "emotion"), registry=registry
         )
+        self.streams = Gauge("fer_streams", "Live streams that are open", registry=registry)
+        self.stream_frames = Counter(
+            "fer_stream_frames_total",
+            "Frames of live streams by how they were answered",
+            ("outcome",),
+            registry=registry,
+        )
         self.model_info = Gauge(
             "fer_model_info", "1 for each model offered", ("model", "version"), registry=registry
         )

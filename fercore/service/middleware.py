@@ -25,6 +25,12 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 logger = logging.getLogger(__name__)
 
 
+def request_id_of(headers: Headers) -> str:
+    """Give the caller's own request id if it can stand in a log, otherwise a new one."""
+    given = headers.get(REQUEST_ID_HEADER, "")
+    return given if _SAFE_ID.fullmatch(given) else uuid4().hex
+
+
 class RequestScope:
     """Names, times and counts each request, and answers `internal` when all else failed."""
 
@@ -38,8 +44,7 @@ class RequestScope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = given if _SAFE_ID.fullmatch(given) else uuid4().hex
+        request_id = request_id_of(Headers(scope=scope))
         token = request_id_var.set(request_id)
         status: int | None = None
 

@@ -11,11 +11,24 @@ import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 
-from fercore.service.settings import ServiceSettings
+from fercore.service.settings import ServiceSettings, WebSocketSettings
+from fercore.service.websockets import BoundedWebSocket
 
 
-def serve(app: ASGIApp, settings: ServiceSettings, *, banner: str | None = None) -> None:
-    """Listen and serve; prints `banner` (with `{url}` filled in) once requests are answered.
+def serve(
+    app: ASGIApp,
+    settings: ServiceSettings,
+    *,
+    banner: str | None = None,
+    websockets: WebSocketSettings | None = None,
+) -> None:
+    """Listen and serve until a signal comes.
+
+    Args:
+        app: the service.
+        settings: where to listen, and how long work in hand may take at the end.
+        banner: printed (with `{url}` filled in) once requests are answered.
+        websockets: without it, no WebSocket is ever opened.
 
     Raises:
         SystemExit: the address cannot be bound, or the application failed.
@@ -29,15 +42,7 @@ def serve(app: ASGIApp, settings: ServiceSettings, *, banner: str | None = None)
         sys.exit(f"cannot listen on FER_HOST={settings.host} FER_PORT={settings.port}: {err.strerror}")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=max(1, round(settings.drain_s)),
-            ws_per_message_deflate=False,
-        ),
+        server_config(app, settings, websockets=websockets),
         None if banner is None else banner.format(url=f"http://{host}:{listener.getsockname()[1]}"),
     )
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them once more when it has ended
@@ -45,6 +50,28 @@ def serve(app: ASGIApp, settings: ServiceSettings, *, banner: str | None = None)
     server.run(sockets=[listener])
     if not server.started or server.lifespan.should_exit:  # the application failed to start, or as it ended
         sys.exit(1)
+
+
+def server_config(
+    app: ASGIApp, settings: ServiceSettings, *, websockets: WebSocketSettings | None
+) -> uvicorn.Config:
+    """Give uvicorn's configuration, the address left out."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+        ws="none",
+    )
+    if websockets is not None:
+        config.ws = BoundedWebSocket
+        config.ws_max_size = websockets.max_image_bytes
+        config.ws_ping_interval = websockets.live_ping_interval_s
+        config.ws_ping_timeout = websockets.live_ping_timeout_s
+        config.ws_per_message_deflate = False  # a picture is compressed already
+    return config
 
 
 class _Server(uvicorn.Server):

@@ -79,6 +79,17 @@ class ImageLimits(ServiceSettings):
     )
 
 
+class WebSocketSettings(ImageLimits):
+    """Settings of a service that accepts pictures over WebSockets; one message is at most one picture."""
+
+    live_ping_interval_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds between pings to the client of a stream")
+    ] = 20.0
+    live_ping_timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds in which a ping must be answered; then close 1011")
+    ] = 20.0
+
+
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 

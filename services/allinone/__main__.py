@@ -16,7 +16,7 @@ def main() -> None:
     settings = load(AllInOneSettings)
     configure("allinone", settings.log_level)
     app = create_app(settings, backend=create_backend(settings), metrics=Metrics())
-    serve(app, settings, banner=BANNER)
+    serve(app, settings, banner=BANNER, websockets=settings)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def main() -> None:
     settings = load(GatewaySettings)
     configure("gateway", settings.log_level)
     queue = RedisStreams(settings.redis_url.get_secret_value())
-    serve(create_app(settings, queue=queue, metrics=Metrics()), settings)
+    serve(create_app(settings, queue=queue, metrics=Metrics()), settings, websockets=settings)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from fercore.service.health import Check, queue_check
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
 from services.gateway.directory import Directory
+from services.gateway.live.memory import Forgetful, MakeMemory
+from services.gateway.live.route import stream_routes
 from services.gateway.pipeline import Pipeline
 from services.gateway.routes import catalogue_routes, predict_routes
 from services.gateway.settings import GatewaySettings
@@ -28,6 +30,7 @@ def create_app(
     queue: Queue,
     metrics: Metrics,
     workers: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+    make_memory: MakeMemory = Forgetful,
 ) -> FastAPI:
     """Make the service; nothing runs before its lifespan starts.
 
@@ -36,6 +39,7 @@ def create_app(
         queue: closed with the service.
         metrics: of this process.
         workers: what else lives in this process while it serves (allinone's detector and classifier).
+        make_memory: makes what remembers a live session, one for each.
     """
     directory = Directory(queue)
     pipeline = Pipeline(
@@ -67,7 +71,13 @@ def create_app(
         },
         lifespan=lifespan,
     )
-    app.include_router(predict_routes(pipeline, Intake(settings, metrics), settings))
+    intake = Intake(settings, metrics)
+    app.include_router(predict_routes(pipeline, intake, settings))
+    app.include_router(
+        stream_routes(
+            pipeline, directory, intake, settings=settings, metrics=metrics, make_memory=make_memory
+        )
+    )
     app.include_router(catalogue_routes(directory, settings))
     return app
 

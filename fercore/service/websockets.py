@@ -1,0 +1,72 @@
+"""How a WebSocket ends under uvicorn: politely where the client plays along, in bounded time elsewhere.
+
+Knows no message. Uvicorn alone would leave a client that reads nothing connected for ever, reset the
+connection of one that sends too much before it could read why, and end all sessions at shutdown unheard.
+"""
+
+from typing_extensions import override
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+SERVICE_RESTART = 1012
+"""The code with which `receive` says that the server shuts down; the session may still send and close."""
+
+CLOSE_TIMEOUT_S = 5.0
+"""The client's time to answer a close frame; then the connection is cut."""
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """One connection; every way to its end takes bounded time."""
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self.conn.parser_exc is None:  # else: what comes after a protocol error is thrown away
+            super().data_received(data)
+
+    @override
+    def handle_parser_exception(self) -> None:
+        """Say why and go on reading until the client closes: unread bytes would reset the connection."""
+        close = self.conn.close_sent
+        code, reason = (close.code, close.reason) if close is not None else (1006, "")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.close_sent = True
+        self.stop_keepalive()
+        self._cut_later()
+
+    @override
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        if self.close_sent:
+            self.transport.abort()
+
+    @override
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; a close does not wait for a client that reads nothing."""
+        is_close = self.handshake_complete and message["type"] == "websocket.close"
+        if self.close_sent and self.handshake_complete:
+            raise ClientDisconnected
+        if is_close:
+            self.writable.set()
+        await super().send(message)
+        if is_close and self.close_timer is not None:
+            self._cut_later()
+
+    @override
+    def shutdown(self) -> None:
+        """Tell the session, which then says its last words and closes; uvicorn bounds the wait."""
+        if self.handshake_complete and not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": SERVICE_RESTART, "reason": ""})
+        else:
+            super().shutdown()
+
+    def _cut_later(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)

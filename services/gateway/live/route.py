@@ -1,0 +1,69 @@
+"""`WS /stream`: who may open a stream, and how many at once.
+
+Knows the handshake; what is said on a stream is the session's.
+"""
+
+import logging
+
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.websockets import WebSocket
+
+from fercore.contracts.errors import Overloaded
+from fercore.service.intake import Intake
+from fercore.service.metrics import Metrics
+from fercore.service.middleware import request_id_of
+from services.gateway.directory import Directory
+from services.gateway.live.memory import MakeMemory
+from services.gateway.live.origin import is_allowed
+from services.gateway.live.session import Close, Session
+from services.gateway.pipeline import Pipeline
+from services.gateway.settings import GatewaySettings
+
+FULL = Close(1013, "overloaded")
+
+logger = logging.getLogger(__name__)
+
+
+def stream_routes(
+    pipeline: Pipeline,
+    directory: Directory,
+    intake: Intake,
+    *,
+    settings: GatewaySettings,
+    metrics: Metrics,
+    make_memory: MakeMemory,
+) -> APIRouter:
+    """Make `WS /stream` and `WS /v1/stream`."""
+    router = APIRouter()
+    open_streams: set[Session] = set()
+
+    async def stream(socket: WebSocket) -> None:
+        headers = socket.headers
+        if not is_allowed(headers.get("origin"), headers.get("host", ""), settings.allowed_origins):
+            raise HTTPException(403)
+        await socket.accept()
+        session = Session(
+            socket,
+            request_id_of(headers),
+            pipeline=pipeline,
+            directory=directory,
+            intake=intake,
+            memory=make_memory(),
+            settings=settings,
+            metrics=metrics,
+        )
+        if len(open_streams) >= settings.live_max_streams:
+            await session.refuse(Overloaded("too many streams are open; try again"), FULL)
+            return
+        open_streams.add(session)
+        metrics.streams.set(len(open_streams))
+        try:
+            await session.run()
+        finally:
+            open_streams.discard(session)
+            metrics.streams.set(len(open_streams))
+
+    for path in ("/stream", "/v1/stream"):
+        router.add_api_websocket_route(path, stream)
+    return router

@@ -1,0 +1,341 @@
+"""One live session: reads frames, sends each through the pipeline, answers each exactly once.
+
+Knows WebSocket messages and the pipeline, neither the queue nor pixels.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from time import monotonic
+
+from pydantic import BaseModel, ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+
+from fercore.contracts.api import Prediction
+from fercore.contracts.errors import (
+    DeadlineExceeded,
+    FerError,
+    InvalidRequest,
+    NotReady,
+    UnknownDetector,
+    UnknownModel,
+    UpstreamUnavailable,
+)
+from fercore.contracts.live import (
+    CLIENT_MESSAGE,
+    Dropped,
+    Started,
+    Stop,
+    StreamError,
+    StreamOptions,
+    StreamResult,
+    StreamStats,
+)
+from fercore.service.admission import Permit
+from fercore.service.errors import describe
+from fercore.service.intake import Intake
+from fercore.service.logging import request_id_var
+from fercore.service.metrics import Metrics
+from fercore.service.websockets import SERVICE_RESTART
+from services.gateway.directory import Directory
+from services.gateway.live.following import Following
+from services.gateway.live.memory import SessionMemory
+from services.gateway.live.observation import Observation, ObservedFace
+from services.gateway.pipeline import Pipeline
+from services.gateway.settings import GatewaySettings
+
+MAX_IN_FLIGHT = 2
+MAX_TEXT_CHARS = 16_384
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How the server ends a session; codes of RFC 6455, section 7.4.1, and 1013 of IANA's registry."""
+
+    code: int
+    reason: str
+    is_read: bool = True
+
+
+DONE = Close(1000, "stopped")
+IDLE = Close(1000, "idle")
+DRAIN = Close(1001, "the server shuts down")
+TOO_SLOW = Close(1013, "the client does not read", is_read=False)
+INTERNAL = Close(1011, "an internal error occurred")
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    seq: int
+    image: bytes
+    request_id: str
+    received_at_s: float
+    permit: Permit
+
+
+class _TooSlow(Exception):
+    """The client did not read in time."""
+
+
+class Session:
+    """One WebSocket, already accepted.
+
+    Args:
+        socket: the client.
+        session_id: of the logs and of the request ids of all frames.
+        pipeline: analyses a frame.
+        directory: who lives and what they offer.
+        intake: checks and admits a frame.
+        memory: of this session alone.
+        settings: the gateway's.
+        metrics: of this process.
+    """
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        session_id: str,
+        *,
+        pipeline: Pipeline,
+        directory: Directory,
+        intake: Intake,
+        memory: SessionMemory,
+        settings: GatewaySettings,
+        metrics: Metrics,
+    ) -> None:
+        self._socket = socket
+        self._id = session_id
+        self._pipeline = pipeline
+        self._directory = directory
+        self._intake = intake
+        self._memory = memory
+        self._settings = settings
+        self._metrics = metrics
+        self._options: StreamOptions | None = None
+        self._following = Following(1)
+        self._received = 0
+        self._answered = {"result": 0, "dropped": 0, "error": 0}
+        self._in_flight = 0
+        self._waiting: _Frame | None = None
+        self._last_answered = asyncio.Event()
+        self._last_answered.set()
+
+    async def run(self) -> None:
+        """Serve until one side ends it; leaves nothing behind."""
+        request_id_var.set(self._id)
+        start_s = monotonic()
+        closing: Close | None = None
+        try:
+            closing = await self._converse()
+            if closing is not None:
+                await self.say_goodbye(closing)
+        finally:
+            await self._memory.end()
+            logger.info(
+                "a stream ended",
+                extra={
+                    "close_code": closing.code if closing is not None else None,
+                    "received": self._received,
+                    **self._answered,
+                    "duration_ms": round((monotonic() - start_s) * 1000),
+                },
+            )
+
+    async def say_goodbye(self, closing: Close) -> None:
+        """Send the stats, unless nobody reads them, and close."""
+        stats = StreamStats(
+            received=self._received,
+            results=self._answered["result"],
+            dropped=self._answered["dropped"],
+            errors=self._answered["error"],
+        )
+        try:
+            if closing.is_read:
+                await self._send(stats)
+        except _TooSlow:
+            closing = TOO_SLOW
+        except (WebSocketDisconnect, WebSocketDisconnected):
+            return
+        try:
+            await self._socket.close(closing.code, closing.reason)
+        except (WebSocketDisconnect, WebSocketDisconnected):
+            return
+
+    async def refuse(self, fault: FerError, closing: Close) -> None:
+        """Answer that the session cannot be served, and close it."""
+        try:
+            await self._send_error(fault, None)
+        except (_TooSlow, WebSocketDisconnect):
+            return
+        await self.say_goodbye(closing)
+
+    async def _converse(self) -> Close | None:
+        """Read and answer; None when the client is gone."""
+        closing: Close | None = None
+        try:
+            async with asyncio.TaskGroup() as self._frames:
+                closing = await self._read()
+        except* WebSocketDisconnect:
+            closing = None
+        except* _TooSlow:
+            closing = TOO_SLOW
+        except* Exception:  # the top handler of a WebSocket
+            logger.exception("a stream failed")
+            closing = INTERNAL
+        finally:
+            if self._waiting is not None:
+                self._drop(self._waiting)
+        return closing
+
+    async def _read(self) -> Close:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.live_idle_s):
+                    message = await self._socket.receive()
+            except TimeoutError:
+                return IDLE
+            if message["type"] == "websocket.disconnect":
+                if message["code"] == SERVICE_RESTART:
+                    return DRAIN
+                raise WebSocketDisconnect(message["code"])
+            if (image := message.get("bytes")) is not None:
+                await self._take_frame(image)
+            elif (closing := await self._take_text(message["text"])) is not None:
+                return closing
+            await asyncio.sleep(0)  # a flood of small messages must not hold up the other sessions
+
+    async def _take_text(self, text: str) -> Close | None:
+        """Obey a text message; gives how to close if it ends the session."""
+        if len(text) > MAX_TEXT_CHARS:
+            fault = InvalidRequest(f"a text message has at most {MAX_TEXT_CHARS} characters")
+            return await self._end_by(fault, 1009)
+        try:
+            message = CLIENT_MESSAGE.validate_json(text)
+        except ValidationError as err:
+            faults = err.errors(include_url=False, include_input=False, include_context=False)
+            is_known = any(fault["loc"] for fault in faults)  # else it is no JSON, or no message of ours
+            return await self._end_by(InvalidRequest(describe(faults)), 1008 if is_known else 1003)
+        return DONE if isinstance(message, Stop) else await self._obey_start(message)
+
+    async def _obey_start(self, message: StreamOptions) -> Close | None:
+        if self._options is not None or self._received:
+            return await self._end_by(InvalidRequest("`start` must be the first message"), 1008)
+        try:
+            self._check_names(message)
+            session_id = await self._begin(message)
+        except (UnknownModel, UnknownDetector) as err:
+            return await self._end_by(err, 1008)
+        except FerError as err:
+            return await self._end_by(err, 1013)
+        await self._send(Started(session_id=session_id))
+        return None
+
+    async def _end_by(self, fault: FerError, code: int) -> Close:
+        await self._send_error(fault, None)
+        return Close(code, fault.code)
+
+    def _check_names(self, options: StreamOptions) -> None:
+        """Refuse what the client names and nobody offers; while nobody offers anything, frames will tell."""
+        try:
+            if options.model is not None:
+                self._directory.model(options.model)
+            if options.detector is not None:
+                self._directory.detector(options.detector)
+        except (NotReady, UpstreamUnavailable):
+            return
+
+    async def _begin(self, options: StreamOptions) -> str | None:
+        session_id = await self._memory.begin(options)
+        self._options = options
+        self._following = Following(options.smoothing)
+        return session_id
+
+    async def _take_frame(self, image: bytes) -> None:
+        seq = self._received
+        self._received += 1
+        try:
+            if self._options is None:
+                await self._begin(StreamOptions())
+            permit = self._intake.admit(image)
+        except FerError as err:
+            self._count("error")
+            await self._send_error(err, seq)
+            return
+        frame = _Frame(seq, image, f"{self._id}-{seq}", monotonic(), permit)
+        if self._in_flight < MAX_IN_FLIGHT:
+            self._start(frame)
+            return
+        superseded, self._waiting = self._waiting, frame
+        if superseded is not None:
+            self._drop(superseded)
+            await self._send(Dropped(seq=superseded.seq))
+
+    def _start(self, frame: _Frame) -> None:
+        self._in_flight += 1
+        before, self._last_answered = self._last_answered, asyncio.Event()
+        self._frames.create_task(self._serve(frame, before, self._last_answered))
+
+    def _drop(self, frame: _Frame) -> None:
+        with frame.permit:
+            self._count("dropped")
+
+    async def _serve(self, frame: _Frame, before: asyncio.Event, answered: asyncio.Event) -> None:
+        """Answer one frame, after the frame before it."""
+        request_id_var.set(frame.request_id)
+        outcome = "dropped"  # unless it gets so far
+        try:
+            with frame.permit:
+                answer = await self._analyze(frame)
+            await before.wait()
+            if isinstance(answer, FerError):
+                outcome = "error"
+                await self._send_error(answer, frame.seq)
+            else:
+                outcome = "result"
+                await self._send_result(answer, frame)
+        finally:
+            self._count(outcome)
+            self._in_flight -= 1
+            answered.set()
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            self._start(waiting)
+
+    async def _analyze(self, frame: _Frame) -> Prediction | FerError:
+        left_s = frame.received_at_s + self._settings.live_deadline_s - monotonic()
+        try:
+            if left_s <= 0:
+                raise DeadlineExceeded("the frame waited too long for those before it")
+            return await self._pipeline.analyze(
+                frame.image, self._options or StreamOptions(), request_id=frame.request_id, deadline_s=left_s
+            )
+        except FerError as err:
+            return err
+
+    async def _send_result(self, prediction: Prediction, frame: _Frame) -> None:
+        faces = self._following.follow(prediction.faces, frame.received_at_s)
+        await self._send(StreamResult(**(dict(prediction) | {"seq": frame.seq, "faces": faces})))
+        observation = Observation(
+            frame.received_at_s,
+            tuple(ObservedFace(face.face_id, face.smoothed.emotion, face.probabilities) for face in faces),
+        )
+        for alert in self._memory.observe(observation):
+            await self._send(alert)
+
+    async def _send_error(self, fault: FerError, seq: int | None) -> None:
+        request_id = self._id if seq is None else f"{self._id}-{seq}"
+        await self._send(StreamError(seq=seq, code=fault.code, detail=fault.detail, request_id=request_id))
+
+    async def _send(self, message: BaseModel) -> None:
+        """Send a message; waits in turn for a client that is slow to read, but not for long."""
+        try:
+            async with asyncio.timeout(self._settings.live_send_timeout_s):
+                await self._socket.send_text(message.model_dump_json())
+        except TimeoutError as err:
+            raise _TooSlow from err
+
+    def _count(self, outcome: str) -> None:
+        self._answered[outcome] += 1
+        self._metrics.stream_frames.labels(outcome).inc()
