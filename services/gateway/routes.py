@@ -6,7 +6,6 @@ Knows HTTP, no queue.
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.responses import RedirectResponse
 
 from fercore.contracts.api import (
     DetectorInfo,
@@ -70,12 +69,8 @@ def predict_routes(pipeline: Pipeline, intake: Intake, settings: GatewaySettings
 
 
 def catalogue_routes(directory: Directory, settings: GatewaySettings) -> APIRouter:
-    """Make `GET /emotions`, `/models` and `/detectors`; `/` leads to the documentation."""
+    """Make `GET /emotions`, `/models` and `/detectors`."""
     router = APIRouter(tags=["catalogue"])
-
-    @router.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
 
     @router.get("/emotions")
     async def emotions() -> EmotionList:

@@ -20,6 +20,7 @@ from services.gateway.live.route import stream_routes
 from services.gateway.pipeline import Pipeline
 from services.gateway.routes import catalogue_routes, predict_routes
 from services.gateway.settings import GatewaySettings
+from services.gateway.site import page_routes
 
 DESCRIPTION = "Post a picture, get every face with calibrated emotion probabilities."
 
@@ -79,6 +80,7 @@ def create_app(
         )
     )
     app.include_router(catalogue_routes(directory, settings))
+    app.include_router(page_routes())
     return app
 
 

@@ -1,0 +1,35 @@
+// Wires the page: tabs, choosers, and the two panels.
+
+import { byId, tellProblem } from "./dom.js";
+import { startLivePanel } from "./live.js";
+import { fillAlertEmotions, fillChoosers } from "./options.js";
+import { startPicturePanel } from "./picture.js";
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+
+function choose(tab) {
+  for (const one of tabs) {
+    const isChosen = one === tab;
+    one.setAttribute("aria-selected", String(isChosen));
+    one.tabIndex = isChosen ? 0 : -1;
+    byId(one.getAttribute("aria-controls")).hidden = !isChosen;
+  }
+  tellProblem("");
+}
+
+tabs.forEach((tab, index) => {
+  tab.addEventListener("click", () => choose(tab));
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = tabs[(index + step + tabs.length) % tabs.length];
+    choose(next);
+    next.focus();
+  });
+});
+for (const form of document.querySelectorAll("form:not([method])")) form.addEventListener("submit", (event) => event.preventDefault());
+
+fillAlertEmotions();
+startPicturePanel();
+startLivePanel();
+fillChoosers().catch((problem) => tellProblem(`${problem.message} Reload the page to try again.`));

@@ -1,0 +1,82 @@
+// The panel for one picture: dropped, pasted or chosen, posted to /predict, shown with its faces.
+
+import { byId, tellProblem } from "./dom.js";
+import { FaceList } from "./faces.js";
+import { ask, predictOptions } from "./options.js";
+import { drawFaces } from "./overlay.js";
+
+/** Listen for pictures. */
+export function startPicturePanel() {
+  const stage = byId("drop");
+  const picture = byId("picture");
+  const list = new FaceList(byId("picture-faces"));
+  let answer = null;
+  let newest = 0;
+  let file = null;
+
+  const redraw = () => {
+    if (answer) drawFaces(byId("picture-overlay"), picture, answer.faces, answer.image);
+  };
+
+  async function analyse() {
+    const number = ++newest;
+    tellProblem("");
+    byId("picture-summary").textContent = "Looking for faces ...";
+    try {
+      const query = new URLSearchParams(predictOptions());
+      const found = await ask(`/predict?${query}`, {
+        method: "POST", body: file, headers: { "Content-Type": file.type || "application/octet-stream" },
+      });
+      if (number !== newest) return; // another picture was given meanwhile
+      answer = found;
+    } catch (problem) {
+      if (number !== newest) return;
+      answer = null;
+      tellProblem(problem.message);
+    }
+    list.show(answer ? answer.faces : []);
+    byId("picture-summary").textContent = answer ? summary(answer) : "";
+    byId("picture-overlay").getContext("2d").reset();
+    redraw();
+  }
+
+  function show(given) {
+    if (!given) return;
+    file = given;
+    answer = null;
+    list.show([]);
+    URL.revokeObjectURL(picture.src);
+    picture.src = URL.createObjectURL(file);
+    picture.hidden = false;
+    picture.alt = file.name ? `Picture ${file.name}` : "Pasted picture";
+    stage.classList.remove("empty");
+    analyse();
+  }
+
+  byId("file").addEventListener("change", (event) => show(event.target.files[0]));
+  document.addEventListener("paste", (event) => {
+    const given = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
+    if (given && !byId("panel-picture").hidden) show(given);
+  });
+  stage.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    stage.classList.add("over");
+  });
+  stage.addEventListener("dragleave", () => stage.classList.remove("over"));
+  stage.addEventListener("drop", (event) => {
+    event.preventDefault();
+    stage.classList.remove("over");
+    show(event.dataTransfer.files[0]);
+  });
+  byId("options").addEventListener("change", () => {
+    if (file && !byId("panel-picture").hidden) analyse();
+  });
+  picture.addEventListener("load", redraw);
+  new ResizeObserver(redraw).observe(picture);
+}
+
+function summary(answer) {
+  const count = answer.faces.length;
+  const faces = count === 1 ? "1 face" : `${count || "No"} faces`;
+  return `${faces} in ${Math.round(answer.timings_ms.total)} ms by ${answer.model.name} and ${answer.detector}.`;
+}
