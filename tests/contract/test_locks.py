@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent.parent
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-LOCKED = ("gateway", "detector", "classifier", "allinone", "cluster", "dev", "training")
+LOCKED = ("gateway", "detector", "classifier", "allinone", "cluster", "client", "dev", "training")
 
 
 def requirements(extra: str) -> list[Requirement]:

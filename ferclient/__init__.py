@@ -1,0 +1,39 @@
+"""The client of a fer-cluster: `Client`, `AsyncClient`, their streams, `python -m ferclient`.
+
+Knows the public contracts of `fercore`, nothing else of this repository.
+"""
+
+from ferclient.blocking import BlockingStream, Client
+from ferclient.client import AsyncClient, Outcome
+from ferclient.errors import ClientError, Refused, StreamClosed, Unreachable, UnreadableAnswer
+from ferclient.events import Event, FrameDropped, FrameFailed, FrameResult, Reconnected
+from ferclient.stream import Stream
+from fercore.contracts.api import Face, Prediction, PredictOptions
+from fercore.contracts.live import Alert, AlertRule, LiveFace, StreamOptions, StreamStats, Trend
+
+__all__ = [
+    "Alert",
+    "AlertRule",
+    "AsyncClient",
+    "BlockingStream",
+    "Client",
+    "ClientError",
+    "Event",
+    "Face",
+    "FrameDropped",
+    "FrameFailed",
+    "FrameResult",
+    "LiveFace",
+    "Outcome",
+    "PredictOptions",
+    "Prediction",
+    "Reconnected",
+    "Refused",
+    "Stream",
+    "StreamClosed",
+    "StreamOptions",
+    "StreamStats",
+    "Trend",
+    "Unreachable",
+    "UnreadableAnswer",
+]

@@ -1,0 +1,170 @@
+"""The same client for code that does not await: scripts, notebooks, OpenCV loops.
+
+Knows nothing of the server: every method runs that of `AsyncClient` in a thread of its own.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Iterator
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from ferclient.calls import Image
+from ferclient.client import DEFAULT_URL, AsyncClient, Outcome
+from ferclient.events import Event, Frame
+from ferclient.stream import Stream
+from fercore.contracts.api import DetectorInfo, ModelInfo, Prediction, PredictOptions
+from fercore.contracts.emotions import Emotion
+from fercore.contracts.live import StreamOptions, Trend
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+class Client:
+    """A server, by its address; may be used from several threads.
+
+    Takes what `AsyncClient` takes; its methods take, give and raise what those of `AsyncClient` do.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        timeout_s: float = 30.0,
+        patience_s: float = 10.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._client = AsyncClient(url, timeout_s=timeout_s, patience_s=patience_s, transport=transport)
+        self._loop = _LoopThread()
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._client.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and end the thread."""
+        self._loop.run(self._client.close())
+        self._loop.stop()
+
+    def predict(self, image: Image, options: PredictOptions | None = None) -> Prediction:
+        """Find every face of a picture and tell its emotion."""
+        return self._loop.run(self._client.predict(image, options))
+
+    def predict_many(
+        self, images: Iterable[Image], options: PredictOptions | None = None, *, at_once: int = 4
+    ) -> Iterator[Outcome]:
+        """Do so with many pictures; gives one outcome for each, in order."""
+        return self._loop.iterate(self._client.predict_many(images, options, at_once=at_once))
+
+    def models(self) -> list[ModelInfo]:
+        """List the emotion models."""
+        return self._loop.run(self._client.models())
+
+    def detectors(self) -> list[DetectorInfo]:
+        """List the face detectors."""
+        return self._loop.run(self._client.detectors())
+
+    def emotions(self) -> list[Emotion]:
+        """List the canonical emotions."""
+        return self._loop.run(self._client.emotions())
+
+    def trend(self, session_id: str, bucket_s: int = 10) -> Trend:
+        """Tell what a recorded session saw, in buckets of so many seconds."""
+        return self._loop.run(self._client.trend(session_id, bucket_s))
+
+    def delete_session(self, session_id: str) -> None:
+        """Forget a recorded session."""
+        self._loop.run(self._client.delete_session(session_id))
+
+    def stream(self, options: StreamOptions | None = None) -> "BlockingStream":
+        """Give a live stream to be entered: `with client.stream() as stream`."""
+        return BlockingStream(self._client.stream(options), self._loop)
+
+
+class BlockingStream:
+    """A `Stream` that sends and receives in the client's thread, while the caller draws."""
+
+    def __init__(self, stream: Stream, loop: "_LoopThread") -> None:
+        self._stream = stream
+        self._loop = loop
+
+    @property
+    def session_id(self) -> str | None:
+        """Of the recorded session; changes with a `Reconnected` event."""
+        return self._stream.session_id
+
+    def __enter__(self) -> Self:
+        self._loop.run(self._stream.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.run(self._stream.__aexit__(kind, error, trace))
+
+    def frames(
+        self,
+        source: AsyncIterable[tuple[Frame, bytes]] | Iterable[tuple[Frame, bytes]],
+        *,
+        is_lossless: bool = False,
+    ) -> Iterator[Event[Frame]]:
+        """Send frames and give what becomes of them; the source is read in a thread."""
+        return self._loop.iterate(self._stream.frames(source, is_lossless=is_lossless))
+
+
+class _LoopThread:
+    """An event loop in a thread that does not keep the interpreter from ending."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._loop = self._runner.get_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ferclient", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[object, object, Result]) -> Result:
+        """Wait for it; what interrupts the caller (Ctrl-C) cancels it.
+
+        Raises:
+            RuntimeError: the client is closed.
+        """
+        if not self._thread.is_alive():
+            work.close()
+            raise RuntimeError("the client is closed")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()
+
+    def iterate(self, items: AsyncGenerator[Item, None]) -> Iterator[Item]:
+        """Iterate step by step; what is left when the caller breaks off is cancelled."""
+
+        async def step() -> tuple[Item] | None:
+            async for item in items:
+                return (item,)
+            return None
+
+        try:
+            while (found := self.run(step())) is not None:
+                yield found[0]
+        finally:
+            if self._thread.is_alive():
+                self.run(items.aclose())
+
+    def stop(self) -> None:
+        """End what still runs, and the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._runner.close()
