@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch.nn.functional import pad
 
 from fercore.vision.boxes import keep_strongest
 from fercore.vision.decode import decode
@@ -320,8 +321,8 @@ def astronaut_view() -> Known:
 
 
 def maps_of(answers: torch.Tensor, side_px: int) -> list[torch.Tensor]:
-    """Shape answers [n, A, 15] of the three finer maps as the network gives them."""
-    sizes = [side_px // stride for stride in STRIDES[:3]]
+    """Shape answers [n, A, 15] of all maps as the network gives them."""
+    sizes = [side_px // stride for stride in STRIDES]
     parts = answers.transpose(1, 2).split([size * size for size in sizes], dim=2)
     return [part.reshape(len(answers), OUTPUTS, size, size) for part, size in zip(parts, sizes, strict=True)]
 
@@ -329,11 +330,13 @@ def maps_of(answers: torch.Tensor, side_px: int) -> list[torch.Tensor]:
 def test_the_dense_teacher_says_of_its_best_cell_what_the_detector_reports(tmp_path: Path):
     repository, view = repository_with(yunet.WEIGHTS, tmp_path), astronaut_view()
     told = load_dense_teacher(TeacherConfig(detector="yunet", dense=1), repository).answers([view, view])
-    cells = lay_cells(256, 256).first(told.shape[1])
+    cells = lay_cells(256, 256)
     best = int(told[1, :, 0].argmax())
     reported = yunet.create(repository).detect(view.image, min_face_px=24)
     assert float(told[1, best, 0]) == pytest.approx(reported.scores[0], abs=1e-4)
-    np.testing.assert_allclose(decode_boxes(told[1, :, 1:5], cells)[best], reported.boxes[0], atol=0.01)
+    np.testing.assert_allclose(
+        decode_boxes(pad(told[1, :, 1:5], (0, 0, 0, 16)), cells)[best], reported.boxes[0], atol=0.01
+    )
 
 
 def test_a_pupil_that_says_what_the_dense_teacher_says_has_nothing_to_learn(tmp_path: Path):
@@ -341,14 +344,14 @@ def test_a_pupil_that_says_what_the_dense_teacher_says_has_nothing_to_learn(tmp_
         TeacherConfig(detector="yunet", dense=1), repository_with(yunet.WEIGHTS, tmp_path)
     )
     view = astronaut_view()
-    answers = teacher.answers([view])
+    answers = pad(teacher.answers([view]), (0, 0, 0, 16))  # the cells of the coarsest map
     answers[..., 0] = answers[..., 0].logit(eps=1e-6)
     answers.requires_grad_()
-    teacher.loss(maps_of(answers, 256), [view]).backward()
+    teacher.judge(maps_of(answers, 256), [view]).total.backward()
     assert float(answers.grad.abs().max()) < 1e-3
     off = answers.detach() + 1
     off.requires_grad_()
-    teacher.loss(maps_of(off, 256), [view]).backward()
+    teacher.judge(maps_of(off, 256), [view]).total.backward()
     for part in (slice(0, 1), slice(1, 5), slice(5, 15)):
         assert float(off.grad[..., part].abs().max()) > 1e-2
 

@@ -31,10 +31,6 @@ class Cells:
     corners: Tensor
     strides: Tensor
 
-    def first(self, count: int) -> "Cells":
-        """Give the cells of the finer maps alone."""
-        return Cells(self.corners[:count], self.strides[:count])
-
 
 def lay_cells(height: int, width: int) -> Cells:
     """Lay out the cells of a picture, map by map, row by row."""

@@ -28,10 +28,10 @@ class TeacherConfig(Section):
         float,
         Field(
             ge=0,
-            le=10,
-            description="Weight of the loss against what the teacher's graph says of every cell of each "
-            "view; only yunet has the pupil's cells",
-            exclude_if=lambda weight: weight == 0,
+            le=1,
+            description="Share of the loss that is the distance from what the teacher's graph says of every "
+            "cell of each view; only yunet has the pupil's cells",
+            exclude_if=lambda share: share == 0,
         ),
     ] = 0.0
 
@@ -61,11 +61,6 @@ class DetectorFit(Section):
     is_compiled: Annotated[
         bool, Field(description="By torch.compile, which needs a C++ compiler: about a quarter faster")
     ] = False
-
-    @property
-    def exam_side_px(self) -> int:
-        """The middle one of the sides."""
-        return sorted(self.sides_px)[len(self.sides_px) // 2]
 
     def as_fit(self) -> FitConfig:
         """Give what the emotion models' loop calls the same."""

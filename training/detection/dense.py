@@ -16,7 +16,7 @@ from fercore.inference.session import Graph
 from services.detector.detectors import yunet
 from training.detection.assignment import decode_boxes, lay_cells
 from training.detection.config import TeacherConfig
-from training.detection.losses import BOX_WEIGHT, LANDMARK_WEIGHT, distance_iou, point_distances
+from training.detection.losses import Loss, distance_iou, point_distances
 from training.detection.views import Known
 from training.errors import TrainingError
 
@@ -30,17 +30,17 @@ class DenseTeacher:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def loss(self, maps: Sequence[Tensor], views: Sequence[Known]) -> Tensor:
-        """Give the pupil's distance from the teacher, for one face-like cell.
+    def judge(self, maps: Sequence[Tensor], views: Sequence[Known]) -> Loss:
+        """Give the pupil's distance from the teacher, for one face-like cell; cells it lacks are no face.
 
         Args:
             maps: float32 [n, 15, h, w], the pupil's, finest first.
             views: n pictures of equal size.
         """
         told = self.answers(views)
-        pupil = torch.cat([part.flatten(2) for part in maps], dim=2).transpose(1, 2)[:, : told.shape[1]]
-        height, width = views[0].image.shape[:2]
-        cells = lay_cells(height, width).first(told.shape[1])
+        pupil = torch.cat([part.flatten(2) for part in maps], dim=2).transpose(1, 2)
+        told = F.pad(told, (0, 0, 0, pupil.shape[1] - told.shape[1]))
+        cells = lay_cells(*views[0].image.shape[:2])
         scores = told[..., 0]
         count = scores.sum().clamp(min=1)
         score = F.binary_cross_entropy_with_logits(pupil[..., 0], scores, reduction="sum") / count
@@ -52,7 +52,7 @@ class DenseTeacher:
         strides = cells.strides.expand_as(scores)[is_face]
         off = (pupil[..., 5:] - told[..., 5:])[is_face].reshape(-1, 5, 2)
         distances = point_distances(off * (strides / sides_px)[:, None, None])
-        return score + BOX_WEIGHT * box + LANDMARK_WEIGHT * (weights * distances).sum() / count
+        return Loss(score, box, (weights * distances).sum() / count)
 
     def answers(self, views: Sequence[Known]) -> Tensor:
         """Give float32 [n, A, 15] as the pupil's, but that the score is in [0, 1]; A cells of three maps."""

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from training import run_folder
 from training.detection.config import DetectorConfig
 from training.detection.dense import DenseTeacher
-from training.detection.losses import judge, stack
+from training.detection.losses import Loss, judge, stack
 from training.detection.network import FerFace, normalise
 from training.detection.views import Known, draw_mosaic, draw_view
 from training.device import autocast, choose_device
@@ -30,6 +30,8 @@ from training.state import Progress, State
 HELD_OUT_VIEWS = 4
 """Of each held-out picture, the same ones after every epoch."""
 
+EXAM_BATCH = 8
+
 
 def fit(
     config: DetectorConfig,
@@ -40,7 +42,7 @@ def fit(
 ) -> Progress:
     """Train until the epochs are over; `best.pt` holds the averaged weights of the lowest held-out loss.
 
-    A dense teacher counts in training by the config's `teacher.dense`, and not in the held-out loss.
+    A dense teacher counts by the config's `teacher.dense`.
 
     Raises:
         KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
@@ -57,7 +59,7 @@ def fit(
         state.network.compile(dynamic=False)
     random = np.random.default_rng(config.seed)
     exam = [
-        draw_view(one, config.fit.exam_side_px, random) for one in held_out for _ in range(HELD_OUT_VIEWS)
+        draw_view(one, max(config.fit.sides_px), random) for one in held_out for _ in range(HELD_OUT_VIEWS)
     ]
     with open_scalars(folder, state.progress.epoch, is_on=True) as scalars:
         while state.progress.epoch < fitting.epochs:
@@ -65,7 +67,7 @@ def fit(
             started = time.monotonic()
             figures = _run_epoch(config, state, known, dense_teacher)
             seconds = time.monotonic() - started
-            loss = _examine(state.average.network, exam, config)
+            loss = _examine(state.average.network, exam, config, dense_teacher)
             state.progress.epoch += 1
             row = {
                 "epoch": float(state.progress.epoch),
@@ -92,7 +94,7 @@ def _run_epoch(
     torch.manual_seed(config.seed * SEED_STRIDE + epoch)
     random = np.random.default_rng([config.seed, epoch])
     steps = len(known) * config.fit.views // fitting.batch_size
-    parts = np.zeros(4)
+    parts = np.zeros(3)
     state.network.train()
     batches = _batches(config, known, random, steps)
     title = f"epoch {epoch + 1}/{fitting.epochs}"
@@ -100,26 +102,28 @@ def _run_epoch(
         step = epoch * steps + number
         warmth = min(1.0, 0.1 + 0.9 * step / max(1, fitting.warmup_epochs * steps))
         state.set_lr(fitting.lr * warmth * cosine(fitting, step / steps))
-        maps = _answer(state.network, views, config)
-        loss = judge(maps, views)
-        total, dense = loss.total, torch.zeros(())
-        if dense_teacher is not None and config.teacher is not None:
-            dense = dense_teacher.loss(maps, views)
-            total = total + config.teacher.dense * dense
-        if not math.isfinite(float(total.detach())):
+        loss = _judge(state.network, views, config, dense_teacher)
+        if not math.isfinite(float(loss.total.detach())):
             raise TrainingError(
                 f"the loss is no number in batch {number + 1} of epoch {epoch + 1}: lower fit.lr"
             )
-        state.step(total)
-        parts += [float(part.detach()) for part in (loss.score, loss.box, loss.landmarks, dense)]
-    names = ("score_loss", "box_loss", "landmark_loss", "dense_loss")
+        state.step(loss.total)
+        parts += [float(part.detach()) for part in (loss.score, loss.box, loss.landmarks)]
+    names = ("score_loss", "box_loss", "landmark_loss")
     return {name: round(float(part), 4) for name, part in zip(names, parts / steps, strict=True)}
 
 
-def _answer(network: nn.Module, views: list[Known], config: DetectorConfig) -> list[Tensor]:
+def _judge(
+    network: nn.Module, views: list[Known], config: DetectorConfig, dense_teacher: DenseTeacher | None
+) -> Loss:
     with autocast(torch.device("cpu"), config.fit.precision):
         maps = network(normalise(stack(views)).contiguous(memory_format=torch.channels_last))
-    return [part.float() for part in maps]
+    maps = [part.float() for part in maps]
+    share = config.teacher.dense if config.teacher and dense_teacher else 0.0
+    if dense_teacher is None or share == 0:
+        return judge(maps, views)
+    told = dense_teacher.judge(maps, views)
+    return told if share == 1 else told.mixed_with(judge(maps, views), share)
 
 
 def _batches(
@@ -155,12 +159,14 @@ def _draw(
     return draw_mosaic([known[row], *(known[other] for other in others)], side_px, random)
 
 
-def _examine(network: nn.Module, exam: list[Known], config: DetectorConfig) -> float:
+def _examine(
+    network: nn.Module, exam: list[Known], config: DetectorConfig, dense_teacher: DenseTeacher | None
+) -> float:
     network.eval()
-    size = config.fit.batch_size
+    size = EXAM_BATCH
     with torch.no_grad():
         losses = [
-            float(judge(_answer(network, part, config), part).total)
-            for part in (exam[start : start + size] for start in range(0, len(exam), size))
+            float(_judge(network, exam[start : start + size], config, dense_teacher).total)
+            for start in range(0, len(exam), size)
         ]
     return float(np.mean(losses))

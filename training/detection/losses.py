@@ -30,6 +30,11 @@ class Loss:
         """Their weighted sum."""
         return self.score + BOX_WEIGHT * self.box + LANDMARK_WEIGHT * self.landmarks
 
+    def mixed_with(self, other: "Loss", share: float) -> "Loss":
+        """Give the weighted mean of both; this one weighs `share`."""
+        pairs = ((self.score, other.score), (self.box, other.box), (self.landmarks, other.landmarks))
+        return Loss(*(share * mine + (1 - share) * theirs for mine, theirs in pairs))
+
 
 def judge(maps: Sequence[Tensor], views: Sequence[Known]) -> Loss:
     """Judge the answers for a batch.
