@@ -10,6 +10,7 @@ gateway as an `ErrorReply`.
     +-- InvalidRequest         invalid_request
     +-- UnknownModel           unknown_model
     +-- UnknownDetector        unknown_detector
+    +-- UnknownSession         unknown_session
     +-- Overloaded             overloaded
     +-- NotReady               not_ready
     +-- UpstreamUnavailable    upstream_unavailable
@@ -27,6 +28,7 @@ ErrorCode = Literal[
     "invalid_request",
     "unknown_model",
     "unknown_detector",
+    "unknown_session",
     "overloaded",
     "not_ready",
     "upstream_unavailable",
@@ -93,6 +95,15 @@ class UnknownDetector(FerError):
             f"there is no detector {detector!r}; there is: {', '.join(sorted(offered)) or 'none'}"
         )
         self.detector = detector
+
+
+class UnknownSession(FerError):
+    """No recorded session has this id, or none any more."""
+
+    code = "unknown_session"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such session; it may have expired, or have been deleted")
 
 
 class Overloaded(FerError):

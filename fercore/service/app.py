@@ -18,7 +18,7 @@ from fercore.service.health import Check, health_routes
 from fercore.service.metrics import Metrics
 from fercore.service.middleware import RequestScope
 
-TAGS = ("emotions", "catalogue", "detector", "classifier", "health")
+TAGS = ("emotions", "sessions", "catalogue", "detector", "classifier", "health")
 """The order of the documentation page."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]

@@ -24,6 +24,7 @@ STATUS: dict[ErrorCode, int] = {
     "invalid_request": 422,
     "unknown_model": 404,
     "unknown_detector": 404,
+    "unknown_session": 404,
     "overloaded": 503,
     "not_ready": 503,
     "upstream_unavailable": 503,

@@ -65,6 +65,19 @@ class Metrics:
             ("outcome",),
             registry=registry,
         )
+        self.session_rows_lost = Counter(
+            "fer_session_rows_lost_total",
+            "Seconds times faces of recorded sessions that were not kept",
+            ("reason",),
+            registry=registry,
+        )
+        self.alerts = Counter("fer_alerts_total", "Alerts by rule", ("rule",), registry=registry)
+        self.webhook_deliveries = Counter(
+            "fer_webhook_deliveries_total",
+            "Tries to deliver an alert, and deliveries dropped, by outcome",
+            ("outcome",),
+            registry=registry,
+        )
         self.model_info = Gauge(
             "fer_model_info", "1 for each model offered", ("model", "version"), registry=registry
         )

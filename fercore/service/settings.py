@@ -42,11 +42,27 @@ class QueueSettings(ServiceSettings):
     @field_validator("redis_url")
     @classmethod
     def _check_redis_url(cls, url: SecretStr) -> SecretStr:
-        if not _is_redis_url(url.get_secret_value()):
-            raise ValueError(
-                "must be redis://[:password@]host[:port][/db], rediss://... or unix:///path[?db=n]"
-            )
-        return url
+        return _checked_redis_url(url)
+
+
+class StateSettings(ServiceSettings):
+    """Settings of a service that keeps what must outlive it."""
+
+    state_url: Annotated[
+        SecretStr,
+        Field(description="Redis with an append-only file for sessions and webhooks; empty: in memory"),
+    ] = SecretStr("")
+
+    @field_validator("state_url")
+    @classmethod
+    def _check_state_url(cls, url: SecretStr) -> SecretStr:
+        return _checked_redis_url(url) if url.get_secret_value() else url
+
+
+def _checked_redis_url(url: SecretStr) -> SecretStr:
+    if not _is_redis_url(url.get_secret_value()):
+        raise ValueError("must be redis://[:password@]host[:port][/db], rediss://... or unix:///path[?db=n]")
+    return url
 
 
 def _is_redis_url(url: str) -> bool:

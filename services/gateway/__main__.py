@@ -5,6 +5,8 @@ from fercore.service.logging import configure
 from fercore.service.metrics import Metrics
 from fercore.service.run import serve
 from fercore.service.settings import load
+from fercore.state.memory import InMemoryState
+from fercore.state.redis import RedisState
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 
@@ -14,7 +16,10 @@ def main() -> None:
     settings = load(GatewaySettings)
     configure("gateway", settings.log_level)
     queue = RedisStreams(settings.redis_url.get_secret_value())
-    serve(create_app(settings, queue=queue, metrics=Metrics()), settings, websockets=settings)
+    state_url = settings.state_url.get_secret_value()
+    store = RedisState(state_url) if state_url else InMemoryState()
+    app = create_app(settings, queue=queue, metrics=Metrics(), store=store)
+    serve(app, settings, websockets=settings)
 
 
 if __name__ == "__main__":

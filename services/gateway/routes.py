@@ -26,7 +26,7 @@ from services.gateway.directory import Directory
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
 
-_PROBLEMS: dict[int | str, dict[str, object]] = {
+PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {
         "description": ", ".join(code for code, of_code in STATUS.items() if of_code == status),
         "content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}},
@@ -61,7 +61,7 @@ def predict_routes(pipeline: Pipeline, intake: Intake, settings: GatewaySettings
             predict,
             methods=["POST"],
             response_model=Prediction | Predictions,
-            responses=_PROBLEMS,
+            responses=PROBLEMS,
             openapi_extra={"requestBody": OPENAPI_BODY},
             include_in_schema=is_in_schema,
         )

@@ -9,9 +9,10 @@ from pydantic_settings import NoDecode
 from fercore.contracts.api import PluginName
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
 from fercore.service.settings import QueueSettings, WebSocketSettings
+from services.gateway.sessions.settings import SessionSettings
 
 
-class GatewaySettings(QueueSettings, WebSocketSettings):
+class GatewaySettings(QueueSettings, WebSocketSettings, SessionSettings):
     """All that can be set, each by `FER_<NAME>`."""
 
     detector: Annotated[PluginName, Field(description="The detector when a caller names none")] = (
@@ -53,7 +54,8 @@ class GatewaySettings(QueueSettings, WebSocketSettings):
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             parts = urlsplit(origin)
-            if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}":
+            is_whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+            if not is_whole or origin != f"{parts.scheme}://{parts.netloc}":
                 raise ValueError(
                     "must be origins such as https://a.example or http://b:8000, with commas between"
                 )

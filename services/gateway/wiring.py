@@ -14,11 +14,14 @@ from fercore.service.app import build_app, running
 from fercore.service.health import Check, queue_check
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
+from fercore.state.memory import InMemoryState
+from fercore.state.store import StateStore
 from services.gateway.directory import Directory
-from services.gateway.live.memory import Forgetful, MakeMemory
+from services.gateway.live.memory import MakeMemory
 from services.gateway.live.route import stream_routes
 from services.gateway.pipeline import Pipeline
 from services.gateway.routes import catalogue_routes, predict_routes
+from services.gateway.sessions.wiring import Sessions
 from services.gateway.settings import GatewaySettings
 from services.gateway.site import page_routes
 
@@ -31,7 +34,8 @@ def create_app(
     queue: Queue,
     metrics: Metrics,
     workers: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
-    make_memory: MakeMemory = Forgetful,
+    store: StateStore | None = None,
+    make_memory: MakeMemory | None = None,
 ) -> FastAPI:
     """Make the service; nothing runs before its lifespan starts.
 
@@ -40,7 +44,8 @@ def create_app(
         queue: closed with the service.
         metrics: of this process.
         workers: what else lives in this process while it serves (allinone's detector and classifier).
-        make_memory: makes what remembers a live session, one for each.
+        store: keeps what outlives a process, and is closed with the service; in memory if there is none.
+        make_memory: makes what remembers a live session, one for each; by default what keeps it in the store.
     """
     directory = Directory(queue)
     pipeline = Pipeline(
@@ -50,11 +55,13 @@ def create_app(
         default_model=settings.model,
         metrics=metrics,
     )
+    sessions = Sessions(settings, store=store or InMemoryState(), metrics=metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
-            async with workers(), running(directory.keep_fresh(), pipeline.receive_replies()):
+            jobs = (directory.keep_fresh(), pipeline.receive_replies())
+            async with sessions.running(), workers(), running(*jobs):
                 yield
         finally:
             await queue.close()
@@ -76,9 +83,15 @@ def create_app(
     app.include_router(predict_routes(pipeline, intake, settings))
     app.include_router(
         stream_routes(
-            pipeline, directory, intake, settings=settings, metrics=metrics, make_memory=make_memory
+            pipeline,
+            directory,
+            intake,
+            settings=settings,
+            metrics=metrics,
+            make_memory=make_memory or sessions.make_memory,
         )
     )
+    app.include_router(sessions.routes())
     app.include_router(catalogue_routes(directory, settings))
     app.include_router(page_routes())
     return app

@@ -1,0 +1,107 @@
+"""`GET /sessions/{id}/trend` and `DELETE /sessions/{id}`, from whichever gateway is asked.
+
+Knows HTTP and the store; the session id is the only handle, and whoever has it may read and delete.
+"""
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+
+from fercore.contracts.errors import InvalidRequest, UnknownSession
+from fercore.contracts.live import Trend
+from fercore.state.store import StateStore
+from services.gateway.routes import PROBLEMS
+from services.gateway.sessions import stored
+from services.gateway.sessions.trend import as_csv, trend
+
+_SESSION_ID = re.compile(r"[0-9a-f]{32}")
+_BUCKET = re.compile(r"([1-9][0-9]{0,3})([smh])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600}
+_LONGEST_BUCKET_S = 3600
+
+CSV = "text/csv"
+_PRIVATE = {"Cache-Control": "no-store"}
+
+
+def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
+    """Make the routes, also under `/v1`."""
+    router = APIRouter(tags=["sessions"])
+
+    async def read_trend(
+        session_id: str,
+        bucket: Annotated[str, Query(description="1s to 1h, such as 10s, 5m or 1h")] = "10s",
+        format: Annotated[  # noqa: A002  # the name of the query parameter
+            Literal["json", "csv"] | None, Query(description="Or by `Accept: text/csv`")
+        ] = None,
+        accept: Annotated[str, Header(include_in_schema=False)] = "",
+    ) -> Response:
+        """Tell how a recorded session went: by bucket of time and face, and in all."""
+        bucket_s = seconds(bucket)
+        record = await store.get(checked(session_id))
+        if record is None:
+            raise UnknownSession
+        expires_at = datetime.now(UTC) + timedelta(seconds=record.expires_in_s)
+        is_csv = format == "csv" or (format is None and CSV in accept)
+
+        def answer() -> str:
+            made = trend(stored.read(record.fields), session_id, bucket_s=bucket_s, expires_at=expires_at)
+            return as_csv(made) if is_csv else made.model_dump_json()
+
+        content = await asyncio.to_thread(answer)  # a day of seconds takes long enough to hold up others
+        if not is_csv:
+            return Response(content, media_type="application/json", headers=_PRIVATE)
+        # not the whole id in the name of a file: it is the key to the session
+        disposition = {"Content-Disposition": f'attachment; filename="trend-{session_id[:8]}.csv"'}
+        return Response(content, media_type=CSV, headers=_PRIVATE | disposition)
+
+    async def delete_session(session_id: str) -> Response:
+        """Forget a recorded session; a stream that still runs goes on without a record."""
+        if not await store.delete(checked(session_id), lifetime_s=lifetime_s):
+            raise UnknownSession
+        return Response(status_code=204)
+
+    for prefix, is_in_schema in (("", True), ("/v1", False)):
+        router.add_api_route(
+            f"{prefix}/sessions/{{session_id}}/trend",
+            read_trend,
+            methods=["GET"],
+            response_model=Trend,
+            responses=PROBLEMS | {200: {"content": {CSV: {"schema": {"type": "string"}}}}},
+            include_in_schema=is_in_schema,
+        )
+        router.add_api_route(
+            f"{prefix}/sessions/{{session_id}}",
+            delete_session,
+            methods=["DELETE"],
+            status_code=204,
+            response_class=Response,
+            responses=PROBLEMS,
+            include_in_schema=is_in_schema,
+        )
+    return router
+
+
+def checked(session_id: str) -> str:
+    """Give the id back if it is of the form that ids have.
+
+    Raises:
+        UnknownSession: it is not, so there is no such session.
+    """
+    if not _SESSION_ID.fullmatch(session_id):
+        raise UnknownSession
+    return session_id
+
+
+def seconds(bucket: str) -> int:
+    """Read the length of a bucket.
+
+    Raises:
+        InvalidRequest: it is not of the documented form.
+    """
+    found = _BUCKET.fullmatch(bucket)
+    if found is None or (bucket_s := int(found[1]) * _UNIT_S[found[2]]) > _LONGEST_BUCKET_S:
+        raise InvalidRequest("bucket: must be 1s to 1h, such as 10s, 5m or 1h")
+    return bucket_s

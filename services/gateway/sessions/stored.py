@@ -1,0 +1,88 @@
+"""The form in which a recorded session is kept: the names of a record's fields and what stands in them.
+
+Knows no store and no clock. Scores only: nothing here could hold a picture.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from fercore.contracts.errors import InternalError
+from fercore.contracts.live import Alert
+
+VERSION = 1
+PER_UNIT = 1_000_000
+"""Sums of probabilities are kept in whole millionths, which take fewer bytes than floats."""
+
+HEAD_FIELD = "head"
+_NUMBERED = re.compile(r"(second|alert):(\d+)")
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What is known of a session from its start."""
+
+    started_at: datetime
+    label: str | None
+    schema_version: int = VERSION
+
+
+class FaceSecond(msgspec.Struct, frozen=True, array_like=True):
+    """What was seen of one face in one second; emotions by their place in the canonical order.
+
+    Attributes:
+        face_id: of the session.
+        frames: in which it was seen.
+        counts: frames by smoothed emotion; those never shown are left out.
+        sums: of the raw probabilities, in millionths, of every emotion that the model knows.
+    """
+
+    face_id: int
+    frames: int
+    counts: dict[int, int]
+    sums: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A session as it was read; `seconds` are counted from its start."""
+
+    head: Head
+    seconds: Mapping[int, Sequence[FaceSecond]]
+    alerts: Sequence[Alert]
+
+
+def second_field(second: int, faces: Sequence[FaceSecond]) -> tuple[str, bytes]:
+    """Give the name and the content of the field for one second."""
+    return f"second:{second}", msgspec.msgpack.encode(faces)
+
+
+def alert_field(number: int, alert: Alert) -> tuple[str, bytes]:
+    """Give the name and the content of the field for one alert."""
+    return f"alert:{number}", alert.model_dump_json().encode()
+
+
+def read(fields: Mapping[str, bytes]) -> Recorded:
+    """Read a session.
+
+    Raises:
+        InternalError: it was written by a version that this one does not know.
+    """
+    seconds: dict[int, list[FaceSecond]] = {}
+    alerts: dict[int, Alert] = {}
+    try:
+        head = msgspec.json.decode(fields[HEAD_FIELD], type=Head)
+        if head.schema_version != VERSION:
+            raise InternalError
+        for name, content in fields.items():
+            if (found := _NUMBERED.fullmatch(name)) is None:
+                continue
+            if found[1] == "second":
+                seconds[int(found[2])] = msgspec.msgpack.decode(content, type=list[FaceSecond])
+            else:
+                alerts[int(found[2])] = Alert.model_validate_json(content)
+    except (KeyError, msgspec.DecodeError, ValueError) as err:
+        raise InternalError from err
+    return Recorded(head, seconds, [alerts[number] for number in sorted(alerts)])

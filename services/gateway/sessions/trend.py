@@ -1,0 +1,136 @@
+"""Turn what was recorded of a session into its trend, by buckets of time, and into a table.
+
+Knows neither the store nor HTTP.
+"""
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from fercore.contracts.emotions import EMOTIONS, Emotion
+from fercore.contracts.errors import InvalidRequest
+from fercore.contracts.live import VALENCE, Trend, TrendBucket, TrendRow
+from services.gateway.sessions.stored import PER_UNIT, FaceSecond, Recorded
+
+MAX_ROWS = 5000
+_STEPS_S = (2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+_DIGITS = 6
+
+
+def trend(recorded: Recorded, session_id: str, *, bucket_s: int, expires_at: datetime) -> Trend:
+    """Give the trend of a session; buckets begin with the session.
+
+    Args:
+        recorded: the session.
+        session_id: its handle.
+        bucket_s: seconds in a bucket.
+        expires_at: when it will be forgotten.
+
+    Raises:
+        InvalidRequest: that would be too many rows; the text says which bucket is long enough.
+    """
+    cells: defaultdict[tuple[int, int], _Sum] = defaultdict(_Sum)
+    totals = _Sum()
+    for second, faces in recorded.seconds.items():
+        for face in faces:
+            cells[second // bucket_s, face.face_id].add(face)
+            totals.add(face)
+    if len(cells) > MAX_ROWS:
+        raise InvalidRequest(_too_many(len(cells), recorded, bucket_s))
+    started_at = recorded.head.started_at
+    return Trend(
+        session_id=session_id,
+        label=recorded.head.label,
+        started_at=started_at,
+        expires_at=expires_at,
+        bucket_s=bucket_s,
+        totals=TrendRow.model_validate(totals.row()),
+        buckets=[
+            TrendBucket.model_validate(
+                cells[bucket, face_id].row()
+                | {"start": started_at + timedelta(seconds=bucket * bucket_s), "face_id": face_id}
+            )
+            for bucket, face_id in sorted(cells)
+        ],
+        alerts=list(recorded.alerts),
+    )
+
+
+def as_csv(trend: Trend) -> str:
+    """Give the buckets as a table (RFC 4180); what a model does not know is an empty cell."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    shares = [f"share_{emotion}" for emotion in EMOTIONS]
+    probabilities = [f"probability_{emotion}" for emotion in EMOTIONS]
+    writer.writerow(["start", "face_id", "frames", "emotion", "valence", *shares, *probabilities])
+    for row in trend.buckets:
+        writer.writerow(
+            [
+                row.start.isoformat(timespec="milliseconds"),
+                row.face_id,
+                row.frames,
+                row.emotion,
+                row.valence,
+                *(row.shares.get(emotion, "") for emotion in EMOTIONS),
+                *(row.probabilities.get(emotion, "") for emotion in EMOTIONS),
+            ]
+        )
+    return text.getvalue()
+
+
+class _Sum:
+    """Frames and probabilities, added up over seconds, and faces if need be."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+        self._counts: Counter[int] = Counter()
+        self._sums: Counter[int] = Counter()
+
+    def add(self, face: FaceSecond) -> None:
+        self._frames += face.frames
+        self._counts.update(face.counts)
+        self._sums.update(face.sums)
+
+    def row(self) -> dict[str, object]:
+        known = [emotion for index, emotion in enumerate(EMOTIONS) if index in self._sums]
+        if not self._frames:
+            return {"frames": 0, "emotion": None, "shares": {}, "probabilities": {}, "valence": None}
+        shares = {emotion: self._counts[EMOTIONS.index(emotion)] / self._frames for emotion in known}
+        means = {
+            emotion: min(1.0, self._sums[EMOTIONS.index(emotion)] / PER_UNIT / self._frames)
+            for emotion in known
+        }
+        return {
+            "frames": self._frames,
+            "emotion": max(shares, key=shares.__getitem__),
+            "shares": _rounded(shares),
+            "probabilities": _rounded(means),
+            "valence": round(_valence(means), _DIGITS),
+        }
+
+
+def _valence(means: dict[Emotion, float]) -> float:
+    return max(-1.0, min(1.0, sum(VALENCE[emotion] * mean for emotion, mean in means.items())))
+
+
+def _rounded(values: dict[Emotion, float]) -> dict[Emotion, float]:
+    return {emotion: round(value, _DIGITS) for emotion, value in values.items()}
+
+
+def _too_many(rows: int, recorded: Recorded, bucket_s: int) -> str:
+    text = f"{rows} rows, one for each face and bucket, are more than {MAX_ROWS}"
+    for step_s in _STEPS_S:
+        if step_s > bucket_s and _count_rows(recorded, step_s) <= MAX_ROWS:
+            return f"{text}; take a longer bucket, such as bucket={step_s}s"
+    return f"{text}, and a longer bucket would not help: too many faces were seen"
+
+
+def _count_rows(recorded: Recorded, bucket_s: int) -> int:
+    def cells() -> Iterable[tuple[int, int]]:
+        for second, faces in recorded.seconds.items():
+            for face in faces:
+                yield second // bucket_s, face.face_id
+
+    return len(set(cells()))
