@@ -146,8 +146,8 @@ class Stream:
                     case StreamError(seq=None) if message.code not in PASSING:
                         raise Refused(message.code, message.detail, request_id=message.request_id)
                     case StreamResult() | Dropped() | StreamError() | Unreadable():
-                        if message.seq is not None and (pending := await run.window.answered(message.seq)):
-                            await self._settle(pending, message, run)
+                        if message.seq is not None:
+                            await self._settle(message.seq, message, run)
         except (ServerAway, StreamClosed):
             if sending.done() and not sending.cancelled() and sending.exception() is None:
                 return  # all was answered; only the stats are missing
@@ -158,26 +158,37 @@ class Stream:
                 await sending
 
     async def _settle(
-        self,
-        pending: Pending[Frame],
-        message: StreamResult | Dropped | StreamError | Unreadable,
-        run: _Run[Frame],
+        self, seq: int, message: StreamResult | Dropped | StreamError | Unreadable, run: _Run[Frame]
     ) -> None:
         """Tell what became of a frame, or send it again."""
-        if run.is_lossless and isinstance(message, Dropped):
-            await run.window.send_again(pending)
-        elif isinstance(message, Dropped):
-            await run.events.put(FrameDropped(pending.frame))
-        elif isinstance(message, StreamResult):
-            await run.events.put(FrameResult(pending.frame, message))
-        else:
-            if run.is_lossless and message.code in PASSING:
-                pending.patience = pending.patience or Patience(self._patience_s)
-                if (wait_s := pending.patience.next_wait_s()) is not None:
-                    await asyncio.sleep(wait_s)
-                    await run.window.send_again(pending)
-                    return
-            await run.events.put(FrameFailed(pending.frame, message.code, message.detail, message.request_id))
+        pending = run.window.unanswered(seq)
+        if pending is None:
+            return  # no frame of ours
+        if run.is_lossless and (wait_s := self._wait_s(pending, message)) is not None:
+            await asyncio.sleep(wait_s)
+            await run.window.send_again(seq)
+            return
+        await run.window.settle(seq)
+        match message:
+            case StreamResult():
+                await run.events.put(FrameResult(pending.frame, message))
+            case Dropped():
+                await run.events.put(FrameDropped(pending.frame))
+            case _:
+                await run.events.put(
+                    FrameFailed(pending.frame, message.code, message.detail, message.request_id)
+                )
+
+    def _wait_s(
+        self, pending: Pending[Frame], message: StreamResult | Dropped | StreamError | Unreadable
+    ) -> float | None:
+        """Give the seconds after which a frame may be sent again; None: what came is final."""
+        if isinstance(message, Dropped):
+            return 0.0
+        if isinstance(message, StreamResult) or message.code not in PASSING:
+            return None
+        pending.patience = pending.patience or Patience(self._patience_s)
+        return pending.patience.next_wait_s()
 
     async def _connect(self, away: ServerAway | None = None) -> None:
         """Connect; after a loss, or when nobody answers, with waits between the tries."""

@@ -79,16 +79,20 @@ class Window(Generic[Frame]):
             self._changed.notify_all()
             return pending.image
 
-    async def answered(self, seq: int) -> Pending[Frame] | None:
-        """Take out the frame that was sent as the n-th of this connection."""
-        async with self._changed:
-            self._changed.notify_all()
-            return self._unanswered.pop(seq, None)
+    def unanswered(self, seq: int) -> Pending[Frame] | None:
+        """Give the frame that was sent as the n-th of this connection; it stays unanswered."""
+        return self._unanswered.get(seq)
 
-    async def send_again(self, pending: Pending[Frame]) -> None:
-        """Put a frame back in front."""
+    async def settle(self, seq: int) -> None:
+        """Take out a frame of which all has been said."""
         async with self._changed:
-            self._waiting.appendleft(pending)
+            del self._unanswered[seq]
+            self._changed.notify_all()
+
+    async def send_again(self, seq: int) -> None:
+        """Put an unanswered frame back in front."""
+        async with self._changed:
+            self._waiting.appendleft(self._unanswered.pop(seq))
             self._changed.notify_all()
 
     async def connection_lost(self) -> list[Frame]:

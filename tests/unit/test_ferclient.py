@@ -11,58 +11,10 @@ import pytest
 from ferclient import AsyncClient, Client, Prediction, PredictOptions, Refused, Unreachable, UnreadableAnswer
 from ferclient.patience import Patience
 from fercore.contracts.emotions import EMOTIONS, Emotion
+from tests.ferserver import FACE, PREDICTION, TREND, problem
 from tests.redis_server import free_port
 
 pytestmark = pytest.mark.anyio
-
-FACE = {
-    "box": {"x": 1, "y": 2, "width": 3, "height": 4},
-    "landmarks": None,
-    "detection_score": 0.9,
-    "quality": {
-        "size_px": 3,
-        "blur": 0.1,
-        "exposure": {"brightness": 0.5, "contrast": 0.2, "clipped": 0},
-        "pose": None,
-    },
-    "emotion": "happiness",
-    "score": 1,
-    "uncertain": False,
-    "uncertain_reasons": [],
-    "probabilities": {emotion: float(emotion is Emotion.HAPPINESS) for emotion in EMOTIONS},
-}
-PREDICTION = {
-    "request_id": "r1",
-    "model": {"name": "cnn3", "version": "1"},
-    "detector": "haar",
-    "image": {"width": 10, "height": 10},
-    "faces": [FACE],
-    "timings_ms": {"queue": 1, "decode": 1, "detect": 1, "align": 1, "infer": 1, "total": 6},
-}
-TREND_ROW = {"frames": 1, "emotion": "anger", "shares": {}, "probabilities": {}, "valence": -1}
-TREND = {
-    "session_id": "0" * 32,
-    "label": None,
-    "started_at": "2026-11-21T10:00:00Z",
-    "expires_at": "2026-11-22T10:00:00Z",
-    "bucket_s": 5,
-    "totals": TREND_ROW,
-    "buckets": [],
-    "alerts": [],
-}
-
-
-def problem(status: int, code: str, **headers: str) -> httpx.Response:
-    body = {
-        "type": f"urn:fer:error:{code}",
-        "title": "No",
-        "status": status,
-        "detail": f"it is {code}",
-        "instance": "/predict",
-        "code": code,
-        "request_id": "r9",
-    }
-    return httpx.Response(status, json=body, headers=headers)
 
 
 def client_of(*answers: httpx.Response | Exception | Callable[[httpx.Request], httpx.Response], **options):
@@ -105,7 +57,7 @@ async def test_only_options_that_were_set_are_sent():
 async def test_unknown_fields_of_an_answer_are_ignored_everywhere():
     newer = PREDICTION | {"news": 1, "faces": [FACE | {"mood": "good", "box": FACE["box"] | {"depth": 3}}]}
     client, _ = client_of(httpx.Response(200, json=newer))
-    assert (await client.predict(b"p")).faces[0].box.width == 3
+    assert (await client.predict(b"p")).faces[0].box.width == 30
 
 
 async def test_the_catalogue_and_sessions_come_typed():
