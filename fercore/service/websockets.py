@@ -1,7 +1,7 @@
 """How a WebSocket ends under uvicorn: politely where the client plays along, in bounded time elsewhere.
 
-Knows no message. Uvicorn alone would leave a client that reads nothing connected for ever, reset the
-connection of one that sends too much before it could read why, and end all sessions at shutdown unheard.
+Knows no message. Uvicorn alone would leave a client that reads nothing connected for ever, and would end all
+sessions at shutdown before they could say a last word.
 """
 
 from typing_extensions import override
@@ -20,21 +20,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     """One connection; every way to its end takes bounded time."""
 
     @override
-    def data_received(self, data: bytes) -> None:
-        if self.conn.parser_exc is None:  # else: what comes after a protocol error is thrown away
-            super().data_received(data)
-
-    @override
     def handle_parser_exception(self) -> None:
-        """Say why and go on reading until the client closes: unread bytes would reset the connection."""
-        close = self.conn.close_sent
-        code, reason = (close.code, close.reason) if close is not None else (1006, "")
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.close_sent = True
-        self.stop_keepalive()
+        """Close: the message is too large, or breaks the protocol."""
+        super().handle_parser_exception()
         self._cut_later()
 
     @override
@@ -66,7 +54,4 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _cut_later(self) -> None:
         if self.close_timer is not None:
             self.close_timer.cancel()
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)

@@ -299,6 +299,8 @@ class Session:
             self._count(outcome)
             self._in_flight -= 1
             answered.set()
+            duration_ms = round((monotonic() - frame.received_at_s) * 1000, 2)
+            logger.debug("live frame", extra={"outcome": outcome, "duration_ms": duration_ms})
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             self._start(waiting)

@@ -1,0 +1,44 @@
+"""A gateway whose queue can be away and whose memory notes what it is told, for tests of live streams."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from fercore.service.metrics import Metrics
+from services.gateway.settings import GatewaySettings
+from services.gateway.wiring import create_app
+from tests.live_gateway import FlakyQueue, Remembering
+from tests.streaming import Server, serving
+
+
+@pytest.fixture
+def flaky_queue() -> FlakyQueue:
+    return FlakyQueue()
+
+
+@pytest.fixture
+def live_metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def remembering() -> Remembering:
+    return Remembering()
+
+
+@pytest.fixture
+def start_gateway(flaky_queue, live_metrics, remembering):
+    """Make a server; its settings are the test's."""
+
+    def start(**settings):
+        made = GatewaySettings(**{"model": "a", "live_deadline_s": 5} | settings)
+        app = create_app(made, queue=flaky_queue, metrics=live_metrics, make_memory=lambda: remembering)
+        return serving(app, made)
+
+    return start
+
+
+@pytest.fixture
+async def gateway(start_gateway) -> AsyncIterator[Server]:
+    async with start_gateway() as server:
+        yield server
