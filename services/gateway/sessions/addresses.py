@@ -6,10 +6,13 @@ Knows no HTTP. Sources: IANA's special-purpose address registries, as `ipaddress
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 """All other IPv6 is local, multicast, reserved, or an IPv4 address in disguise (mapped, NAT64)."""
+
+ALSO_SPECIAL = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
+"""In the registries, but not in the `ipaddress` of every Python."""
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Gives the addresses of a host for TCP, those to be preferred first; raises OSError when there are none."""
@@ -46,4 +49,5 @@ def check_all(host: str, addresses: list[str]) -> None:
 
 
 def _is_global(address: IPv4Address | IPv6Address) -> bool:
-    return address.is_global and not (address.is_multicast or address.is_reserved)
+    is_special = address.is_multicast or address.is_reserved or any(address in net for net in ALSO_SPECIAL)
+    return address.is_global and not is_special
