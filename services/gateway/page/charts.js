@@ -14,7 +14,8 @@ export class Charts {
     this.slices = draw("svg", { viewBox: "-1 -1 2 2", role: "img" });
     byId("pie").replaceChildren(make("div", { className: "pie" }, this.slices, this.legend));
     this.line = draw("svg", { viewBox: "0 0 120 40", preserveAspectRatio: "none", role: "img" });
-    byId("timeline").replaceChildren(this.line);
+    this.oldest = make("span");
+    byId("timeline").replaceChildren(this.line, make("div", { className: "axis small" }, this.oldest, make("span", {}, "now")));
   }
 
   show(session) {
@@ -43,7 +44,8 @@ export class Charts {
 
   #timeline(buckets) {
     const newest = buckets.at(-1)?.second ?? 0;
-    const first = Math.max(0, newest - SECONDS_SHOWN + 1);
+    const first = newest - SECONDS_SHOWN + 1; // the newest second stands at the right
+    this.oldest.textContent = `${SECONDS_SHOWN} s ago`;
     const bars = buckets.filter(({ second, all }) => second >= first && all.faces > 0).flatMap(({ second, all }) => {
       let top = 40;
       return EMOTIONS.filter((emotion) => all.counts[emotion] > 0).map((emotion) => {

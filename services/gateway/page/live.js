@@ -21,6 +21,7 @@ export function startLivePanel() {
   byId("stop").addEventListener("click", () => panel.stop());
   byId("csv").addEventListener("click", () => panel.download());
   byId("alert").querySelector("button").addEventListener("click", () => { byId("alert").hidden = true; });
+  for (const form of ["options", "live-options"]) byId(form).addEventListener("change", () => panel.restart());
   window.addEventListener("pagehide", () => panel.stop());
 }
 
@@ -52,6 +53,25 @@ class LivePanel {
     this.video.hidden = false;
     byId("stop").disabled = false;
     byId("csv").disabled = false;
+    this.#openStream(options);
+    this.timer = setInterval(() => this.#showFigures(), SHOW_EVERY_MS);
+    return undefined;
+  }
+
+  /** Options hold for a whole stream, so that other ones mean another stream; the camera stays on. */
+  async restart() {
+    if (!this.camera.stream) return;
+    const options = streamOptions();
+    if (options.record && !this.stream.options.record && !(await hasConsent(true))) {
+      byId("live-options").elements.record.checked = options.record = false;
+    }
+    if (!this.camera.stream) return;
+    this.stream.onState = this.stream.onMessage = () => {};
+    this.stream.stop();
+    this.#openStream(options);
+  }
+
+  #openStream(options) {
     byId("alert").hidden = true;
     this.session = new Session();
     this.latency = new Latency();
@@ -63,8 +83,6 @@ class LivePanel {
       onState: (state, text) => this.#changeState(state, text),
     });
     this.stream.open();
-    this.timer = setInterval(() => this.#showFigures(), SHOW_EVERY_MS);
-    return undefined;
   }
 
   stop() {

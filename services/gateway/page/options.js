@@ -37,7 +37,9 @@ export function streamOptions() {
   const form = byId("live-options");
   const { smoothing, record, share, window_s } = form.elements;
   const emotions = [...form.querySelectorAll("[name=emotion]:checked")].map((box) => box.value);
-  const rule = { name: "page", emotions, share: (share.valueAsNumber || 60) / 100, window_s: window_s.valueAsNumber || 300 };
+  const rule = {
+    name: "page", emotions, share: (share.valueAsNumber || 60) / 100, window_s: window_s.valueAsNumber || 300, min_faces: 10,
+  };
   return {
     type: "start",
     ...predictOptions(),
