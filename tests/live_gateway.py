@@ -80,7 +80,7 @@ async def until(condition) -> None:
 
 async def until_ready(server: Server) -> None:
     """Poll until the gateway has seen the workers that the test plays."""
-    async with asyncio.timeout(10), httpx.AsyncClient(base_url=f"http://{server.address}") as client:
+    async with asyncio.timeout(10), httpx.AsyncClient(base_url=server.url) as client:
         while (await client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.02)
 

@@ -106,6 +106,7 @@ class Server:
     def __init__(self, app: FastAPI, settings: GatewaySettings) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"http://{self.address}"
         self.uvicorn = uvicorn.Server(server_config(app, settings, websockets=settings))
         self._task = asyncio.create_task(self.uvicorn.serve([self._listener]))
 
@@ -172,9 +173,8 @@ def assert_accounted(stats: dict) -> None:
 
 
 @asynccontextmanager
-async def streaming(server: Server, path: str = "/stream", **options: object) -> AsyncIterator[Stream]:
-    """Open a stream."""
-    async with connect(
-        f"ws://{server.address}{path}", compression=None, max_size=None, **options
-    ) as connection:
+async def streaming(url: str, path: str = "/stream", **options: object) -> AsyncIterator[Stream]:
+    """Open a stream at `http://...`."""
+    address = url.removeprefix("http://")
+    async with connect(f"ws://{address}{path}", compression=None, max_size=None, **options) as connection:
         yield Stream(connection)

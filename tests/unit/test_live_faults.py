@@ -73,7 +73,7 @@ async def pieces(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 async def test_a_bad_frame_is_an_error_of_its_own_and_the_stream_goes_on(gateway, flaky_queue, frame, code):
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(frame)
             error = await stream.receive()
             assert (error["type"], error["seq"], error["code"]) == ("error", 0, code)
@@ -88,7 +88,7 @@ async def test_a_bad_frame_never_takes_the_place_of_a_good_one(gateway, flaky_qu
     gate = Gate()
     async with working(flaky_queue, gate):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(FRAME, FRAME, FRAME, b"junk")
             assert (await stream.receive())["seq"] == 3
             gate.let_go(0, 1, 2)
@@ -106,7 +106,7 @@ async def test_a_workers_fault_and_a_late_answer_are_errors_of_their_frames(star
 
     async with start_gateway(live_deadline_s=0.3) as gateway, working(flaky_queue, answer):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             codes = []
             for _ in range(3):
                 await stream.send(FRAME)
@@ -118,7 +118,7 @@ async def test_a_frame_that_waited_too_long_is_not_even_sent_to_a_worker(start_g
     gate = Gate()
     async with start_gateway(live_deadline_s=0.3) as gateway, working(flaky_queue, gate):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(FRAME, FRAME, FRAME)
             errors = [await stream.receive() for _ in range(3)]
             assert [error["code"] for error in errors] == ["deadline_exceeded"] * 3
@@ -129,7 +129,7 @@ async def test_a_frame_without_a_permit_is_overloaded_and_the_stream_goes_on(sta
     gate = Gate()
     async with start_gateway(max_inflight=1) as gateway, working(flaky_queue, gate):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(FRAME, FRAME)
             error = await stream.receive()
             assert (error["seq"], error["code"]) == (1, "overloaded")
@@ -142,7 +142,7 @@ async def test_a_frame_without_a_permit_is_overloaded_and_the_stream_goes_on(sta
 async def test_a_frame_that_is_too_large_closes_1009_and_is_not_counted(gateway, flaky_queue, live_metrics):
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(FRAME)
             await stream.receive()
             start_s = time.monotonic()
@@ -159,7 +159,7 @@ async def test_a_lost_queue_is_an_error_a_frame_and_the_stream_resumes(gateway, 
     gate = Gate()
     async with working(flaky_queue, gate):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(FRAME)
             await until(lambda: gate.arrived == 1)
             flaky_queue.is_away = True
@@ -179,7 +179,7 @@ async def test_a_lost_queue_is_an_error_a_frame_and_the_stream_resumes(gateway, 
 async def test_a_jump_of_the_clock_changes_nothing(gateway, flaky_queue, monkeypatch, remembering):
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             for seconds in (0, 86_400, -86_400, 10**9):
                 now_s = time.time() + seconds
                 monkeypatch.setattr(time, "time", lambda now_s=now_s: now_s)
@@ -192,7 +192,7 @@ async def test_a_jump_of_the_clock_changes_nothing(gateway, flaky_queue, monkeyp
 
 
 async def test_a_silent_client_is_closed_politely(start_gateway):
-    async with start_gateway(live_idle_s=0.2) as gateway, streaming(gateway) as stream:
+    async with start_gateway(live_idle_s=0.2) as gateway, streaming(gateway.url) as stream:
         (stats,) = await stream.rest()
         assert_accounted(stats)
         assert (stream.close_code, stream.connection.close_reason) == (1000, "idle")
@@ -208,18 +208,18 @@ async def test_a_client_that_answers_no_ping_is_cut(start_gateway, live_metrics)
 
 
 async def test_one_stream_too_many_is_told_so(start_gateway, live_metrics):
-    async with start_gateway(live_max_streams=1) as gateway, streaming(gateway) as stream:
+    async with start_gateway(live_max_streams=1) as gateway, streaming(gateway.url) as stream:
         await stream.send(START)
         await stream.receive()
         assert gauge(live_metrics, "fer_streams") == 1
-        async with streaming(gateway) as refused:
+        async with streaming(gateway.url) as refused:
             error, stats = await refused.rest()
             assert (error["code"], error["seq"]) == ("overloaded", None)
             assert stats["received"] == 0
             assert refused.close_code == 1013
         await stream.stop()
         await until(lambda: gauge(live_metrics, "fer_streams") == 0)
-        async with streaming(gateway) as again:
+        async with streaming(gateway.url) as again:
             await again.send(START)
             assert (await again.receive())["type"] == "started"
 
@@ -228,7 +228,7 @@ async def test_a_server_that_ends_lets_frames_finish_and_says_1001(start_gateway
     gate = Gate()
     async with start_gateway() as gateway, working(flaky_queue, gate):
         await until_ready(gateway)
-        async with streaming(gateway) as busy, streaming(gateway) as quiet:
+        async with streaming(gateway.url) as busy, streaming(gateway.url) as quiet:
             await quiet.send(START)
             await quiet.receive()
             await busy.send(FRAME)
@@ -244,7 +244,7 @@ async def test_a_server_that_ends_lets_frames_finish_and_says_1001(start_gateway
 
 async def test_a_record_that_cannot_be_kept_is_told_and_closes_1013(gateway, remembering):
     remembering.fault = UpstreamUnavailable("the state store is away")
-    async with streaming(gateway) as stream:
+    async with streaming(gateway.url) as stream:
         await stream.send({"type": "start", "record": True})
         error, _ = await stream.rest()
         assert (error["code"], stream.close_code) == ("upstream_unavailable", 1013)
@@ -257,7 +257,7 @@ async def test_a_bug_closes_1011_after_the_stats_and_tells_nothing(gateway, flak
     remembering.observe = observe
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(FRAME, FRAME, FRAME)
             *_, stats = await stream.rest()
             assert_accounted(stats)
@@ -343,10 +343,10 @@ async def test_fifty_clients_that_vanish_leave_nothing_behind(
 async def test_a_small_message_flood_does_not_hold_up_other_requests(gateway, flaky_queue):
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             reading = asyncio.create_task(stream.rest())
             sending = asyncio.create_task(stream.send(*[b""] * 5000, {"type": "stop"}))
-            async with httpx.AsyncClient(base_url=f"http://{gateway.address}") as client:
+            async with httpx.AsyncClient(base_url=gateway.url) as client:
                 start_s = time.monotonic()
                 assert (await client.get("/livez")).status_code == 200
                 assert time.monotonic() - start_s < 2

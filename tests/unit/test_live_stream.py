@@ -23,7 +23,7 @@ START = {"type": "start"}
 async def test_a_frame_is_answered_with_a_followed_face(gateway, flaky_queue):
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send({"type": "start", "smoothing": 3}, FRAME)
             assert await stream.receive() == {"type": "started", "session_id": None}
             answer = await stream.receive()
@@ -38,7 +38,7 @@ async def test_a_frame_is_answered_with_a_followed_face(gateway, flaky_queue):
 async def test_start_may_be_left_out_and_the_older_path_is_served_too(gateway, flaky_queue):
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway, "/v1/stream") as stream:
+        async with streaming(gateway.url, "/v1/stream") as stream:
             for seq in range(3):
                 await stream.send(FRAME)
                 answer = await stream.receive()
@@ -54,7 +54,7 @@ async def test_the_options_travel_with_every_frame(gateway, flaky_queue):
 
     async with working(flaky_queue, note):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send({"type": "start", "max_faces": 7, "min_face_px": 99, "model": "a"}, FRAME)
             await stream.receive()
             await stream.receive()
@@ -68,7 +68,7 @@ async def test_two_frames_are_in_flight_and_the_newest_takes_the_only_place_behi
     gate = Gate()
     async with working(flaky_queue, gate):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(*[FRAME] * 6)
             assert [await stream.receive() for _ in range(3)] == [
                 {"type": "dropped", "seq": seq, "reason": "superseded"} for seq in (2, 3, 4)
@@ -87,7 +87,7 @@ async def test_results_come_in_the_order_of_their_frames(gateway, flaky_queue, r
     gate = Gate()
     async with working(flaky_queue, gate):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(FRAME, FRAME, FRAME)
             gate.let_go(1)
             await until(lambda: gate.arrived == 2)
@@ -106,7 +106,7 @@ async def test_a_thousand_frames_at_once_are_each_answered_once(gateway, flaky_q
 
     async with working(flaky_queue, soon):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             messages = asyncio.create_task(stream.rest())
             await stream.send(*[FRAME] * 1000, {"type": "stop"})
             *answers, stats = await messages
@@ -124,7 +124,7 @@ async def test_stop_waits_for_the_frames_that_were_sent(gateway, flaky_queue):
     gate = Gate()
     async with working(flaky_queue, gate):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(FRAME, FRAME, FRAME, {"type": "stop"})
             await until(lambda: gate.arrived == 2)
             gate.let_go(0, 1, 2)
@@ -153,7 +153,7 @@ async def test_stop_waits_for_the_frames_that_were_sent(gateway, flaky_queue):
 async def test_wrong_text_is_told_and_ends_the_stream(gateway, flaky_queue, text, close_code, is_midway):
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             if is_midway:
                 await stream.send(FRAME)
                 await stream.receive()
@@ -169,7 +169,7 @@ async def test_wrong_text_is_told_and_ends_the_stream(gateway, flaky_queue, text
 async def test_start_must_come_first_and_once(gateway, flaky_queue, first):
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send(first)
             await stream.receive()
             await stream.send(START)
@@ -181,7 +181,7 @@ async def test_start_must_come_first_and_once(gateway, flaky_queue, first):
 async def test_what_nobody_offers_is_told_with_what_there_is(gateway, flaky_queue, option, offered):
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send({"type": "start", option: "nobody"})
             error, stats = await stream.rest()
             assert error["code"] == f"unknown_{option}"
@@ -190,7 +190,7 @@ async def test_what_nobody_offers_is_told_with_what_there_is(gateway, flaky_queu
 
 
 async def test_without_workers_a_stream_opens_and_its_frames_say_why_not(gateway):
-    async with streaming(gateway) as stream:
+    async with streaming(gateway.url) as stream:
         await stream.send({"type": "start", "model": "a"}, FRAME)
         assert (await stream.receive())["type"] == "started"
         assert (await stream.receive())["code"] == "not_ready"
@@ -199,7 +199,7 @@ async def test_without_workers_a_stream_opens_and_its_frames_say_why_not(gateway
 async def test_pages_of_other_origins_are_refused_before_anything_is_opened(start_gateway):
     async with start_gateway(allowed_origins="https://a.example, http://b:8000") as gateway:
         for origin in (None, f"http://{gateway.address}", "https://a.example", "http://b:8000"):
-            async with streaming(gateway, origin=origin) as stream:
+            async with streaming(gateway.url, origin=origin) as stream:
                 await stream.send(START)
                 assert (await stream.receive())["type"] == "started"
         for origin in (
@@ -223,7 +223,7 @@ async def test_what_is_seen_is_remembered_and_alerts_are_sent(gateway, flaky_que
     )
     async with working(flaky_queue):
         await until_ready(gateway)
-        async with streaming(gateway) as stream:
+        async with streaming(gateway.url) as stream:
             await stream.send({"type": "start", "record": True, "label": "a talk"}, FRAME)
             assert (await stream.receive())["session_id"] == "ab" * 16
             assert (await stream.receive())["type"] == "result"
@@ -246,7 +246,7 @@ async def test_every_frame_has_a_request_id_of_its_stream_in_the_log_too(gateway
     try:
         async with working(flaky_queue):
             await until_ready(gateway)
-            async with streaming(gateway, additional_headers={"X-Request-ID": "abc"}) as stream:
+            async with streaming(gateway.url, additional_headers={"X-Request-ID": "abc"}) as stream:
                 await stream.send(FRAME)
                 assert (await stream.receive())["request_id"] == "abc-0"
                 await stream.stop()

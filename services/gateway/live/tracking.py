@@ -19,7 +19,14 @@ MIN_OVERLAP = 0.3
 MAX_TRACKS = 512
 """Twice what one frame can hold; scenes that change with every frame must not fill the memory."""
 
-_NEW_VELOCITY_SHARE = 0.5
+_VELOCITY_S = 0.3
+"""Time over which the velocity is averaged: a detector's jitter is no motion."""
+
+_STOPPED = 0.8
+"""Worth of an overlap with where a face was, against one with where it should be by now."""
+
+_ABSENCE_COST = 0.5
+"""Overlap that a second of absence costs: behind another face, the one that is still seen keeps its id."""
 
 _Corners = tuple[float, float, float, float]
 
@@ -43,10 +50,11 @@ class _Track:
     def seen(self, corners: _Corners, at_s: float) -> "_Track":
         """Give the track after one more sight."""
         elapsed_s = max(at_s - self.seen_at_s, 1e-3)
+        share = elapsed_s / (elapsed_s + _VELOCITY_S)
         (old_x, old_y), (x, y) = _centre(self.corners), _centre(corners)
         velocity = (
-            self.velocity[0] + _NEW_VELOCITY_SHARE * ((x - old_x) / elapsed_s - self.velocity[0]),
-            self.velocity[1] + _NEW_VELOCITY_SHARE * ((y - old_y) / elapsed_s - self.velocity[1]),
+            self.velocity[0] + share * ((x - old_x) / elapsed_s - self.velocity[0]),
+            self.velocity[1] + share * ((y - old_y) / elapsed_s - self.velocity[1]),
         )
         return _Track(self.face_id, corners, at_s, velocity)
 
@@ -74,7 +82,7 @@ class FaceTracker:
         found = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]
         matched: dict[int, _Track] = {}
         taken: set[int] = set()
-        for _, track_index, box_index in sorted(_overlaps(remembered, found, at_s), reverse=True):
+        for _, track_index, box_index in sorted(_likely(remembered, found, at_s), reverse=True):
             track = remembered[track_index]
             if track.face_id not in taken and box_index not in matched:
                 taken.add(track.face_id)
@@ -88,19 +96,20 @@ class FaceTracker:
         return [track.face_id for track in seen]
 
 
-def _overlaps(
+def _likely(
     tracks: Sequence[_Track], found: Sequence[_Corners], at_s: float
 ) -> Iterator[tuple[float, int, int]]:
-    """Give overlap, track and box of all pairs that may be the same face.
+    """Give likeness, track and box of all pairs that may be the same face.
 
-    A face may have gone on, or have stopped (or have turned back at the picture's edge): the better counts.
+    A face should have gone on as before, and may have stopped (or turned back at the picture's edge).
     """
     for track_index, track in enumerate(tracks):
         gone_on, stopped = track.predicted(at_s), track.corners
         for box_index, corners in enumerate(found):
-            overlap = max(_overlap(gone_on, corners), _overlap(stopped, corners))
-            if overlap >= MIN_OVERLAP:
-                yield overlap, track_index, box_index
+            ahead, behind = _overlap(gone_on, corners), _overlap(stopped, corners)
+            if max(ahead, behind) >= MIN_OVERLAP:
+                absence_cost = _ABSENCE_COST * (at_s - track.seen_at_s)
+                yield max(ahead, _STOPPED * behind) - absence_cost, track_index, box_index
 
 
 def _overlap(one: _Corners, other: _Corners) -> float:
@@ -112,7 +121,8 @@ def _overlap(one: _Corners, other: _Corners) -> float:
     if height <= 0:
         return 0.0
     shared = width * height
-    return shared / (_area(one) + _area(other) - shared)
+    together = _area(one) + _area(other) - shared
+    return shared / together if together > 0 else 0.0
 
 
 def _area(corners: _Corners) -> float:
