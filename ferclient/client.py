@@ -13,7 +13,7 @@ import httpx
 
 from ferclient import calls
 from ferclient.calls import Call, Image, image_bytes
-from ferclient.errors import Refused, Unreachable, UnreadableAnswer
+from ferclient.errors import Refused, Unreachable, UnreadableAnswer, reason_of
 from ferclient.patience import Patience
 from ferclient.stream import Stream
 from fercore.contracts.api import DetectorInfo, ModelInfo, Prediction, PredictOptions
@@ -180,7 +180,7 @@ class AsyncClient:
     def _reason(self, error: httpx.TransportError) -> str:
         if isinstance(error, httpx.TimeoutException):
             return f"no answer in {self._timeout_s:g} s"
-        return str(error) or type(error).__name__
+        return reason_of(error)
 
 
 def _checked(url: str) -> str:

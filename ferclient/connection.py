@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from ferclient.calls import refusal
-from ferclient.errors import Refused, StreamClosed, UnreadableAnswer
+from ferclient.errors import Refused, StreamClosed, UnreadableAnswer, reason_of
 from fercore.contracts.live import (
     SERVER_MESSAGE,
     Alert,
@@ -91,7 +91,7 @@ class Connection:
         except TimeoutError as err:
             raise ServerAway(WITHOUT_A_WORD, f"no answer in {timeout_s:g} s") from err
         except OSError as err:
-            raise ServerAway(WITHOUT_A_WORD, str(err)) from err
+            raise ServerAway(WITHOUT_A_WORD, reason_of(err)) from err
         connection = cls(socket, None)
         try:
             async with asyncio.timeout(timeout_s):

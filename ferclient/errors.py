@@ -9,6 +9,7 @@ Knows no transport.
     +-- UnreadableAnswer     what came is no answer of this service
 """
 
+import os
 from typing import Self
 
 from fercore.contracts.api import Problem
@@ -80,3 +81,13 @@ class StreamClosed(ClientError):
 
 class UnreadableAnswer(ClientError):
     """What answered is no fer-cluster, or one of a time that this client does not know."""
+
+
+def reason_of(error: Exception) -> str:
+    """Give the system's own words for a failed connection, such as "Connection refused", where it has any."""
+    inner: BaseException = error
+    while (deeper := inner.__cause__ or inner.__context__) is not None:
+        inner = deeper
+    if isinstance(inner, ConnectionError) and inner.errno is not None:
+        return os.strerror(inner.errno)
+    return (isinstance(inner, OSError) and inner.strerror) or str(error) or type(error).__name__

@@ -1,0 +1,93 @@
+"""The command line: `python -m ferclient --help`.
+
+Knows no detail of any command and imports only the chosen one.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+
+from ferclient.errors import AWAY, ClientError, Refused, Unreachable
+
+COMMANDS = {
+    "predict": "find the faces of pictures and tell their emotions, as table, JSON lines or CSV",
+    "video": "send every frame of a video through a stream; writes a video with boxes, and a CSV",
+    "webcam": "send a camera through a live stream; shows it with boxes, or prints JSON lines",
+}
+DONE, FAILED, WRONG_USE, UNREACHABLE, STOPPED = 0, 1, 2, 3, 130
+EPILOG = """\
+exit codes:
+  0    all was done
+  1    something failed: a picture, a frame, a file, or OpenCV is missing
+  2    wrong use: unknown options, files, model or detector
+  3    nobody answers at the address, or the server there cannot serve
+  130  stopped by Ctrl-C; no half-written file is left
+
+examples:
+  python -m ferclient predict photo.jpg
+  python -m ferclient predict holiday/ --format csv --output faces.csv
+  python -m ferclient video interview.mp4
+  python -m ferclient webcam --help
+"""
+
+
+class WrongUse(Exception):
+    """The command cannot be run as it was given."""
+
+
+class Failure(Exception):
+    """The command could not do all of its work."""
+
+
+def main(arguments: list[str], *, default_url: str) -> int:
+    """Run one command and give its exit code.
+
+    Args:
+        arguments: without the program's name.
+        default_url: where to ask when the arguments do not say.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m ferclient",
+        description="Ask a fer-cluster for faces and their emotions.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    try:
+        for name, summary in COMMANDS.items():
+            command = commands.add_parser(name, help=summary)
+            if name in arguments[:1]:
+                module = importlib.import_module(f"ferclient.terminal.{name}")
+                command.description = module.__doc__
+                command.formatter_class = argparse.RawDescriptionHelpFormatter
+                module.add_arguments(command)
+                command.set_defaults(execute=module.run, url=default_url)
+        options = parser.parse_args(arguments)
+        code: int = options.execute(options)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return STOPPED
+    except BrokenPipeError:  # the reader of our output has seen enough, as `head` has
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # else Python complains as it ends
+        return FAILED
+    except (WrongUse, Failure, ClientError, OSError, ModuleNotFoundError) as err:
+        print(f"error: {_sentence(err)}", file=sys.stderr)
+        return _code(err)
+    return code
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        if error.name != "cv2":
+            raise error
+        return "this needs OpenCV: pip install opencv-python (or opencv-python-headless: without windows)"
+    return str(error)
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, Unreachable) or (isinstance(error, Refused) and error.code in AWAY):
+        return UNREACHABLE
+    if isinstance(error, WrongUse) or (isinstance(error, Refused) and not error.is_of_the_picture):
+        return WRONG_USE
+    return FAILED

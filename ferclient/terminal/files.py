@@ -1,0 +1,51 @@
+"""Which pictures are meant, and files that are whole or not there at all.
+
+Knows no server and no picture's content.
+"""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp"})
+
+
+def pictures(names: Iterable[str]) -> list[Path]:
+    """Give the files that names, folders and patterns mean, each once, in order.
+
+    A folder means the pictures in it and below; a pattern may hold `**`; a name stays, file or not.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
+        elif not path.exists() and glob.has_magic(name):
+            matches = sorted(p for p in map(Path, glob.iglob(name, recursive=True)) if p.is_file())  # noqa: PTH207  # absolute patterns too
+        else:
+            matches = [path]
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name to write to; it takes the place of `path` when the block ends well, and else is removed."""
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def free_name(folder: Path, stem: str, suffix: str, taken: set[Path]) -> Path:
+    """Give a name in a folder that this run has not given before: two folders may hold a file of one name."""
+    number, path = 1, folder / f"{stem}{suffix}"
+    while path in taken:
+        number += 1
+        path = folder / f"{stem}-{number}{suffix}"
+    taken.add(path)
+    return path
