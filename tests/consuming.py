@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fercore.contracts.errors import FerError
 from fercore.messaging.consume import consume
 from fercore.messaging.handler import Outcome, Reply
-from fercore.messaging.queue import FRAMES, Channel, Delivery, Ending, Envelope, Queue
+from fercore.messaging.queue import FRAMES, Backlog, Channel, Delivery, Ending, Envelope, Queue
 
 
 class Counts:
@@ -23,8 +23,8 @@ class Counts:
         assert stream == FRAMES.stream
         self.ended[outcome] += 1
 
-    def depth_changed(self, stream: str, depth: int) -> None:
-        self.depth = depth
+    def backlog_changed(self, stream: str, backlog: Backlog) -> None:
+        self.depth = backlog.depth
 
 
 def encode_error(fault: FerError) -> bytes:

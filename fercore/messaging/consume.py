@@ -132,9 +132,9 @@ class _Loop:
 
     async def _keep_announced(self) -> None:
         while True:
-            depth = await self.broker.attempt(self.queue.depth(self.channel))
-            if depth is not None:
-                self.observer.depth_changed(self.channel.stream, depth)
+            backlog = await self.broker.attempt(self.queue.backlog(self.channel))
+            if backlog is not None:
+                self.observer.backlog_changed(self.channel.stream, backlog)
             await asyncio.sleep(ANNOUNCE_EVERY_S)
             await self.broker.attempt(self._announce())
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fercore.messaging.queue import Channel, Delivery
+from fercore.messaging.queue import Backlog, Channel, Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,6 @@ class Observer(Protocol):
         """Count one `done`, `expired` or `dead` (each message one of them) or one `taken_over`."""
         ...
 
-    def depth_changed(self, stream: str, depth: int) -> None:
-        """Note how many messages wait or are in hand."""
+    def backlog_changed(self, stream: str, backlog: Backlog) -> None:
+        """Note how many messages wait or are in hand, and for how long."""
         ...

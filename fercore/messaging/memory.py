@@ -16,6 +16,7 @@ from fercore.messaging.queue import (
     REPLY_STREAM_TTL_MS,
     STREAM_MAXLEN,
     WORKER_KEY_TTL_MS,
+    Backlog,
     Channel,
     Delivery,
     Ending,
@@ -77,7 +78,7 @@ class InMemoryQueue:
     async def append(self, channel: Channel, fields: Mapping[str, bytes]) -> None:
         """Append fields as they are, be they an envelope or not."""
         stream = self._streams[channel.stream]
-        message_id = f"{next(self._numbers)}-0"
+        message_id = f"{int(self.now_ms())}-{next(self._numbers)}"  # as Redis: when, and a number
         stream.waiting.append(Delivery(channel, message_id, from_fields(fields), fields, deliveries=0))
         if len(stream.waiting) > STREAM_MAXLEN:
             stream.waiting.popleft()
@@ -134,10 +135,13 @@ class InMemoryQueue:
         taken, replies.waiting = replies.waiting, []
         return taken
 
-    async def depth(self, channel: Channel) -> int:
-        """Count the messages that are waiting or in hand."""
+    async def backlog(self, channel: Channel) -> Backlog:
+        """Tell how many messages are waiting or in hand, and for how long."""
         stream = self._streams[channel.stream]
-        return len(stream.waiting) + len(stream.pending)
+        ids = [*stream.pending, *(delivery.message_id for delivery in stream.waiting)]
+        published_ms = min((int(message_id.split("-")[0]) for message_id in ids), default=None)
+        oldest_ms = 0.0 if published_ms is None else max(0.0, self.now_ms() - published_ms)
+        return Backlog(len(ids), oldest_ms)
 
     async def close(self) -> None:
         """Forget everything."""

@@ -96,6 +96,19 @@ class TakeOver:
     expired: int
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a channel still has to do.
+
+    Attributes:
+        depth: messages that wait or are in hand.
+        oldest_ms: how long ago the oldest of them was published; 0 where there is none.
+    """
+
+    depth: int
+    oldest_ms: float
+
+
 class Queue(Protocol):
     """Streams with consumer groups, reply streams and worker announcements.
 
@@ -150,8 +163,8 @@ class Queue(Protocol):
         """Take (read and delete) the replies for one gateway; an empty list when none came in time."""
         ...
 
-    async def depth(self, channel: Channel) -> int:
-        """Count the messages that are waiting or in hand."""
+    async def backlog(self, channel: Channel) -> Backlog:
+        """Tell how many messages are waiting or in hand, and for how long."""
         ...
 
     async def close(self) -> None:

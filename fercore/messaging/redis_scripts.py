@@ -1,4 +1,4 @@
-"""The steps that Redis takes at once: end a message, take over from the dead, withdraw.
+"""The steps that Redis takes at once: end a message, take over from the dead, withdraw, look.
 
 Written for one Redis of version 6.2 to 8, not for a Redis cluster: worker keys are made up inside.
 """
@@ -107,6 +107,17 @@ local held = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
 if not held.err and #held == 0 then
   redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 end
+"""
+
+BACKLOG = """
+-- KEYS: the stream. Returns how many messages it has, and the age of the oldest in ms.
+local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+local age_ms = 0
+if oldest then
+  local time = redis.call('TIME')
+  age_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) - tonumber(oldest[1]:match('^%d+'))
+end
+return {redis.call('XLEN', KEYS[1]), math.max(age_ms, 0)}
 """
 
 

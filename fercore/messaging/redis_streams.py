@@ -19,13 +19,14 @@ from fercore.messaging.queue import (
     STREAM_MAXLEN,
     WORK_STREAM_TTL_MS,
     WORKER_KEY_TTL_MS,
+    Backlog,
     Channel,
     Delivery,
     Ending,
     Envelope,
     TakeOver,
 )
-from fercore.messaging.redis_scripts import END, TAKE_OVER, WITHDRAW, end_arguments, reply_key
+from fercore.messaging.redis_scripts import BACKLOG, END, TAKE_OVER, WITHDRAW, end_arguments, reply_key
 
 _LEFT_ALONE_MS = 1000
 _LOOKED_AT_FOR_EXPIRY = 100
@@ -62,6 +63,7 @@ class RedisStreams:
         self._end_sha = self._redis.register_script(END).sha
         self._take_over_script = self._redis.register_script(TAKE_OVER)
         self._withdraw_script = self._redis.register_script(WITHDRAW)
+        self._backlog_script = self._redis.register_script(BACKLOG)
 
     def now_ms(self) -> float:
         """Give Redis's time; `ping` and every call that travels keep it right.
@@ -139,9 +141,10 @@ class RedisStreams:
         envelopes = [from_fields(_by_name(fields)) for _, fields in found]
         return [envelope for envelope in envelopes if envelope is not None]
 
-    async def depth(self, channel: Channel) -> int:
-        """Count the messages that are waiting or in hand."""
-        return int(await self._ask(self._redis.xlen(channel.stream)))
+    async def backlog(self, channel: Channel) -> Backlog:
+        """Tell how many messages are waiting or in hand, and for how long."""
+        depth, oldest_ms = await self._ask(self._backlog_script([channel.stream]))
+        return Backlog(depth, oldest_ms)
 
     async def close(self) -> None:
         """Give back the connections."""

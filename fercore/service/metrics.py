@@ -12,6 +12,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from fercore.messaging.queue import Backlog
+
 # an edge at each objective: 25 ms and 40 ms a frame
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.1, 0.25, 1, 5)
@@ -44,6 +46,12 @@ class Metrics:
         )
         self.queue_depth = Gauge(
             "fer_queue_depth", "Messages waiting or in hand", ("stream",), registry=registry
+        )
+        self.queue_oldest = Gauge(
+            "fer_queue_oldest_seconds",
+            "Age of the oldest message waiting or in hand",
+            ("stream",),
+            registry=registry,
         )
         self.queue_messages = Counter(
             "fer_queue_messages_total", "Messages by how they ended", ("stream", "outcome"), registry=registry
@@ -97,9 +105,10 @@ class Metrics:
         """Count a message of the queue (see `fercore.messaging.consume.Observer`)."""
         self.queue_messages.labels(stream, outcome).inc()
 
-    def depth_changed(self, stream: str, depth: int) -> None:
-        """Report how full a stream is."""
-        self.queue_depth.labels(stream).set(depth)
+    def backlog_changed(self, stream: str, backlog: Backlog) -> None:
+        """Report how full a stream is, and how long its oldest message waits."""
+        self.queue_depth.labels(stream).set(backlog.depth)
+        self.queue_oldest.labels(stream).set(backlog.oldest_ms / 1000)
 
     def exposition(self) -> bytes:
         """Give the text that Prometheus scrapes."""

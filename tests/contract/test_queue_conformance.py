@@ -116,13 +116,29 @@ async def test_an_empty_stream_gives_an_empty_list(queue):
 
 
 async def test_depth_counts_what_waits_and_what_is_in_hand(queue):
-    assert await queue.depth(FRAMES) == 0
+    assert (await queue.backlog(FRAMES)).depth == 0
     for _ in range(3):
         await queue.publish(FRAMES, envelope(queue))
     [delivery] = await receive(queue, "a", max_n=1)
-    assert await queue.depth(FRAMES) == 3
+    assert (await queue.backlog(FRAMES)).depth == 3
     await settle(queue, delivery)
-    assert await queue.depth(FRAMES) == 2
+    assert (await queue.backlog(FRAMES)).depth == 2
+
+
+async def test_the_oldest_message_ages_until_it_is_settled(queue):
+    assert (await queue.backlog(FRAMES)).oldest_ms == 0
+    await queue.publish(FRAMES, envelope(queue))
+    [delivery] = await receive(queue, "a")
+    async with asyncio.timeout(5):
+        while (await queue.backlog(FRAMES)).oldest_ms < 30:
+            await asyncio.sleep(0.01)
+    await queue.publish(FRAMES, envelope(queue))
+    assert (await queue.backlog(FRAMES)).oldest_ms >= 30
+    await settle(queue, delivery)
+    assert (await queue.backlog(FRAMES)).oldest_ms < 30
+    [younger] = await receive(queue, "a")
+    await settle(queue, younger)
+    assert (await queue.backlog(FRAMES)).oldest_ms == 0
 
 
 async def test_a_settled_message_is_replied_and_gone(queue):
@@ -131,7 +147,7 @@ async def test_a_settled_message_is_replied_and_gone(queue):
     assert await settle(queue, delivery, reply=envelope(queue, b"answer"))
     [reply] = await queue.receive_replies("gateway", wait_ms=0)
     assert (reply.request_id, reply.body) == ("r", b"answer")
-    assert await queue.depth(FRAMES) == 0
+    assert (await queue.backlog(FRAMES)).depth == 0
     assert (await queue.take_over(FRAMES, "b", max_n=10)).deliveries == []
 
 
@@ -139,8 +155,8 @@ async def test_a_settled_message_is_forwarded_and_gone(queue):
     await queue.publish(FRAMES, envelope(queue))
     [delivery] = await receive(queue, "a")
     assert await settle(queue, delivery, forward=(FACES, envelope(queue, b"faces")))
-    assert await queue.depth(FRAMES) == 0
-    assert await queue.depth(FACES) == 1
+    assert (await queue.backlog(FRAMES)).depth == 0
+    assert (await queue.backlog(FACES)).depth == 1
 
 
 async def test_exactly_one_outcome_is_published_when_two_settle(queue):
@@ -172,9 +188,9 @@ async def test_many_messages_end_at_a_time_each_for_itself(queue):
     )
     assert ended == [True, False, True, True]
     assert [reply.request_id for reply in await queue.receive_replies("gateway", wait_ms=0)] == ["1"]
-    assert await queue.depth(FACES) == 1
+    assert (await queue.backlog(FACES)).depth == 1
     assert len(await dead_records(queue)) == 1
-    assert await queue.depth(FRAMES) == 0
+    assert (await queue.backlog(FRAMES)).depth == 0
     assert await queue.settle([]) == []
 
 
@@ -243,7 +259,7 @@ async def test_expired_messages_of_the_dead_are_dropped_not_handed_out(queue):
     found = await queue.take_over(FRAMES, "b", max_n=10)
     assert found.deliveries == []
     assert found.expired == 1
-    assert await queue.depth(FRAMES) == 0
+    assert (await queue.backlog(FRAMES)).depth == 0
 
 
 async def test_expired_messages_of_the_living_are_dropped_by_anyone(queue):
@@ -260,7 +276,7 @@ async def test_expired_messages_of_the_living_are_dropped_by_anyone(queue):
         return expired == 1
 
     await eventually(is_dropped)
-    assert await queue.depth(FRAMES) == 0
+    assert (await queue.backlog(FRAMES)).depth == 0
     assert not await settle(queue, delivery, reply=envelope(queue))
 
 
@@ -277,7 +293,7 @@ async def test_a_dead_record_says_why_and_holds_no_body(queue):
     assert record["body_sha256"] == hashlib.sha256(SECRET).hexdigest().encode()
     assert not any(SECRET in value for value in record.values())
     assert [reply.body for reply in await queue.receive_replies("gateway", wait_ms=0)] == [b"internal"]
-    assert await queue.depth(FRAMES) == 0
+    assert (await queue.backlog(FRAMES)).depth == 0
 
 
 async def test_only_the_newest_thousand_dead_records_are_kept(queue):
@@ -369,7 +385,7 @@ async def test_names_of_dead_workers_do_not_accumulate(queue):
         for delivery in taken:
             await settle(queue, delivery)
     assert await consumer_names(queue, FRAMES) - {"b"} == {"alive"}
-    assert await queue.depth(FRAMES) == 1
+    assert (await queue.backlog(FRAMES)).depth == 1
 
 
 async def test_a_message_of_ten_megabytes_arrives(queue):

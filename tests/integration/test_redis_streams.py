@@ -85,7 +85,7 @@ def all_calls(queue: RedisStreams, delivery: Delivery) -> dict[str, asyncio.Futu
         "withdraw": queue.withdraw(FRAMES, "a"),
         "offers": queue.offers("detector"),
         "receive_replies": queue.receive_replies("gateway", wait_ms=200),
-        "depth": queue.depth(FRAMES),
+        "backlog": queue.backlog(FRAMES),
     }
     return {name: asyncio.ensure_future(call) for name, call in calls.items()}
 
@@ -235,7 +235,7 @@ async def test_many_callers_wait_for_few_connections(connect, redis_server):
     queue = connect(redis_server, max_connections=3, timeout_s=30)
     await queue.ping()
     await asyncio.gather(*(send(queue, b"body") for _ in range(300)))
-    assert await queue.depth(FRAMES) == 300
+    assert (await queue.backlog(FRAMES)).depth == 300
 
 
 async def test_a_call_that_was_cancelled_spoils_no_other(connect, redis_server):
@@ -246,7 +246,7 @@ async def test_a_call_that_was_cancelled_spoils_no_other(connect, redis_server):
         await asyncio.sleep(0.005)
         waiting.cancel()
         await asyncio.wait([waiting])
-        assert await queue.depth(FRAMES) == 0
+        assert (await queue.backlog(FRAMES)).depth == 0
 
 
 async def test_a_publish_whose_answer_was_lost_is_not_sent_again():
@@ -325,7 +325,7 @@ async def test_what_a_killed_worker_held_is_finished_by_another_exactly_once(con
             await until(lambda: counts.ended["done"] == 4)
     assert sorted(reply.body for reply in got) == [b"a", b"b", b"c", b"d"]
     assert counts.ended["taken_over"] == 4
-    assert await others.depth(FRAMES) == 0
+    assert (await others.backlog(FRAMES)).depth == 0
     assert await others.receive_replies("gateway", wait_ms=1) == []
 
 

@@ -26,7 +26,7 @@ async def test_a_reply_carries_the_routing_fields_of_its_request():
         "00-ab-cd-01",
         b"hello",
     )
-    assert await queue.depth(FRAMES) == 0
+    assert (await queue.backlog(FRAMES)).depth == 0
 
 
 async def test_a_forwarded_message_carries_the_routing_fields_of_its_request():
@@ -72,7 +72,7 @@ async def test_expired_messages_are_dropped_before_the_handler_sees_them():
         await replies(queue, 1)
     assert seen == [b"in time"]
     assert counts.ended == {"expired": 1, "done": 1}
-    assert await queue.depth(FRAMES) == 0
+    assert (await queue.backlog(FRAMES)).depth == 0
 
 
 async def test_a_fault_of_the_handler_is_the_callers_answer():
@@ -135,7 +135,7 @@ async def test_a_message_without_a_return_address_is_buried_without_a_reply():
     async with consuming(queue, echo, counts=counts):
         await until(lambda: counts.ended["dead"] == 1)
     assert len(queue.dead) == 1
-    assert await queue.depth(FRAMES) == 0
+    assert (await queue.backlog(FRAMES)).depth == 0
 
 
 async def test_a_message_that_another_has_ended_is_neither_answered_nor_counted_again():
@@ -225,7 +225,7 @@ async def test_the_end_lets_work_in_hand_finish_and_withdraws():
     [reply] = await replies(queue, 1)
     assert reply.body == b"in hand"
     assert await queue.offers("detector") == {}
-    assert await queue.depth(FRAMES) == 1
+    assert (await queue.backlog(FRAMES)).depth == 1
 
 
 async def test_work_that_does_not_end_in_time_is_abandoned_to_others(caplog):
@@ -304,9 +304,9 @@ class ShakyQueue(InMemoryQueue):
         self._check()
         await super().announce(service, worker_id, offer)
 
-    async def depth(self, channel):
+    async def backlog(self, channel):
         self._check()
-        return await super().depth(channel)
+        return await super().backlog(channel)
 
     def _check(self):
         if self.is_away:

@@ -232,7 +232,7 @@ async def test_a_lost_queue_fails_waiting_requests_at_once_and_comes_back(client
     waiting = asyncio.create_task(post(client))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        while not await queue.depth(FRAMES):
+        while not (await queue.backlog(FRAMES)).depth:
             await asyncio.sleep(0)
         queue.is_away = True
         assert (await waiting).json()["code"] in ("upstream_unavailable", "deadline_exceeded")

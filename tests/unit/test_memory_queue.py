@@ -58,4 +58,4 @@ async def test_a_stream_that_nobody_reads_has_a_fuse():
     queue = InMemoryQueue()
     for _ in range(STREAM_MAXLEN + 5):
         await queue.publish(FRAMES, envelope())
-    assert await queue.depth(FRAMES) == STREAM_MAXLEN
+    assert (await queue.backlog(FRAMES)).depth == STREAM_MAXLEN
