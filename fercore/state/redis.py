@@ -103,7 +103,7 @@ class RedisState:
             timeout=None,  # this and all other waiting is limited in `_ask`
             socket_timeout=None,
             socket_connect_timeout=None,
-            retry=Retry(NoBackoff(), 0),
+            retry=Retry(NoBackoff(), 1),  # a connection may be from before a restart of the store
             protocol=2,
             driver_info=None,
         )
@@ -120,11 +120,11 @@ class RedisState:
 
     async def get(self, key: str) -> StoredRecord | None:
         """Give a record, or None."""
-        pipeline = self._redis.pipeline(transaction=True)
+        pipeline = self._redis.pipeline(transaction=False)  # a full Redis takes no transaction
         pipeline.hgetall(_RECORD + key)
         pipeline.pttl(_RECORD + key)
         fields, left_ms = await self._ask(pipeline.execute())
-        if not fields or _DELETED.encode() in fields:
+        if left_ms <= 0 or _DELETED.encode() in fields:
             return None
         return StoredRecord({name.decode(): value for name, value in fields.items()}, left_ms / 1000)
 
@@ -147,7 +147,7 @@ class RedisState:
 
     async def finish_task(self, lease: Lease) -> None:
         """Remove a task."""
-        pipeline = self._redis.pipeline(transaction=True)
+        pipeline = self._redis.pipeline(transaction=False)
         pipeline.zrem(_DUE, lease.task.task_id)
         pipeline.delete(_TASK + lease.task.task_id)
         await self._ask(pipeline.execute())

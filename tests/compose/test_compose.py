@@ -122,7 +122,7 @@ def test_what_operators_ask_is_not_answered_at_the_door(compose: Compose, path: 
 
 
 def test_nobody_is_root_and_nothing_can_be_written(compose: Compose) -> None:
-    for service in ("gateway", "detector", "classifier", "triton", "redis", "haproxy", "prometheus"):
+    for service in ("gateway", "detector", "classifier", "triton", "redis", "state", "haproxy", "prometheus"):
         [container, *_] = compose.containers(service)
         shell = ["docker", "exec", container, "sh", "-c"]
         who = subprocess.run([*shell, "id -u"], capture_output=True, text=True, check=True).stdout
@@ -158,7 +158,7 @@ def test_more_detectors_share_the_work(compose: Compose) -> None:
     until(all_have_worked)
 
 
-@pytest.mark.parametrize("service", ["gateway", "detector", "classifier", "redis", "haproxy"])
+@pytest.mark.parametrize("service", ["gateway", "detector", "classifier", "redis", "state", "haproxy"])
 def test_a_part_that_died_is_restarted(compose: Compose, service: str) -> None:
     until(compose.answers)
     [container, *_] = compose.containers(service)

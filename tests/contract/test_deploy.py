@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
+from services.gateway.sessions.settings import SessionSettings
 
 pytestmark = pytest.mark.contract
 
@@ -31,7 +32,7 @@ def is_not_root(user: str) -> bool:
 
 
 def test_the_whole_cluster_is_there() -> None:
-    cluster = {"haproxy", "gateway", "detector", "classifier", "triton", "redis", "prometheus"}
+    cluster = {"haproxy", "gateway", "detector", "classifier", "triton", "redis", "state", "prometheus"}
     assert cluster <= SERVICES.keys()
 
 
@@ -117,6 +118,24 @@ def test_redis_keeps_nothing() -> None:
     assert "volumes" not in SERVICES["redis"]
 
 
+def test_state_keeps_everything_and_sees_no_frame() -> None:
+    command = " ".join(part or "''" for part in SERVICES["state"]["command"])
+    assert "--appendonly yes --appendfsync everysec" in command
+    assert command.endswith("--maxmemory-policy noeviction")
+    assert SERVICES["state"]["volumes"] == ["state:/data"]
+    assert "state" in COMPOSE["volumes"]
+    assert SERVICES["state"]["networks"] == ["internal"]
+    knowing = [name for name, service in SERVICES.items() if "//state:" in str(service.get("environment"))]
+    assert knowing == ["gateway"]
+    environment = SERVICES["gateway"]["environment"]
+    assert environment["FER_STATE_URL"] != environment["FER_REDIS_URL"]
+
+
+def test_every_setting_of_sessions_reaches_the_gateways() -> None:
+    wanted = {f"FER_{name.upper()}" for name in SessionSettings.__annotations__} | {"FER_STATE_URL"}
+    assert wanted <= SERVICES["gateway"]["environment"].keys()
+
+
 @every_dockerfile
 def test_images_are_built_of_hashed_locks_in_stages(dockerfile: Path) -> None:
     text = dockerfile.read_text()
@@ -181,13 +200,15 @@ def test_supervisor_repairs_every_part_and_leaves_no_child_behind() -> None:
     config = configparser.RawConfigParser(inline_comment_prefixes=())
     config.read(ROOT / "deploy/local/supervisord.conf")
     programs = {name.removeprefix("program:"): dict(config[name]) for name in config if ":" in name}
-    assert programs.keys() == {"redis", "triton", "gateway", "detector", "classifier"}
+    assert programs.keys() == {"redis", "state", "triton", "gateway", "detector", "classifier"}
     for program in programs.values():
         assert program["autorestart"] == "true"
         assert program["killasgroup"] == "true"
     assert not any("0.0.0.0" in program["command"] for program in programs.values())
     inwards = sorted(programs, key=lambda name: -int(programs[name]["priority"]))
-    assert inwards == ["gateway", "detector", "classifier", "triton", "redis"]
+    assert inwards == ["gateway", "detector", "classifier", "triton", "state", "redis"]
+    assert "--appendonly no" in programs["redis"]["command"]
+    assert "--appendonly yes" in programs["state"]["command"]
 
 
 def test_no_deployment_file_holds_an_address_of_a_package_index() -> None:

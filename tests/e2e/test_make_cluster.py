@@ -23,6 +23,7 @@ PORTS = (
     "FER_DETECTOR_PORT",
     "FER_CLASSIFIER_PORT",
     "FER_REDIS_PORT",
+    "FER_STATE_PORT",
     "FER_TRITON_GRPC_PORT",
     "FER_TRITON_HTTP_PORT",
     "FER_TRITON_METRICS_PORT",
@@ -118,7 +119,7 @@ def test_a_second_one_says_which_port_is_taken(cluster: ClusterScript) -> None:
     assert done.stderr == f"cluster: port {port} is taken; choose another with FER_PORT=\n"
 
 
-@pytest.mark.parametrize("program", ["detector", "classifier", "gateway", "redis", "triton"])
+@pytest.mark.parametrize("program", ["detector", "classifier", "gateway", "redis", "state", "triton"])
 def test_it_outlives_the_death_of_any_part(cluster: ClusterScript, program: str) -> None:
     until(cluster.answers, cluster)
     pid = cluster.pid_of(program)
@@ -136,7 +137,7 @@ def test_everything_is_on_loopback(cluster: ClusterScript) -> None:
 def test_a_signal_ends_all_of_it(cluster: ClusterScript) -> None:
     until(cluster.answers, cluster)
     processes = cluster.descendants()
-    assert len(processes) >= 7
+    assert len(processes) >= 8
     cluster.process.send_signal(signal.SIGTERM)
     assert cluster.process.wait(30) == 0
     assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []

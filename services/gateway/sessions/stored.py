@@ -3,7 +3,6 @@
 Knows no store and no clock. Scores only: nothing here could hold a picture.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,6 @@ PER_UNIT = 1_000_000
 """Sums of probabilities are kept in whole millionths, which take fewer bytes than floats."""
 
 HEAD_FIELD = "head"
-_NUMBERED = re.compile(r"(second|alert):(\d+)")
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -43,6 +41,9 @@ class FaceSecond(msgspec.Struct, frozen=True, array_like=True):
     frames: int
     counts: dict[int, int]
     sums: dict[int, int]
+
+
+_SECOND = msgspec.msgpack.Decoder(list[FaceSecond])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,11 @@ def read(fields: Mapping[str, bytes]) -> Recorded:
         if head.schema_version != VERSION:
             raise InternalError
         for name, content in fields.items():
-            if (found := _NUMBERED.fullmatch(name)) is None:
-                continue
-            if found[1] == "second":
-                seconds[int(found[2])] = msgspec.msgpack.decode(content, type=list[FaceSecond])
-            else:
-                alerts[int(found[2])] = Alert.model_validate_json(content)
+            kind, _, number = name.partition(":")
+            if kind == "second":
+                seconds[int(number)] = _SECOND.decode(content)
+            elif kind == "alert":
+                alerts[int(number)] = Alert.model_validate_json(content)
     except (KeyError, msgspec.DecodeError, ValueError) as err:
         raise InternalError from err
     return Recorded(head, seconds, [alerts[number] for number in sorted(alerts)])

@@ -5,7 +5,7 @@ Knows neither the store nor HTTP.
 
 import csv
 import io
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -36,7 +36,8 @@ def trend(recorded: Recorded, session_id: str, *, bucket_s: int, expires_at: dat
     for second, faces in recorded.seconds.items():
         for face in faces:
             cells[second // bucket_s, face.face_id].add(face)
-            totals.add(face)
+    for cell in cells.values():
+        totals.add(cell)
     if len(cells) > MAX_ROWS:
         raise InvalidRequest(_too_many(len(cells), recorded, bucket_s))
     started_at = recorded.head.started_at
@@ -84,26 +85,25 @@ class _Sum:
     """Frames and probabilities, added up over seconds, and faces if need be."""
 
     def __init__(self) -> None:
-        self._frames = 0
-        self._counts: Counter[int] = Counter()
-        self._sums: Counter[int] = Counter()
+        self.frames = 0
+        self.counts: defaultdict[int, int] = defaultdict(int)
+        self.sums: defaultdict[int, int] = defaultdict(int)
 
-    def add(self, face: FaceSecond) -> None:
-        self._frames += face.frames
-        self._counts.update(face.counts)
-        self._sums.update(face.sums)
+    def add(self, part: "FaceSecond | _Sum") -> None:
+        self.frames += part.frames
+        for emotion, count in part.counts.items():
+            self.counts[emotion] += count
+        for emotion, total in part.sums.items():
+            self.sums[emotion] += total
 
     def row(self) -> dict[str, object]:
-        known = [emotion for index, emotion in enumerate(EMOTIONS) if index in self._sums]
-        if not self._frames:
+        if not self.frames:
             return {"frames": 0, "emotion": None, "shares": {}, "probabilities": {}, "valence": None}
-        shares = {emotion: self._counts[EMOTIONS.index(emotion)] / self._frames for emotion in known}
-        means = {
-            emotion: min(1.0, self._sums[EMOTIONS.index(emotion)] / PER_UNIT / self._frames)
-            for emotion in known
-        }
+        known = [(index, emotion) for index, emotion in enumerate(EMOTIONS) if index in self.sums]
+        shares = {emotion: self.counts[index] / self.frames for index, emotion in known}
+        means = {emotion: min(1.0, self.sums[index] / PER_UNIT / self.frames) for index, emotion in known}
         return {
-            "frames": self._frames,
+            "frames": self.frames,
             "emotion": max(shares, key=shares.__getitem__),
             "shares": _rounded(shares),
             "probabilities": _rounded(means),
