@@ -1,8 +1,12 @@
 """What a fer-cluster answers, written out, and a stream server that does as a test tells it."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -148,3 +152,55 @@ async def stream_server(*scripts: Script, port: int = 0) -> AsyncIterator[str]:
     async with serve(handle, "127.0.0.1", port, compression=None) as server:
         bound = next(iter(server.sockets)).getsockname()[1]
         yield f"http://127.0.0.1:{bound}"
+
+
+@contextmanager
+def streaming_in_thread(*scripts: Script) -> Iterator[str]:
+    """Serve streams for code that does not await."""
+    url: Future[str] = Future()
+
+    async def serve_until(end: asyncio.Event) -> None:
+        async with stream_server(*scripts) as address:
+            url.set_result(address)
+            await end.wait()
+
+    with asyncio.Runner() as runner:
+        loop, end = runner.get_loop(), asyncio.Event()
+        thread = threading.Thread(target=runner.run, args=(serve_until(end),))
+        thread.start()
+        try:
+            yield url.result(10)
+        finally:
+            loop.call_soon_threadsafe(end.set)
+            thread.join()
+
+
+@contextmanager
+def answering_in_thread(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
+    """Serve HTTP requests by a function."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            response = answer(httpx.Request(self.command, f"http://test{self.path}", content=body))
+            self.send_response(response.status_code)
+            for name, value in response.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(response.content)
+
+        do_GET = do_POST = do_DELETE = do  # noqa: N815  # the base class looks for these
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,298 @@
+"""`python -m ferclient video` and `webcam` on a short clip made here, against a scripted server."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from ferclient.terminal import webcam
+from ferclient.terminal.commands import main
+from tests.ferserver import (
+    TREND,
+    Session,
+    answering_in_thread,
+    problem,
+    streaming_in_thread,
+    usual,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+FRAMES = 12
+HAPPY_BGR = (113, 204, 46)
+
+
+@pytest.fixture
+def clip(tmp_path, monkeypatch) -> Path:
+    """Twelve frames, each brighter than the last."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (160, 120))
+    for number in range(FRAMES):
+        writer.write(np.full((120, 160, 3), 20 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def run(*arguments: str, url: str) -> int:
+    return main([*arguments], default_url=url)
+
+
+def images(path: Path) -> list[np.ndarray]:
+    capture = cv2.VideoCapture(str(path))
+    found = []
+    while True:
+        is_read, image = capture.read()
+        if not is_read:
+            return found
+        found.append(image)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def has_box(image: np.ndarray) -> bool:
+    """Tell whether the left edge of the server's box is there, in its colour (mp4 blurs it)."""
+    return abs(image[40, 19:22].astype(int) - HAPPY_BGR).sum(axis=1).min() < 120
+
+
+def brightness_of(data: bytes) -> float:
+    return float(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE).mean())
+
+
+def test_a_video_comes_back_whole_with_boxes_and_a_row_for_each_frame(clip, capsys):
+    seen = []
+
+    async def script(session: Session) -> None:
+        await session.begin()
+        while (found := await session.frame()) is not None:
+            seen.append(brightness_of(found[1]))
+            await session.result(found[0])
+        await session.end()
+
+    with streaming_in_thread(script) as url:
+        assert run("video", str(clip), url=url) == 0
+    assert seen == sorted(seen)
+    assert len(seen) == FRAMES
+    drawn = images(Path("clip_annotated.mp4"))
+    assert len(drawn) == FRAMES
+    assert all(image.shape == (120, 160, 3) and has_box(image) for image in drawn)
+    assert [int(image[100, 140].mean() / 20 + 0.5) for image in drawn] == list(range(FRAMES))
+    table = rows(Path("clip_annotated.csv"))
+    assert [int(row["frame"]) for row in table] == list(range(FRAMES))
+    assert [float(row["time_s"]) for row in table] == pytest.approx([n / 10 for n in range(FRAMES)])
+    assert {(row["face_id"], row["smoothed_emotion"], row["part"]) for row in table} == {
+        ("1", "happiness", "1")
+    }
+    assert "12 frames analysed, 0 of them failed" in capsys.readouterr().err
+
+
+def test_every_third_frame_is_analysed_and_the_others_keep_its_boxes(clip):
+    async def first_only(session: Session) -> None:
+        await session.begin()
+        await session.result((await session.frame())[0])
+        while (found := await session.frame()) is not None:
+            await session.result(found[0], faces=[])
+        await session.end()
+
+    with streaming_in_thread(first_only) as url:
+        arguments = ("--every", "3", "--output", "o.mp4", "--csv", "o.csv")
+        assert run("video", str(clip), *arguments, url=url) == 0
+    assert [has_box(image) for image in images(Path("o.mp4"))] == [True] * 3 + [False] * 9
+    assert [(row["frame"], row["face_id"]) for row in rows(Path("o.csv"))] == [
+        ("0", "1"),
+        ("3", ""),
+        ("6", ""),
+        ("9", ""),
+    ]
+
+
+def test_only_what_is_asked_for_is_written(clip):
+    with streaming_in_thread(usual) as url:
+        assert run("video", str(clip), "--csv", "o.csv", url=url) == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["clip.mp4", "o.csv"]
+
+
+def test_frames_that_fail_are_marked_and_the_exit_code_is_1(clip, capsys):
+    async def script(session: Session) -> None:
+        await session.begin()
+        while (found := await session.frame()) is not None:
+            if found[0] == 4:
+                await session.error(4, "internal")
+            else:
+                await session.result(found[0])
+        await session.end()
+
+    with streaming_in_thread(script) as url:
+        assert run("video", str(clip), url=url) == 1
+    table = rows(Path("clip_annotated.csv"))
+    assert [row["error"] for row in table if row["error"]] == ["internal: it is internal"]
+    assert [has_box(image) for image in images(Path("clip_annotated.mp4"))].index(False) == 4
+    assert "1 of them failed" in capsys.readouterr().err
+
+
+def test_a_gateway_that_goes_away_costs_no_frame_and_begins_a_new_part(clip, capsys):
+    async def goes(session: Session) -> None:
+        await session.begin()
+        for _ in range(5):
+            await session.result((await session.frame())[0])
+        await session.frame()
+        await session.socket.close(1012, "restart")
+
+    with streaming_in_thread(goes, usual) as url:
+        assert run("video", str(clip), url=url) == 0
+    parts = [row["part"] for row in rows(Path("clip_annotated.csv"))]
+    assert parts == ["1"] * 5 + ["2"] * 7
+    assert "face ids begin anew" in capsys.readouterr().err
+
+
+def test_a_gateway_that_stays_away_is_exit_code_3_and_leaves_no_file(clip):
+    async def goes(session: Session) -> None:
+        await session.begin()
+        await session.result((await session.frame())[0])
+        session.socket.transport.abort()
+
+    async def refuses(session: Session) -> None:
+        session.socket.transport.abort()
+
+    with streaming_in_thread(goes, refuses) as url:
+        assert run("video", str(clip), "--patience", "0.3", url=url) == 3
+    assert [path.name for path in Path().iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("absent.mp4",), 1),
+        (("text.txt",), 1),
+        (("clip.mp4", "--every", "0"), 2),
+        (("clip.mp4", "--smoothing", "0"), 2),
+        (("clip.mp4", "--output", "clip.mp4"), 2),
+        (("clip.mp4", "--output", "absent/o.mp4"), 1),
+        (("clip.mp4", "--output", "o.nothing"), 1),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(clip, arguments, code, capsys):
+    Path("text.txt").write_text("no video")
+    with streaming_in_thread(usual) as url:
+        assert run("video", *arguments, url=url) == code
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["clip.mp4", "text.txt"]
+
+
+def test_a_model_that_is_not_there_is_exit_code_2(clip, capsys):
+    async def script(session: Session) -> None:
+        await session.socket.recv()
+        await session.error(None, "unknown_model")
+        await session.socket.close(1008, "unknown_model")
+
+    with streaming_in_thread(script) as url:
+        assert run("video", str(clip), "--model", "nobody", url=url) == 2
+
+
+def test_ctrl_c_in_mid_video_is_130_and_leaves_no_half_written_file(clip):
+    async def stalls(session: Session) -> None:
+        await session.begin()
+        await session.result((await session.frame())[0])
+        await session.socket.wait_closed()
+
+    with streaming_in_thread(stalls) as url:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ferclient", "video", str(clip)],
+            env=os.environ | {"FER_URL": url, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 30
+        while len(list(Path().glob(".clip_annotated.*"))) < 2:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (out, err.strip()) == ("", "stopped")
+    assert [path.name for path in Path().iterdir()] == ["clip.mp4"]
+
+
+def test_a_camera_is_printed_as_json_lines_each_frame_under_its_own_number(clip, capsys):
+    with streaming_in_thread(usual) as url:
+        assert run("webcam", "--camera", str(clip), "--no-window", url=url) == 0
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["type"] for line in lines] == ["result"] * (len(lines) - 1) + ["stats"]
+    numbers = [line["frame"] for line in lines[:-1]]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == FRAMES - 1
+    assert lines[0]["faces"][0]["face_id"] == 1
+    assert err == ""
+
+
+def test_what_befalls_a_camera_is_told(clip, capsys):
+    async def goes(session: Session) -> None:
+        await session.begin()
+        emotions = {"emotions": ["anger"], "at": "2026-11-21T10:00:00Z"}
+        await session.say("alert", rule="negative", share=0.7, window_s=60, **emotions)
+        await session.frame()
+        session.socket.transport.abort()
+
+    with streaming_in_thread(goes, usual) as url:
+        assert run("webcam", "--camera", str(clip), "--no-window", url=url) == 0
+    out, err = capsys.readouterr()
+    kinds = [json.loads(line)["type"] for line in out.splitlines()]
+    assert kinds[:3] == ["alert", "error", "reconnected"]
+    assert "alert negative: 70% of the last 60 s" in err
+    assert "the server went away; trying again" in err
+
+
+def test_without_windows_the_way_out_is_told(clip, capsys):
+    build = next(line for line in cv2.getBuildInformation().splitlines() if "GUI:" in line)
+    if "NONE" not in build:
+        pytest.skip("this OpenCV has windows")
+    with streaming_in_thread(usual) as url:
+        assert run("webcam", "--camera", str(clip), url=url) == 1
+    assert "use --no-window, or replace opencv-python-headless" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("key", "is_visible"), [(ord("q"), 1.0), (27, 1.0), (-1, 0.0)])
+def test_a_window_shows_boxes_until_a_key_or_its_closing(clip, monkeypatch, capsys, key, is_visible):
+    shown = []
+    monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
+    monkeypatch.setattr(cv2, "imshow", lambda _, image: shown.append(image.copy()))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: key if len(shown) == 2 else -1)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: is_visible if len(shown) == 2 else 1.0)
+    with streaming_in_thread(usual) as url:
+        assert run("webcam", "--camera", str(clip), url=url) == 0
+    assert len(shown) == 2
+    assert all(has_box(image) for image in shown)
+
+
+def test_a_recorded_session_is_told_at_the_end(capsys):
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url.path))
+        return httpx.Response(200, json=TREND)
+
+    with answering_in_thread(answer) as url, webcam.Client(url) as client:
+        story = webcam._story(client, "0" * 32)
+    assert asked == [f"/sessions/{'0' * 32}/trend"]
+    assert "4 faces seen: anger 75%, fear 25%; valence -1.00; kept until 2026-11-22 10:00 UTC" in story
+    assert f"curl -X DELETE {url}/sessions/{'0' * 32}" in story
+
+
+def test_a_session_whose_trend_is_gone_does_not_hide_how_the_command_ended():
+    with answering_in_thread(lambda _: problem(404, "unknown_session")) as url, webcam.Client(url) as client:
+        assert "no trend: unknown_session" in webcam._story(client, "0" * 32)
