@@ -75,11 +75,11 @@ def test_parts_wait_for_health_not_for_a_start(name: str) -> None:
 
 
 @every_service
-def test_only_the_door_and_prometheus_publish_and_on_loopback(name: str) -> None:
+def test_only_the_door_and_the_watchers_publish_and_on_loopback(name: str) -> None:
     ports = SERVICES[name].get("ports", [])
-    assert bool(ports) == (name in {"haproxy", "prometheus"})
+    assert bool(ports) == (name in {"haproxy", "prometheus", "alertmanager"})
     for port in ports:
-        assert re.match(r"\$\{FER_(PROMETHEUS_)?PUBLISH:-127\.0\.0\.1\}:", port)
+        assert re.match(r"(\$\{FER_(PROMETHEUS_)?PUBLISH:-127\.0\.0\.1\}|127\.0\.0\.1):", port)
 
 
 @every_service
@@ -107,7 +107,7 @@ def test_the_inside_has_no_way_out() -> None:
     assert COMPOSE["networks"]["internal"] == {"internal": True}
     for name, service in SERVICES.items():
         on_edge = "edge" in service["networks"]
-        assert on_edge == (name in {"haproxy", "gateway", "prometheus"}), name
+        assert on_edge == (name in {"haproxy", "gateway", "prometheus", "alertmanager"}), name
     assert SERVICES["haproxy"]["networks"] == ["edge"]
 
 

@@ -1,0 +1,88 @@
+"""Rules, alerts and routing, by the tools of Prometheus and Alertmanager themselves."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fercore.service.metrics import Metrics
+from tests.requires import IN_CI, missing
+
+ROOT = Path(__file__).parent.parent.parent
+RULES = ROOT / "deploy/prometheus/rules"
+ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
+FOREIGN = {"up", "nv_inference_request_failure", "process_resident_memory_bytes"}
+"""Metrics that are not ours: Prometheus' own, Triton's, and of every process."""
+
+
+def run(tool: str, *arguments: object) -> str:
+    """Run one of the tools, and give what it says."""
+    if shutil.which(tool) is None:
+        missing(tool, "Debian: apt install prometheus prometheus-alertmanager", is_required=IN_CI)
+    command = [tool, *map(str, arguments)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def rules() -> list[dict[str, object]]:
+    groups = [yaml.safe_load(file.read_text())["groups"] for file in sorted(RULES.glob("*.yml"))]
+    return [rule for file in groups for group in file for rule in group["rules"]]
+
+
+ALERTS = [rule for rule in rules() if "alert" in rule]
+
+
+def test_prometheus_takes_its_configuration_and_the_rules(tmp_path: Path):
+    text = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
+    assert "/etc/prometheus/rules/" in text
+    config = tmp_path / "prometheus.yml"
+    config.write_text(text.replace("/etc/prometheus/rules/", f"{RULES}/"))
+    assert "SUCCESS" in run("promtool", "check", "config", config)
+
+
+def test_alerts_fire_when_they_should_and_not_else():
+    assert "SUCCESS" in run("promtool", "test", "rules", ROOT / "deploy/prometheus/tests/alerts.yml")
+
+
+def test_every_alert_is_tried():
+    tried = (ROOT / "deploy/prometheus/tests/alerts.yml").read_text()
+    untried = [
+        rule["alert"]
+        for rule in ALERTS
+        if not re.search(rf"alertname: {rule['alert']}\n\s+exp_alerts:\n", tried)
+    ]
+    assert untried == []
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_every_alert_has_a_runbook_and_a_severity(alert):
+    heading = f"### {alert['alert']}\n"
+    assert heading in (ROOT / "docs/operations.md").read_text()
+    assert alert["annotations"]["runbook"] == f"docs/operations.md#{alert['alert'].lower()}"
+    assert alert["labels"]["severity"] in ("page", "ticket")
+
+
+def test_every_metric_of_a_rule_exists():
+    known = FOREIGN | {rule["record"] for rule in rules() if "record" in rule}
+    for family in Metrics().registry.collect():
+        known |= {family.name, f"{family.name}_total"}
+        known |= {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}
+    for rule in rules():
+        named = set(
+            re.findall(r"\b(?:fer[_:][a-z0-9_:]+|nv_\w+|process_\w+|up)(?=[{\[ )])", rule["expr"] + " ")
+        )
+        assert named, rule
+        assert named <= known, rule
+
+
+@pytest.mark.parametrize("severity", ["page", "ticket"])
+def test_alerts_are_routed_by_severity(severity: str):
+    run("amtool", "check-config", ALERTMANAGER)
+    routed = run(
+        "amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", f"severity={severity}"
+    )
+    assert routed.strip() == severity
