@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.pictures import portrait_jpeg
 from tests.requires import missing
@@ -166,6 +167,32 @@ def test_a_part_that_died_is_restarted(compose: Compose, service: str) -> None:
     kill_on_host(int(inspect(container, "{{.State.Pid}}")))
     until(lambda: int(inspect(container, "{{.RestartCount}}")) > restarts)
     until(compose.answers)
+
+
+def test_a_recorded_session_outlives_the_death_of_the_state_store(compose: Compose) -> None:
+    until(compose.answers)
+    with connect(f"ws://127.0.0.1:{compose.port}/stream", compression=None) as stream:
+        stream.send(json.dumps({"type": "start", "record": True}))
+        session_id = json.loads(stream.recv(20))["session_id"]
+        stream.send(portrait_jpeg())
+        assert json.loads(stream.recv(20))["type"] == "result"
+        stream.send(json.dumps({"type": "stop"}))
+        assert json.loads(stream.recv(20))["type"] == "stats"
+
+    def trend() -> httpx.Response:
+        return httpx.get(f"{compose.url}/sessions/{session_id}/trend")
+
+    until(lambda: trend().status_code == 200)
+    before = trend().json()
+    assert before["totals"]["frames"] == 1
+    [container] = compose.containers("state")
+    restarts = int(inspect(container, "{{.RestartCount}}"))
+    kill_on_host(int(inspect(container, "{{.State.Pid}}")))
+    until(lambda: int(inspect(container, "{{.RestartCount}}")) > restarts)
+    until(lambda: trend().status_code == 200)
+    assert trend().json()["totals"] == before["totals"]
+    # either gateway answers: leastconn takes turns
+    assert {httpx.delete(f"{compose.url}/sessions/{session_id}").status_code for _ in range(4)} == {204, 404}
 
 
 def test_a_triton_that_is_ready_but_dead_is_restarted(compose: Compose) -> None:

@@ -9,20 +9,23 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
 
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.memory import InMemoryQueue
+from fercore.messaging.redis_streams import RedisStreams
 from fercore.service.metrics import Metrics
 from fercore.state.redis import RedisState
 from fercore.state.store import Lease, Record, Task
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
+from tests.cluster import Service
 from tests.pictures import no_face_jpeg
 from tests.receiver import Receiver, receiving
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, free_port
 from tests.streaming import Server, serving, streaming, working
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
@@ -65,7 +68,7 @@ async def until(check: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def ask(server: Server, method: str, path: str, **options) -> httpx.Response:
+async def ask(server: Server | Service, method: str, path: str, **options) -> httpx.Response:
     async with httpx.AsyncClient(base_url=server.url) as client:
         return await client.request(method, path, **options)
 
@@ -192,6 +195,42 @@ async def test_two_gateways_deliver_an_alert_once_though_the_first_try_fails(sta
     assert [alert["rule"] for alert in trend["alerts"]] == ["glad"]
     metrics = (await ask(one, "GET", "/metrics")).text
     assert 'fer_alerts_total{rule="session"} 1.0' in metrics
+
+
+async def test_a_gateway_that_is_killed_loses_little_more_than_a_second(redis_server, state_server, tmp_path):
+    environment = {"FER_REDIS_URL": redis_server.url, "FER_STATE_URL": state_server.url, "FER_MODEL": "a"}
+    queue = RedisStreams(redis_server.url, timeout_s=10)
+    await queue.ping()
+    killed, other = (
+        Service("gateway", free_port(), environment, tmp_path / f"{name}.log") for name in ("killed", "other")
+    )
+    try:
+        async with working(queue):
+            for gateway in (killed, other):
+                gateway.start()
+                await asyncio.to_thread(gateway.wait_until_ready)
+            session_id, streamed_s = await streamed_until_killed(killed)
+            trend = (await ask(other, "GET", f"/sessions/{session_id}/trend?bucket=1s")).json()
+            last = datetime.fromisoformat(trend["buckets"][-1]["start"]) + timedelta(seconds=1)
+            kept_s = (last - datetime.fromisoformat(trend["started_at"])).total_seconds()
+            assert streamed_s - kept_s < 2
+            assert trend["totals"]["frames"] > 10 * kept_s
+    finally:
+        killed.kill()
+        other.stop()
+        await queue.close()
+
+
+async def streamed_until_killed(gateway: Service) -> tuple[str, float]:
+    """Give the session, and how long it had lasted at its gateway's death."""
+    async with streaming(gateway.url) as stream:
+        await stream.send({"type": "start", "record": True})
+        session_id, start_s = (await stream.receive())["session_id"], time.monotonic()
+        while time.monotonic() < start_s + 4.9:
+            await stream.send(FRAME)
+            assert (await stream.receive())["type"] == "result"
+        gateway.kill()
+        return session_id, time.monotonic() - start_s
 
 
 async def test_a_delivery_outlives_the_death_of_the_store(state_server):
