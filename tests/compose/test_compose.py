@@ -9,9 +9,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.pictures import portrait_jpeg
@@ -242,3 +244,19 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(compose: Compose)
     assert answer.startswith("HTTP/1.1 413 ")
     assert "content-type: application/problem+json" in answer
     assert '"code":"payload_too_large"' in answer
+
+
+def test_streams_pass_the_door_to_both_gateways(compose: Compose) -> None:
+    until(compose.answers)
+    url, own, foreign = f"ws://127.0.0.1:{compose.port}/stream", compose.url, "https://evil.example"
+    with pytest.raises(InvalidStatus):
+        connect(url, origin=foreign)
+    with ExitStack() as stack:
+        streams = [stack.enter_context(connect(url, origin=own, compression=None)) for _ in range(4)]
+        for stream in streams:
+            stream.send(portrait_jpeg())
+        for stream in streams:
+            answer = json.loads(stream.recv(timeout=10))
+            assert [face["face_id"] for face in answer["faces"]] == [1]
+            stream.send('{"type": "stop"}')
+            assert json.loads(stream.recv(timeout=10))["results"] == 1

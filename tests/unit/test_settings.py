@@ -16,6 +16,8 @@ from services.gateway.settings import GatewaySettings
         ("FER_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("FER_MODEL", "Über/../x", "^[a-z0-9_]{1,64}$"),
         ("FER_MAX_INFLIGHT", "none", "valid integer"),
+        ("FER_ALLOWED_ORIGINS", "https://a.example/page", "must be origins"),
+        ("FER_LIVE_DEADLINE_S", "0", "greater than 0"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(monkeypatch, variable, value, allowed):
@@ -40,6 +42,11 @@ def test_the_environment_is_read_and_the_defaults_are_safe(monkeypatch):
     assert settings.port == 9999
     assert settings.host == "127.0.0.1"
     assert settings.backend == "onnxruntime"
+
+
+def test_origins_are_listed_with_commas(monkeypatch):
+    monkeypatch.setenv("FER_ALLOWED_ORIGINS", "https://A.example, http://b:8000,")
+    assert load(GatewaySettings).allowed_origins == ("https://a.example", "http://b:8000")
 
 
 @pytest.mark.parametrize(
