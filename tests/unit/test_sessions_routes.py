@@ -20,7 +20,7 @@ from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
 from fercore.state.memory import InMemoryState
 from services.gateway.live.observation import Observation, ObservedFace
-from services.gateway.sessions import stored
+from services.gateway.sessions import routes, stored
 from services.gateway.sessions.recorder import Recorder
 from services.gateway.sessions.remembering import Remembering
 from services.gateway.sessions.wiring import Sessions
@@ -196,6 +196,29 @@ async def test_a_store_that_is_away_is_503_and_a_picture_is_served_all_the_same(
     assert (answer.status_code, answer.json()["code"]) == (503, "upstream_unavailable")
     assert answer.headers["retry-after"] == "1"
     assert (await client.get("/emotions")).status_code == 200
+
+
+async def test_only_so_many_trends_are_made_at_a_time(client, store, remember, clock, monkeypatch):
+    session_id = await recorded(remember(), clock)
+    monkeypatch.setattr(routes, "TURN_WAIT_S", 0.05)
+    get, release, waiting = store.get, asyncio.Event(), []
+
+    async def slow_get(key):
+        waiting.append(key)
+        await release.wait()
+        return await get(key)
+
+    monkeypatch.setattr(store, "get", slow_get)
+    path = f"/sessions/{session_id}/trend"
+    first = [asyncio.create_task(client.get(path)) for _ in range(routes.AT_ONCE)]
+    async with asyncio.timeout(5):
+        while len(waiting) < routes.AT_ONCE:
+            await asyncio.sleep(0)
+    refused = await client.get(path)
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    release.set()
+    assert [answer.status_code for answer in await asyncio.gather(*first)] == [200] * routes.AT_ONCE
+    assert (await client.get(path)).status_code == 200
 
 
 async def test_without_record_nothing_is_kept_and_rules_are_watched_all_the_same(remember, clock, store):

@@ -5,14 +5,16 @@ Knows HTTP and the store; the session id is the only handle, and whoever has it 
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response
 
-from fercore.contracts.errors import InvalidRequest, UnknownSession
+from fercore.contracts.errors import InvalidRequest, Overloaded, UnknownSession
 from fercore.contracts.live import Trend
-from fercore.state.store import StateStore
+from fercore.state.store import StateStore, StoredRecord
 from services.gateway.routes import PROBLEMS
 from services.gateway.sessions import stored
 from services.gateway.sessions.trend import as_csv, trend
@@ -23,12 +25,29 @@ _UNIT_S = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_BUCKET_S = 3600
 
 CSV = "text/csv"
+AT_ONCE = 4
+"""Trends that are made at a time: a long session takes tens of megabytes and much of a second."""
+
+TURN_WAIT_S = 5.0
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
 def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
     """Make the routes, also under `/v1`."""
     router = APIRouter(tags=["sessions"])
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(TURN_WAIT_S):
+                await turns.acquire()
+        except TimeoutError as err:
+            raise Overloaded("too many trends are being read; try again") from err
+        try:
+            yield
+        finally:
+            turns.release()
 
     async def read_trend(
         session_id: str,
@@ -40,17 +59,13 @@ def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
     ) -> Response:
         """Tell how a recorded session went: by bucket of time and face, and in all."""
         bucket_s = seconds(bucket)
-        record = await store.get(checked(session_id))
-        if record is None:
-            raise UnknownSession
-        expires_at = datetime.now(UTC) + timedelta(seconds=record.expires_in_s)
         is_csv = format == "csv" or (format is None and CSV in accept)
-
-        def answer() -> str:
-            made = trend(stored.read(record.fields), session_id, bucket_s=bucket_s, expires_at=expires_at)
-            return as_csv(made) if is_csv else made.model_dump_json()
-
-        content = await asyncio.to_thread(answer)  # a day of seconds takes long enough to hold up others
+        async with turn():
+            record = await store.get(checked(session_id))
+            if record is None:
+                raise UnknownSession
+            # a day of seconds takes long enough to hold up others
+            content = await asyncio.to_thread(_told, record, session_id, bucket_s, is_csv=is_csv)
         if not is_csv:
             return Response(content, media_type="application/json", headers=_PRIVATE)
         # not the whole id in the name of a file: it is the key to the session
@@ -82,6 +97,12 @@ def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
             include_in_schema=is_in_schema,
         )
     return router
+
+
+def _told(record: StoredRecord, session_id: str, bucket_s: int, *, is_csv: bool) -> str:
+    expires_at = datetime.now(UTC) + timedelta(seconds=record.expires_in_s)
+    made = trend(stored.read(record.fields), session_id, bucket_s=bucket_s, expires_at=expires_at)
+    return as_csv(made) if is_csv else made.model_dump_json()
 
 
 def checked(session_id: str) -> str:

@@ -3,7 +3,7 @@
 Knows no store and no clock. Scores only: nothing here could hold a picture.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,11 +48,24 @@ _SECOND = msgspec.msgpack.Decoder(list[FaceSecond])
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A session as it was read; `seconds` are counted from its start."""
+    """A session as it was read; `seconds` are counted from its start, and decoded when they are asked for."""
 
     head: Head
-    seconds: Mapping[int, Sequence[FaceSecond]]
+    seconds: Mapping[int, bytes]
     alerts: Sequence[Alert]
+
+    def rows(self) -> Iterator[tuple[int, FaceSecond]]:
+        """Give every face of every second, one at a time: all at once would take ten times the bytes.
+
+        Raises:
+            InternalError: what is kept cannot be read.
+        """
+        try:
+            for second, content in self.seconds.items():
+                for face in _SECOND.decode(content):
+                    yield second, face
+        except msgspec.DecodeError as err:
+            raise InternalError from err
 
 
 def second_field(second: int, faces: Sequence[FaceSecond]) -> tuple[str, bytes]:
@@ -71,7 +84,7 @@ def read(fields: Mapping[str, bytes]) -> Recorded:
     Raises:
         InternalError: it was written by a version that this one does not know.
     """
-    seconds: dict[int, list[FaceSecond]] = {}
+    seconds: dict[int, bytes] = {}
     alerts: dict[int, Alert] = {}
     try:
         head = msgspec.json.decode(fields[HEAD_FIELD], type=Head)
@@ -80,7 +93,7 @@ def read(fields: Mapping[str, bytes]) -> Recorded:
         for name, content in fields.items():
             kind, _, number = name.partition(":")
             if kind == "second":
-                seconds[int(number)] = _SECOND.decode(content)
+                seconds[int(number)] = content
             elif kind == "alert":
                 alerts[int(number)] = Alert.model_validate_json(content)
     except (KeyError, msgspec.DecodeError, ValueError) as err:

@@ -6,7 +6,6 @@ Knows neither the store nor HTTP.
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
@@ -33,9 +32,8 @@ def trend(recorded: Recorded, session_id: str, *, bucket_s: int, expires_at: dat
     """
     cells: defaultdict[tuple[int, int], _Sum] = defaultdict(_Sum)
     totals = _Sum()
-    for second, faces in recorded.seconds.items():
-        for face in faces:
-            cells[second // bucket_s, face.face_id].add(face)
+    for second, face in recorded.rows():
+        cells[second // bucket_s, face.face_id].add(face)
     for cell in cells.values():
         totals.add(cell)
     if len(cells) > MAX_ROWS:
@@ -121,16 +119,8 @@ def _rounded(values: dict[Emotion, float]) -> dict[Emotion, float]:
 
 def _too_many(rows: int, recorded: Recorded, bucket_s: int) -> str:
     text = f"{rows} rows, one for each face and bucket, are more than {MAX_ROWS}"
+    seen = {(second, face.face_id) for second, face in recorded.rows()}
     for step_s in _STEPS_S:
-        if step_s > bucket_s and _count_rows(recorded, step_s) <= MAX_ROWS:
+        if step_s > bucket_s and len({(second // step_s, face_id) for second, face_id in seen}) <= MAX_ROWS:
             return f"{text}; take a longer bucket, such as bucket={step_s}s"
     return f"{text}, and a longer bucket would not help: too many faces were seen"
-
-
-def _count_rows(recorded: Recorded, bucket_s: int) -> int:
-    def cells() -> Iterable[tuple[int, int]]:
-        for second, faces in recorded.seconds.items():
-            for face in faces:
-                yield second // bucket_s, face.face_id
-
-    return len(set(cells()))
