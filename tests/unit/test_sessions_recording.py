@@ -1,6 +1,8 @@
 """Recorded sessions on their way to the store: by the second, bounded, and never against a client's will."""
 
 import asyncio
+import gc
+import weakref
 from datetime import UTC, datetime
 
 import pytest
@@ -206,6 +208,20 @@ async def test_a_session_begun_while_the_store_was_away_is_there_when_it_is_back
     await recorder.write()
     found = await kept(store, recording)
     assert (found.head.label, list(found.seconds)) == ("early", [0])
+
+
+async def test_nothing_is_left_of_sessions_that_ended(recorder, store, clock):
+    left = weakref.WeakSet()
+    for number in range(50):
+        recording = await begin(recorder, clock)
+        left.add(recording)
+        see(recording, clock, 1)
+        if number % 2:
+            await store.delete(recording.session_id, lifetime_s=LIFETIME_S)
+        await recorder.end(recording)
+    del recording
+    gc.collect()
+    assert len(left) == 0
 
 
 async def test_a_session_that_ended_while_the_store_was_away_is_written_later(recorder, store, clock):

@@ -221,6 +221,12 @@ async def test_only_so_many_trends_are_made_at_a_time(client, store, remember, c
     assert (await client.get(path)).status_code == 200
 
 
+async def test_every_rule_counts_from_zero(client):
+    """Prometheus sees no increase in a counter that begins with 1."""
+    counted = re.findall(r"fer_alerts_total\{rule=\"(\w+)\"\} 0\.0", (await client.get("/metrics")).text)
+    assert counted == ["negative", "session"]
+
+
 async def test_without_record_nothing_is_kept_and_rules_are_watched_all_the_same(remember, clock, store):
     memory = remember(RULE)
     assert await memory.begin(StreamOptions(label="x")) is None

@@ -13,7 +13,7 @@ from fercore.service.metrics import Metrics
 from fercore.state.store import StateStore
 from services.gateway.sessions.deliveries import Deliveries
 from services.gateway.sessions.recorder import Recorder
-from services.gateway.sessions.remembering import Remembering
+from services.gateway.sessions.remembering import OWN_RULE, Remembering
 from services.gateway.sessions.routes import session_routes
 from services.gateway.sessions.settings import SessionSettings
 from services.gateway.sessions.webhook import Webhook
@@ -32,6 +32,8 @@ class Sessions:
         self._settings = settings
         self._store = store
         self._metrics = metrics
+        for rule in (*(rule.name for rule in settings.alerts), OWN_RULE):
+            metrics.alerts.labels(rule)  # counts from 0, so that the first alert is an increase
         self._recorder = Recorder(store, metrics, lifetime_s=settings.session_lifetime_s)
         self._deliveries: Deliveries | None = None
         if url := settings.webhook_url.get_secret_value():
