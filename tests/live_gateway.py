@@ -8,7 +8,6 @@ import httpx
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
-from services.gateway.live.memory import Forgetful
 from tests.streaming import Server, result
 
 
@@ -50,7 +49,7 @@ class Gate:
             self._event(number).set()
 
 
-class Remembering(Forgetful):
+class Remembering:
     """A memory that notes what it is told."""
 
     def __init__(self, *, fault=None, alerts=()) -> None:

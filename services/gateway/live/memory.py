@@ -1,6 +1,6 @@
 """The seam between a live session and whoever remembers what it saw.
 
-Knows no store; without one, nothing is remembered.
+Knows no store; `services.gateway.sessions` fills it.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,18 +34,3 @@ class SessionMemory(Protocol):
 
 
 MakeMemory = Callable[[], SessionMemory]
-
-
-class Forgetful:
-    """Remembers nothing."""
-
-    async def begin(self, _: StreamOptions) -> str | None:
-        """Give no session id: there is no record."""
-        return None
-
-    def observe(self, _: Observation) -> Sequence[Alert]:
-        """Give no alert."""
-        return ()
-
-    async def end(self) -> None:
-        """Leave nothing behind."""
