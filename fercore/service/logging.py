@@ -51,7 +51,7 @@ def configure(service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in ("uvicorn", "uvicorn.error"):
+    for name in ("uvicorn", "uvicorn.error", "httpx", "httpcore"):  # the latter would tell a webhook's URL
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True

@@ -1,9 +1,11 @@
 """One try of the webhook: signed, to a checked address only, nothing followed and nothing read."""
 
+import asyncio
 import hashlib
 import hmac
 import json
 import ssl
+import sys
 
 import pytest
 import trustme
@@ -193,6 +195,25 @@ async def test_what_fails_does_not_tell_the_url():
         with pytest.raises(DeliveryFailed) as failure:
             await plain(receiver).send("d", BODY, attempt=1)
     assert "hook" not in str(failure.value)
+
+
+async def test_no_log_tells_the_url():
+    """In a process of its own, for logging is set up once a process."""
+    async with receiving(Receiver()) as receiver:
+        code = f"""
+import asyncio
+from fercore.service.logging import configure
+from services.gateway.sessions.webhook import Webhook
+configure("gateway", "DEBUG")
+webhook = Webhook("http://127.0.0.1:{receiver.port}/t0ken", "s", allows_private=True)
+asyncio.run(webhook.send("d", b"", attempt=1))
+"""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        told = b"".join(await process.communicate())
+    assert receiver.received[0].line == "POST /t0ken HTTP/1.1"
+    assert b"t0ken" not in told
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "8.8.8.8", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"])
