@@ -27,6 +27,9 @@ def dockerfile_of(service: dict[str, Any]) -> Path:
     return ROOT / service["build"]["dockerfile"]
 
 
+WATCHERS = {"prometheus", "alertmanager", "grafana"}
+
+
 def is_not_root(user: str) -> bool:
     return re.fullmatch(r"[1-9][0-9]*:[1-9][0-9]*", user) is not None
 
@@ -77,7 +80,7 @@ def test_parts_wait_for_health_not_for_a_start(name: str) -> None:
 @every_service
 def test_only_the_door_and_the_watchers_publish_and_on_loopback(name: str) -> None:
     ports = SERVICES[name].get("ports", [])
-    assert bool(ports) == (name in {"haproxy", "prometheus", "alertmanager"})
+    assert bool(ports) == (name in {"haproxy", *WATCHERS})
     for port in ports:
         assert re.match(r"(\$\{FER_(PROMETHEUS_)?PUBLISH:-127\.0\.0\.1\}|127\.0\.0\.1):", port)
 
@@ -107,7 +110,7 @@ def test_the_inside_has_no_way_out() -> None:
     assert COMPOSE["networks"]["internal"] == {"internal": True}
     for name, service in SERVICES.items():
         on_edge = "edge" in service["networks"]
-        assert on_edge == (name in {"haproxy", "gateway", "prometheus", "alertmanager"}), name
+        assert on_edge == (name in {"haproxy", "gateway", *WATCHERS}), name
     assert SERVICES["haproxy"]["networks"] == ["edge"]
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.service.metrics import Metrics
 from fercore.state.store import StateStore
-from services.gateway.sessions.recording import Recording
+from services.gateway.sessions.recording import LOST_BECAUSE, Recording
 
 WRITE_EVERY_S = 0.5
 MAX_ENDED = 100
@@ -47,6 +47,8 @@ class Recorder:
         self._written_s: dict[Recording, float] = {}
         self._ended: dict[Recording, None] = {}
         self._is_away = False
+        for reason in LOST_BECAUSE:
+            metrics.session_rows_lost.labels(reason)  # shown from the start, as 0
 
     async def begin(self, *, zero_s: float, started_at: datetime, label: str | None) -> Recording:
         """Open a session; if the store is away, it is made there later."""

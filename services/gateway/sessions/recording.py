@@ -35,6 +35,8 @@ _INDEX = {emotion: index for index, emotion in enumerate(EMOTIONS)}
 Lose = Callable[[str, int], None]
 """Is told why so many rows (faces times seconds) are lost."""
 
+LOST_BECAUSE = ("crowded", "session_full", "store_away")
+
 
 class Recording:
     """What was seen in one session and is not in the store yet.
