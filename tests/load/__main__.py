@@ -16,7 +16,8 @@ import httpx
 from tests.cluster import Cluster
 from tests.load.client import Load, run_load
 from tests.load.limit import ROOT, measure_apart
-from tests.load.report import Report, write_report
+from tests.load.report import Report, replace_section, write_report
+from tests.load.streams import measure_streams, stream_section
 from tests.pictures import portrait_640x480
 from tests.triton_server import why_triton_is_missing
 
@@ -27,35 +28,47 @@ STAGES = ("queue", "decode", "detect", "align", "infer", "total")
 class Arguments:
     """What the command line says."""
 
+    what: str
     seconds: float
     concurrency: list[int]
     threads: int
+    stream_seconds: float
     output: Path
 
 
 def arguments() -> Arguments:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__.split("\n")[0])
+    parser.add_argument("what", nargs="?", choices=("all", "streams"), default="all", help="default: all")
     parser.add_argument("--seconds", type=float, default=15, help="measured seconds a level (default 15)")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--threads", type=int, default=2, help="threads of the limit and of the detector")
+    parser.add_argument("--stream-seconds", type=float, default=60, help="measured seconds of live streams")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
     return Arguments(**vars(parser.parse_args()))
 
 
 async def main() -> None:
-    """Measure limit, cluster, limit; then write the report."""
+    """Measure and write down what is wanted."""
     wanted = arguments()
     if reason := why_triton_is_missing():
         raise SystemExit(reason)
+    if wanted.what == "streams":
+        with tempfile.TemporaryDirectory() as folder, _cluster(folder, wanted) as cluster:
+            report = await measure_streams(cluster, wanted.stream_seconds)
+        replace_section(stream_section(report), wanted.output)
+    else:
+        await _measure_all(wanted)
+    print(f"written to {wanted.output}")
+
+
+async def _measure_all(wanted: Arguments) -> None:
+    """Measure limit, cluster, limit; then write the report."""
     limits = {
         1: [await _limit(1, wanted.seconds)],
         wanted.threads: [await _limit(wanted.threads, wanted.seconds)],
     }
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Cluster(Path(folder), settings={"FER_THREADS": str(wanted.threads)}) as cluster,
-    ):
+    with tempfile.TemporaryDirectory() as folder, _cluster(folder, wanted) as cluster:
         await asyncio.sleep(2)
         memory = cluster.memory_mb()
         url = f"{cluster.url}/predict"
@@ -69,6 +82,7 @@ async def main() -> None:
             print(f"concurrency {concurrency}: {load.rate:.1f}/s, p50 {p50_ms:.1f} ms, {load.statuses}")
             loads.append(load)
         memory_after = cluster.memory_mb()
+        streams = await measure_streams(cluster, wanted.stream_seconds)
     for threads, measured in limits.items():
         measured.append(await _limit(threads, wanted.seconds))
     report = Report(
@@ -80,8 +94,11 @@ async def main() -> None:
         memory_after_mb=memory_after,
         seconds=wanted.seconds,
     )
-    write_report(report, wanted.output)
-    print(f"written to {wanted.output}")
+    write_report(report, stream_section(streams), wanted.output)
+
+
+def _cluster(folder: str, wanted: Arguments) -> Cluster:
+    return Cluster(Path(folder), settings={"FER_THREADS": str(wanted.threads)})
 
 
 async def _limit(threads: int, seconds: float) -> dict[str, float]:

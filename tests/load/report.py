@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -45,14 +46,15 @@ class Report:
     seconds: float
 
 
-def write_report(report: Report, path: Path) -> None:
-    """Write the document; what could not be measured in this run says so."""
+def write_report(report: Report, streams: str, path: Path) -> None:
+    """Write the document with the section on streams; what could not be measured in this run says so."""
     path.parent.mkdir(exist_ok=True)
     sections = [
         _head(report),
         _limit_section(report),
         _cluster_section(report),
         _stage_section(report),
+        streams,
         _memory_section(report),
         _image_section(),
         _lines_section(),
@@ -60,12 +62,26 @@ def write_report(report: Report, path: Path) -> None:
     path.write_text("\n".join(sections))
 
 
+def replace_section(section: str, path: Path) -> None:
+    """Put a section in the place of the one with its title, or at the end."""
+    title = section.split("\n", 1)[0]
+    sections = re.split(r"(?m)^(?=## )", path.read_text())
+    titles = [each.split("\n", 1)[0] for each in sections]
+    if title in titles:
+        place = titles.index(title)
+        is_last = place == len(sections) - 1
+        sections[place] = section if is_last else section + "\n"
+    else:
+        sections.append("\n" + section)
+    path.write_text("".join(sections))
+
+
 def _head(report: Report) -> str:
     return f"""# Benchmarks
 
 Written by `make bench` (`python -m tests.load --seconds {report.seconds:g}`) on {datetime.now(UTC):%Y-%m-%d};
 do not edit by hand.
-Commit {_output("git", "rev-parse", "--short", "HEAD").strip() or "unknown"}. Machine: {_machine()}.
+Commit {commit()}. Machine: {machine()}.
 
 One 640x480 JPEG with one face, detector `{DEFAULT_DETECTOR}`, model `{DEFAULT_MODEL}`. The cluster runs
 as separate processes on loopback: gateway, detector ({report.threads} threads), classifier, Redis and
@@ -82,9 +98,7 @@ def _limit_section(report: Report) -> str:
         for threads, measured in report.limits.items()
         for when, figures in zip(("before", "after"), measured, strict=True)
     ]
-    return "## The limit\n\n" + _table(
-        ["threads", "measured", "frames/s", "p50 ms", "p95 ms", "p99 ms"], rows
-    )
+    return "## The limit\n\n" + table(["threads", "measured", "frames/s", "p50 ms", "p95 ms", "p99 ms"], rows)
 
 
 def _cluster_section(report: Report) -> str:
@@ -110,7 +124,7 @@ def _cluster_section(report: Report) -> str:
     p50_ms = first.percentile_ms(0.5)
     return f"""## The cluster
 
-{_table(columns, rows)}
+{table(columns, rows)}
 *Of the limit*: against the mean of the limit before and after, at one thread for concurrency 1 and at
 {report.threads} threads for the others. Latency added at concurrency
 {first.concurrency}: {p50_ms - alone_ms:.1f} ms at the median, {p50_ms:.1f} ms against {alone_ms:.1f} ms.
@@ -127,7 +141,7 @@ def _stage_section(report: Report) -> str:
 
 Mean milliseconds a frame, from `/metrics`; `queue` is both hops, `infer` one call for a whole batch.
 
-{_table(["concurrency", *stages], rows)}"""
+{table(["concurrency", *stages], rows)}"""
 
 
 def _memory_section(report: Report) -> str:
@@ -135,7 +149,7 @@ def _memory_section(report: Report) -> str:
         [name, f"{megabytes:.0f}", f"{report.memory_after_mb[name]:.0f}"]
         for name, megabytes in report.memory_mb.items()
     ]
-    return "## Memory\n\nResident, with the children of each process.\n\n" + _table(
+    return "## Memory\n\nResident, with the children of each process.\n\n" + table(
         ["process", "idle MB", "after the load MB"], rows
     )
 
@@ -152,7 +166,7 @@ def _image_section() -> str:
     if _output("docker", "image", "inspect", "-f", _STAND_IN, f"python:{_base_tag()}").strip():
         note = "\nThe base here is a stand-in made of Debian's packages, larger than the official image.\n"
     title = "## Images\n\nThe last row is the base that each of the others contains.\n\n"
-    return title + _table(["image", "size"], rows) + note
+    return title + table(["image", "size"], rows) + note
 
 
 def _base_tag() -> str:
@@ -166,15 +180,22 @@ def _lines_section() -> str:
         files = [file for file in _output("git", "ls-files", room).splitlines() if file.endswith(".py")]
         lines = sum(1 for file in files for line in (ROOT / file).read_text().splitlines() if line.strip())
         rows.append([f"`{room}`", len(files), lines])
-    return "## Lines of code\n\n" + _table(["room", "Python files", "lines that are not blank"], rows)
+    return "## Lines of code\n\n" + table(["room", "Python files", "lines that are not blank"], rows)
 
 
-def _table(columns: list[str], rows: Iterable[list[object]]) -> str:
+def table(columns: list[str], rows: Iterable[list[object]]) -> str:
+    """Write a table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
 
 
-def _machine() -> str:
+def commit() -> str:
+    """Name the commit that is measured."""
+    return _output("git", "rev-parse", "--short", "HEAD").strip() or "unknown"
+
+
+def machine() -> str:
+    """Name the machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
