@@ -20,13 +20,16 @@ class Received:
 
 
 class Receiver:
-    """Answers with `statuses` in turn, then 200; 0 is no answer at all."""
+    """Answers with `statuses` in turn, then 200; 0 is no answer at all.
 
-    def __init__(self, *statuses: int, rest: bytes = b"") -> None:
+    Of `promised_bytes` of each answer's body it sends nothing.
+    """
+
+    def __init__(self, *statuses: int, promised_bytes: int = 0) -> None:
         self.statuses = list(statuses)
         self.received: list[Received] = []
         self.port = 0
-        self._rest = rest
+        self._promised_bytes = promised_bytes
         self._open: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -43,8 +46,8 @@ class Receiver:
             if not status:
                 await asyncio.Event().wait()
             location = f"location: http://127.0.0.1:{self.port}/elsewhere\r\n" if 300 <= status < 400 else ""
-            answer = f"HTTP/1.1 {status} X\r\n{location}content-length: {len(self._rest)}\r\n\r\n"
-            writer.write(answer.encode() + self._rest)
+            answer = f"HTTP/1.1 {status} X\r\n{location}content-length: {self._promised_bytes}\r\n\r\n"
+            writer.write(answer.encode())
             await writer.drain()
         writer.close()
 

@@ -80,7 +80,7 @@ _POSTPONE = """
 -- KEYS: when tasks are due, the task. ARGV: its id, the attempt that failed, delay in ms.
 if redis.call('HGET', KEYS[2], 'attempt') == ARGV[2] then
   local time = redis.call('TIME')
-  redis.call('ZADD', KEYS[1], 'XX', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3], ARGV[1])
+  redis.call('ZADD', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3], ARGV[1])
 end
 """
 

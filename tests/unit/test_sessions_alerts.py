@@ -45,8 +45,10 @@ def test_the_share_is_that_of_all_faces_in_the_window():
 
 
 def test_exactly_the_share_is_enough():
-    assert run(watch(share=0.7), ([SAD] * 7 + [HAPPY] * 3) * 12)[:1] == [10.0]
-    assert run(watch(share=0.7001), ([SAD] * 7 + [HAPPY] * 3) * 10) == []
+    for share, fires in ((0.7, True), (0.7001, False)):
+        watched = watch(share=share)
+        watched.see(5.0, [SAD] * 7 + [HAPPY] * 3)
+        assert (watched.see(10.0, []) is not None) == fires
 
 
 def test_what_is_older_than_the_window_is_forgotten():

@@ -135,8 +135,18 @@ async def test_a_receiver_that_does_not_answer_is_waited_for_in_bounded_time():
             await plain(receiver, timeout_s=0.2).send("d", BODY, attempt=1)
 
 
-async def test_a_long_answer_is_not_read():
-    async with receiving(Receiver(rest=b"x" * 50_000_000)) as receiver:
+async def test_a_name_that_is_not_resolved_is_waited_for_in_bounded_time():
+    async def resolve(host: str, port: int) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    webhook = Webhook(f"https://{NAME}/", SECRET, resolve_host=resolve, timeout_s=0.1)
+    with pytest.raises(DeliveryFailed, match=r"no answer in 0\.1 s"):
+        await asyncio.wait_for(webhook.send("d", BODY, attempt=1), 5)
+
+
+async def test_the_body_of_an_answer_is_not_read():
+    async with receiving(Receiver(promised_bytes=50_000_000)) as receiver:
         await plain(receiver, timeout_s=5).send("d", BODY, attempt=1)
 
 

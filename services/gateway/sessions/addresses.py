@@ -49,5 +49,5 @@ def check_all(host: str, addresses: list[str]) -> None:
 
 
 def _is_global(address: IPv4Address | IPv6Address) -> bool:
-    is_special = address.is_multicast or address.is_reserved or any(address in net for net in ALSO_SPECIAL)
+    is_special = address.is_multicast or any(address in network for network in ALSO_SPECIAL)
     return address.is_global and not is_special
