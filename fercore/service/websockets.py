@@ -12,8 +12,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 SERVICE_RESTART = 1012
 """The code with which `receive` says that the server shuts down; the session may still send and close."""
 
-CLOSE_TIMEOUT_S = 5.0
-"""The client's time to answer a close frame; then the connection is cut."""
+CLOSE_TIMEOUT_S = 3.0
+"""The client's time to answer a close frame; then the connection is cut. Shorter than the default drain."""
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
