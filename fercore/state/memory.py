@@ -7,7 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from fercore.contracts.errors import UpstreamUnavailable
 from fercore.state.store import MAX_TASKS, TASK_LIFETIME_S, Lease, Record, StoredRecord, Task
+
+MAX_BYTES = 100_000_000
+"""Contents of fields; with what Python needs beside them about three times as much memory."""
 
 
 @dataclass(slots=True)
@@ -15,6 +19,10 @@ class _Kept:
     expires_s: float
     fields: dict[str, bytes] | None = field(default_factory=dict)
     """None is the mark of a deleted record."""
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.fields.values())) if self.fields else 0
 
 
 @dataclass(slots=True)
@@ -30,10 +38,13 @@ class InMemoryState:
 
     Args:
         clock: monotonic seconds; tests set their own to let time pass.
+        max_bytes: a put beyond it is refused, as a full Redis does.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, max_bytes: int = MAX_BYTES) -> None:
         self._clock = clock
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._records: dict[str, _Kept] = {}
         self._tasks: dict[str, _Waiting] = {}
 
@@ -54,6 +65,7 @@ class InMemoryState:
         """Remove a record and keep its key from being used again."""
         existed = await self.get(key) is not None
         if existed:
+            self._forget(key)
             self._records[key] = _Kept(self._clock() + lifetime_s, None)
         return existed
 
@@ -87,9 +99,16 @@ class InMemoryState:
         """Nothing is held."""
 
     def _put(self, record: Record, lifetime_s: float) -> bool:
-        kept = self._records.setdefault(record.key, _Kept(0))
+        kept = self._records.get(record.key, _Kept(0))
         if kept.fields is None:
             return False
+        growth = sum(
+            len(content) - len(kept.fields.get(name, b"")) for name, content in record.fields.items()
+        )
+        if growth > 0 and self._bytes + growth > self._max_bytes:
+            raise UpstreamUnavailable("the state store is full")
+        self._bytes += growth
+        self._records[record.key] = kept
         kept.fields.update(record.fields)
         kept.expires_s = self._clock() + lifetime_s
         return True
@@ -102,9 +121,12 @@ class InMemoryState:
             self._tasks[task.task_id] = _Waiting(task, now_s + TASK_LIFETIME_S, now_s)
         return True
 
+    def _forget(self, key: str) -> None:
+        self._bytes -= self._records.pop(key).size
+
     def _forget_what_expired(self) -> None:
         now_s = self._clock()
         for key in [key for key, kept in self._records.items() if kept.expires_s <= now_s]:
-            del self._records[key]
+            self._forget(key)
         for task_id in [name for name, waiting in self._tasks.items() if waiting.expires_s <= now_s]:
             del self._tasks[task_id]

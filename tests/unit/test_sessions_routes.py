@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import json
 import logging
 import re
 import time
@@ -21,6 +22,7 @@ from fercore.service.metrics import Metrics
 from fercore.state.memory import InMemoryState
 from services.gateway.live.observation import Observation, ObservedFace
 from services.gateway.sessions import routes, stored
+from services.gateway.sessions.deliveries import Deliveries
 from services.gateway.sessions.recorder import Recorder
 from services.gateway.sessions.remembering import Remembering
 from services.gateway.sessions.wiring import Sessions
@@ -71,7 +73,13 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def remember(store, metrics, clock):
+def deliveries(store, metrics) -> Deliveries:
+    """What waits for a webhook; nobody delivers it."""
+    return Deliveries(store, None, metrics, attempts=1)
+
+
+@pytest.fixture
+def remember(store, metrics, clock, deliveries):
     """Make the memory of a session, the way `Sessions` does, but with clocks of the test's."""
     walls = iter([START, *[START - timedelta(days=400)] * 9])
 
@@ -79,7 +87,7 @@ def remember(store, metrics, clock):
         return Remembering(
             rules,
             recorder=Recorder(store, metrics, lifetime_s=3600, clock=clock),
-            deliveries=None,
+            deliveries=deliveries,
             metrics=metrics,
             clock=clock,
             now=lambda: next(walls),
@@ -133,6 +141,12 @@ async def test_a_trend_tells_how_a_session_went(client, remember, clock):
     assert answer.headers["cache-control"] == "no-store"
 
 
+async def test_an_alert_waits_for_the_webhook_with_handle_and_label(remember, clock, deliveries):
+    session_id = await recorded(remember(RULE), clock, label="desk")
+    [body] = [json.loads(task.body) for task in deliveries._waiting]
+    assert (body["session_id"], body["label"], body["alert"]["rule"]) == (session_id, "desk", "sad")
+
+
 async def test_a_trend_is_a_table_too(client, remember, clock):
     session_id = await recorded(remember(), clock)
     path = f"/v1/sessions/{session_id}/trend"
@@ -159,12 +173,14 @@ async def test_a_deleted_session_is_unknown(client, remember, clock):
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_session_deleted_while_its_stream_runs_stays_deleted(client, remember, clock):
+async def test_a_session_deleted_while_its_stream_runs_stays_deleted(client, remember, clock, deliveries):
     memory = remember(RULE)
     session_id = await memory.begin(StreamOptions(record=True))
     look(memory, clock, frames=5)
     assert (await client.delete(f"/sessions/{session_id}")).status_code == 204
+    await memory._recorder.write()
     assert look(memory, clock, frames=20) == ["sad"]  # the stream goes on as before
+    assert [json.loads(task.body)["session_id"] for task in deliveries._waiting] == [None]
     await memory.end()
     assert (await client.get(f"/sessions/{session_id}/trend")).status_code == 404
 

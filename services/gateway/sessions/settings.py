@@ -34,7 +34,7 @@ class SessionSettings(StateSettings):
     ] = SecretStr("")
     webhook_secret: Annotated[
         SecretStr,
-        Field(validate_default=True, description="Signs what is posted; needed where FER_WEBHOOK_URL is set"),
+        Field(description="Signs what is posted; needed where FER_WEBHOOK_URL is set"),
     ] = SecretStr("")
     webhook_attempts: Annotated[
         int, Field(ge=1, le=30, description="Tries to deliver an alert, with growing pauses")
