@@ -206,7 +206,7 @@ async def test_a_client_that_answers_no_ping_is_cut(start_gateway, live_metrics)
         await until(lambda: gauge(live_metrics, "fer_streams") == 0)
 
 
-async def test_one_stream_too_many_is_told_so(start_gateway, live_metrics):
+async def test_one_stream_too_many_is_told_so(start_gateway, live_metrics, remembering):
     async with start_gateway(live_max_streams=1) as gateway, streaming(gateway.url) as stream:
         await stream.send(START)
         await stream.receive()
@@ -216,6 +216,7 @@ async def test_one_stream_too_many_is_told_so(start_gateway, live_metrics):
             assert (error["code"], error["seq"]) == ("overloaded", None)
             assert stats["received"] == 0
             assert refused.close_code == 1013
+        await until(lambda: remembering.ended == 1)
         await stream.stop()
         await until(lambda: gauge(live_metrics, "fer_streams") == 0)
         async with streaming(gateway.url) as again:

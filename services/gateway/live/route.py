@@ -16,7 +16,7 @@ from fercore.service.middleware import request_id_of
 from services.gateway.directory import Directory
 from services.gateway.live.memory import MakeMemory
 from services.gateway.live.origin import is_allowed
-from services.gateway.live.session import Close, Session
+from services.gateway.live.session import OUTCOMES, Close, Session
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
 
@@ -37,6 +37,8 @@ def stream_routes(
     """Make `WS /stream` and `WS /v1/stream`."""
     router = APIRouter()
     open_streams: set[Session] = set()
+    for outcome in OUTCOMES:
+        metrics.stream_frames.labels(outcome)  # shown from the start, as 0
 
     async def stream(socket: WebSocket) -> None:
         headers = socket.headers

@@ -44,6 +44,7 @@ from services.gateway.live.observation import Observation, ObservedFace
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
 
+OUTCOMES = ("result", "dropped", "error")
 MAX_IN_FLIGHT = 2
 MAX_TEXT_CHARS = 16_384
 
@@ -116,7 +117,7 @@ class Session:
         self._options: StreamOptions | None = None
         self._following = Following(1)
         self._received = 0
-        self._answered = {"result": 0, "dropped": 0, "error": 0}
+        self._answered = dict.fromkeys(OUTCOMES, 0)
         self._in_flight = 0
         self._waiting: _Frame | None = None
         self._last_answered = asyncio.Event()
@@ -167,9 +168,11 @@ class Session:
         """Answer that the session cannot be served, and close it."""
         try:
             await self._send_error(fault, None)
+            await self.say_goodbye(closing)
         except (_TooSlow, WebSocketDisconnect):
             return
-        await self.say_goodbye(closing)
+        finally:
+            await self._memory.end()
 
     async def _converse(self) -> Close | None:
         """Read and answer; None when the client is gone."""
