@@ -25,7 +25,7 @@ from services.gateway.sessions.wiring import Sessions
 from services.gateway.settings import GatewaySettings
 from services.gateway.site import page_routes
 
-DESCRIPTION = "Post a picture or stream a camera (`WS /stream`), get every face with calibrated probabilities."
+DESCRIPTION = "Post a picture, stream a camera (`WS /stream`): get every face with calibrated probabilities."
 
 
 def create_app(
