@@ -85,7 +85,7 @@ class Session:
 
     Args:
         socket: the client.
-        session_id: of the logs and of the request ids of all frames.
+        stream_id: of the logs and of the request ids of all frames; not the id of a recorded session.
         pipeline: analyses a frame.
         directory: who lives and what they offer.
         intake: checks and admits a frame.
@@ -97,7 +97,7 @@ class Session:
     def __init__(
         self,
         socket: WebSocket,
-        session_id: str,
+        stream_id: str,
         *,
         pipeline: Pipeline,
         directory: Directory,
@@ -107,7 +107,7 @@ class Session:
         metrics: Metrics,
     ) -> None:
         self._socket = socket
-        self._id = session_id
+        self._id = stream_id
         self._pipeline = pipeline
         self._directory = directory
         self._intake = intake

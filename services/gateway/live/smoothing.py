@@ -11,7 +11,10 @@ from fercore.contracts.emotions import Emotion
 from fercore.contracts.live import Smoothed
 
 MARGIN = 0.05
-"""Another emotion must lead by so much before the label changes."""
+"""Another emotion must lead by so much before the label changes.
+
+Reasoned: a single frame that swings by a quarter moves a mean of five by as much.
+"""
 
 _DIGITS = 6
 
