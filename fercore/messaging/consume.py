@@ -209,8 +209,9 @@ class _Loop:
         envelope = delivery.envelope
         assert envelope is not None  # noqa: S101 - only such reach a handler
         match outcome:
-            case Forward(channel, body):
-                return Ending(delivery, forward=(channel, replace(envelope, body=body)))
+            case Forward(channel, body, trace):
+                onward = replace(envelope, body=body, trace=trace or envelope.trace)
+                return Ending(delivery, forward=(channel, onward))
             case Reply(body):
                 return Ending(delivery, reply=replace(envelope, body=body))
             case Dead(reason):

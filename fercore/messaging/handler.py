@@ -12,10 +12,11 @@ from fercore.messaging.queue import Backlog, Channel, Delivery
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """The message goes on to the next stream with this body."""
+    """The message goes on to the next stream with this body, and with this traceparent if there is one."""
 
     channel: Channel
     body: bytes
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

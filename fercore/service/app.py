@@ -16,7 +16,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from fercore.service.errors import add_error_handlers
 from fercore.service.health import Check, health_routes
 from fercore.service.metrics import Metrics
-from fercore.service.middleware import RequestScope
+from fercore.service.middleware import RequestScope, TraceScope
+from fercore.service.tracing import OFF, Tracing
 
 TAGS = ("emotions", "sessions", "catalogue", "detector", "classifier", "health")
 """The order of the documentation page."""
@@ -34,6 +35,7 @@ def build_app(
     metrics: Metrics,
     checks: Mapping[str, Check],
     lifespan: Lifespan,
+    tracing: Tracing = OFF,
 ) -> FastAPI:
     """Make an application without routes of its own; does no work before its lifespan starts."""
     app: FastAPI = FastAPIOffline(
@@ -45,6 +47,7 @@ def build_app(
         openapi_tags=[{"name": tag} for tag in TAGS],
     )
     add_error_handlers(app)
+    app.add_middleware(TraceScope, tracing=tracing)
     app.add_middleware(RequestScope, service=service, metrics=metrics)
     app.include_router(health_routes(checks))
 

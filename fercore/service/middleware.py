@@ -16,6 +16,7 @@ from fercore.contracts.errors import InternalError
 from fercore.service.errors import problem_response
 from fercore.service.logging import request_id_var
 from fercore.service.metrics import Metrics
+from fercore.service.tracing import Tracing
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _CLIENT_CLOSED_REQUEST = 499
@@ -78,3 +79,30 @@ class RequestScope:
             logger.debug(
                 "request", extra={"route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}
             )
+
+
+class TraceScope:
+    """Opens a span for each request but probes, the child of the caller's `traceparent` if there is one."""
+
+    def __init__(self, app: ASGIApp, *, tracing: Tracing) -> None:
+        self._app = app
+        self._tracing = tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"] in _PROBES:
+            await self._app(scope, receive, send)
+            return
+        parent = Headers(scope=scope).get("traceparent", "")
+        request_id = request_id_var.get() or ""
+        with self._tracing.span(scope["method"], kind="server", parent=parent, request_id=request_id) as span:
+
+            async def send_and_note(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.note(status=message["status"])
+                await send(message)
+
+            try:
+                await self._app(scope, receive, send_and_note)
+            finally:
+                span.rename(f"{scope['method']} {getattr(scope.get('route'), 'path', 'unmatched')}")

@@ -30,6 +30,16 @@ class ServiceSettings(BaseSettings):
     drain_s: Annotated[
         float, Field(gt=0, le=60, description="Seconds that work in hand may take to finish at shutdown")
     ] = 5.0
+    otlp_endpoint: Annotated[
+        str,
+        Field(
+            pattern=r"^(https?://[^/\s]+(/\S*)?)?$",
+            description="Collector of traces, by OTLP over HTTP, such as http://collector:4318",
+        ),
+    ] = ""
+    trace_share: Annotated[
+        float, Field(ge=0, le=1, description="Of the requests that bring no traceparent, so many are traced")
+    ] = 1.0
 
 
 class QueueSettings(ServiceSettings):

@@ -4,6 +4,7 @@ from fercore.service.logging import configure
 from fercore.service.metrics import Metrics
 from fercore.service.run import serve
 from fercore.service.settings import load
+from fercore.service.tracing import tracing_of
 from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
 from services.classifier.wiring import create_backend
@@ -15,8 +16,9 @@ def main() -> None:
     """Serve until a signal comes."""
     settings = load(AllInOneSettings)
     configure("allinone", settings.log_level)
-    app = create_app(settings, backend=create_backend(settings), metrics=Metrics())
-    serve(app, settings, banner=BANNER, websockets=settings)
+    with tracing_of("allinone", settings) as tracing:
+        app = create_app(settings, backend=create_backend(settings), metrics=Metrics(), tracing=tracing)
+        serve(app, settings, banner=BANNER, websockets=settings)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,20 @@ from fastapi import FastAPI
 from fercore.inference.backend import Backend
 from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
+from fercore.service.tracing import OFF, Tracing
 from services.allinone.settings import AllInOneSettings
 from services.classifier.wiring import ClassifierWorker
 from services.detector.wiring import DetectorWorker
 from services.gateway.wiring import create_app as create_gateway
 
 
-def create_app(settings: AllInOneSettings, *, backend: Backend, metrics: Metrics) -> FastAPI:
+def create_app(
+    settings: AllInOneSettings, *, backend: Backend, metrics: Metrics, tracing: Tracing = OFF
+) -> FastAPI:
     """Make the gateway's application with a detector and a classifier living beside it."""
     queue = InMemoryQueue()
-    detector = DetectorWorker(settings, queue=queue, metrics=metrics)
-    classifier = ClassifierWorker(settings, queue=queue, backend=backend, metrics=metrics)
+    detector = DetectorWorker(settings, queue=queue, metrics=metrics, tracing=tracing)
+    classifier = ClassifierWorker(settings, queue=queue, backend=backend, metrics=metrics, tracing=tracing)
 
     @asynccontextmanager
     async def workers() -> AsyncIterator[None]:
@@ -31,4 +34,4 @@ def create_app(settings: AllInOneSettings, *, backend: Backend, metrics: Metrics
         finally:
             await backend.close()
 
-    return create_gateway(settings, queue=queue, metrics=metrics, workers=workers)
+    return create_gateway(settings, queue=queue, metrics=metrics, workers=workers, tracing=tracing)

@@ -5,6 +5,7 @@ from fercore.service.logging import configure
 from fercore.service.metrics import Metrics
 from fercore.service.run import serve
 from fercore.service.settings import load
+from fercore.service.tracing import tracing_of
 from services.classifier.settings import ClassifierSettings
 from services.classifier.wiring import create_app, create_backend
 
@@ -14,8 +15,10 @@ def main() -> None:
     settings = load(ClassifierSettings)
     configure("classifier", settings.log_level)
     queue = RedisStreams(settings.redis_url.get_secret_value())
-    app = create_app(settings, queue=queue, backend=create_backend(settings), metrics=Metrics())
-    serve(app, settings)
+    backend = create_backend(settings)
+    with tracing_of("classifier", settings) as tracing:
+        app = create_app(settings, queue=queue, backend=backend, metrics=Metrics(), tracing=tracing)
+        serve(app, settings)
 
 
 if __name__ == "__main__":

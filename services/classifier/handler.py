@@ -6,6 +6,7 @@ Knows the messages and the core, no broker. Nothing waits to fill a batch: what 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from fercore.contracts.messages import (
 )
 from fercore.messaging.handler import Dead, Outcome, Reply
 from fercore.messaging.queue import Delivery
+from fercore.service.tracing import OFF, Tracing
 from services.classifier.core import Classified, ClassifierCore
 
 
@@ -35,12 +37,22 @@ class _Frame:
     batch: FaceBatch
     queue_ms: float
     time_left_s: float
+    request_id: str
+    trace: str
 
 
 class FaceHandler:
     """Handles `fer:faces`."""
 
-    def __init__(self, core: ClassifierCore, now_ms: Callable[[], float], *, infer_timeout_s: float) -> None:
+    def __init__(
+        self,
+        core: ClassifierCore,
+        now_ms: Callable[[], float],
+        *,
+        infer_timeout_s: float,
+        tracing: Tracing = OFF,
+    ) -> None:
+        self._tracing = tracing
         self._core = core
         self._now_ms = now_ms
         self._infer_timeout_s = infer_timeout_s
@@ -60,7 +72,9 @@ class FaceHandler:
                 continue
             queue_ms = batch.timings.queue_ms + max(0.0, now_ms - envelope.sent_ms)
             time_left_s = (envelope.deadline_ms - now_ms) / 1000
-            by_model[batch.model].append(_Frame(place, batch, queue_ms, time_left_s))
+            by_model[batch.model].append(
+                _Frame(place, batch, queue_ms, time_left_s, envelope.request_id, envelope.trace)
+            )
         answers = await asyncio.gather(*(self._classify(name, frames) for name, frames in by_model.items()))
         for frames, bodies in zip(by_model.values(), answers, strict=True):
             for frame, body in zip(frames, bodies, strict=True):
@@ -72,7 +86,8 @@ class FaceHandler:
         crops = np.concatenate([_crops(frame.batch) for frame in frames])
         timeout_s = min(self._infer_timeout_s, max(frame.time_left_s for frame in frames))
         try:
-            classified = await self._core.classify(model, crops, timeout_s=timeout_s)
+            with self._spans(frames, model):
+                classified = await self._core.classify(model, crops, timeout_s=timeout_s)
         except FerError as err:
             return [encode_error(err)] * len(frames)
         bodies, start = [], 0
@@ -81,6 +96,26 @@ class FaceHandler:
             bodies.append(encode(_result(frame, classified, classified.emotions[start:end])))
             start = end
         return bodies
+
+    def _spans(self, frames: Sequence[_Frame], model: str) -> ExitStack:
+        """Open a span for each frame in its own trace, and in the first one's the call that all share."""
+        with ExitStack() as stack:
+            for frame in reversed(frames):
+                stack.enter_context(
+                    self._tracing.span(
+                        "classify",
+                        kind="consumer",
+                        parent=frame.trace,
+                        request_id=frame.request_id,
+                        queue_ms=frame.queue_ms,
+                    )
+                )
+            others = [frame.trace for frame in frames[1:]]
+            faces = sum(len(frame.batch.faces) for frame in frames)
+            stack.enter_context(
+                self._tracing.span("infer", kind="client", links=others, model=model, faces=faces)
+            )
+            return stack.pop_all()
 
 
 def _crops(batch: FaceBatch) -> npt.NDArray[np.uint8]:

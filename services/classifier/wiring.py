@@ -22,6 +22,7 @@ from fercore.service.app import build_app, running
 from fercore.service.health import queue_check
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
+from fercore.service.tracing import OFF, Tracing
 from services.classifier.core import ClassifierCore
 from services.classifier.handler import FaceHandler
 from services.classifier.routes import classify_routes
@@ -37,8 +38,15 @@ class ClassifierWorker:
     """The classifier without HTTP: its core, its offer, its consume loop."""
 
     def __init__(
-        self, settings: ClassifierSettings, *, queue: Queue, backend: Backend, metrics: Metrics
+        self,
+        settings: ClassifierSettings,
+        *,
+        queue: Queue,
+        backend: Backend,
+        metrics: Metrics,
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._settings = settings
         self._queue = queue
         self._metrics = metrics
@@ -52,7 +60,12 @@ class ClassifierWorker:
             self._queue,
             FACES,
             uuid4().hex,
-            FaceHandler(self.core, self._queue.now_ms, infer_timeout_s=self._settings.infer_timeout_s),
+            FaceHandler(
+                self.core,
+                self._queue.now_ms,
+                infer_timeout_s=self._settings.infer_timeout_s,
+                tracing=self._tracing,
+            ),
             offer=self._offer,
             encode_error=encode_error,
             observer=self._metrics,
@@ -105,9 +118,11 @@ def _scan(settings: ClassifierSettings) -> RepositoryScan:
     return scan
 
 
-def create_app(settings: ClassifierSettings, *, queue: Queue, backend: Backend, metrics: Metrics) -> FastAPI:
+def create_app(
+    settings: ClassifierSettings, *, queue: Queue, backend: Backend, metrics: Metrics, tracing: Tracing = OFF
+) -> FastAPI:
     """Make the service; nothing runs before its lifespan starts."""
-    worker = ClassifierWorker(settings, queue=queue, backend=backend, metrics=metrics)
+    worker = ClassifierWorker(settings, queue=queue, backend=backend, metrics=metrics, tracing=tracing)
     pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="classifier")
 
     @asynccontextmanager
@@ -126,6 +141,7 @@ def create_app(settings: ClassifierSettings, *, queue: Queue, backend: Backend, 
         metrics=metrics,
         checks={"queue": queue_check(queue), "model": worker.check},
         lifespan=lifespan,
+        tracing=tracing,
     )
     app.include_router(classify_routes(worker.core, Intake(settings, metrics), settings, pool))
     return app

@@ -5,6 +5,7 @@ from fercore.service.logging import configure
 from fercore.service.metrics import Metrics
 from fercore.service.run import serve
 from fercore.service.settings import load
+from fercore.service.tracing import tracing_of
 from services.detector.settings import DetectorSettings
 from services.detector.wiring import create_app
 
@@ -18,7 +19,8 @@ def main() -> None:
     configure("detector", settings.log_level)
     url = settings.redis_url.get_secret_value()
     queue = RedisStreams(url, max_connections=settings.threads + SPARE_CONNECTIONS)
-    serve(create_app(settings, queue=queue, metrics=Metrics()), settings)
+    with tracing_of("detector", settings) as tracing:
+        serve(create_app(settings, queue=queue, metrics=Metrics(), tracing=tracing), settings)
 
 
 if __name__ == "__main__":

@@ -20,15 +20,17 @@ from fercore.contracts.messages import (
 from fercore.messaging.handler import Dead, Forward, Outcome, Reply
 from fercore.messaging.queue import FACES, Delivery
 from fercore.service.logging import request_id_var
+from fercore.service.tracing import OFF, Tracing
 from services.detector.core import DetectorCore, FoundFaces
 
 
 class FrameHandler:
     """Handles `fer:frames`; several frames are worked on at once, each in a thread of the core."""
 
-    def __init__(self, core: DetectorCore, now_ms: Callable[[], float]) -> None:
+    def __init__(self, core: DetectorCore, now_ms: Callable[[], float], tracing: Tracing = OFF) -> None:
         self._core = core
         self._now_ms = now_ms
+        self._tracing = tracing
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         """Analyse each frame; see `fercore.messaging.consume.Handler`."""
@@ -45,13 +47,26 @@ class FrameHandler:
             return Dead(str(err))
         queue_ms = max(0.0, self._now_ms() - envelope.sent_ms)
         try:
-            found = await self._core.analyze_apart(job.image, job.options)
+            with self._tracing.span(
+                "detect",
+                kind="consumer",
+                parent=envelope.trace,
+                request_id=envelope.request_id,
+                queue_ms=queue_ms,
+            ) as span:
+                found = await self._core.analyze_apart(job.image, job.options)
+                span.note(
+                    faces=len(found.faces),
+                    decode_ms=found.decode_ms,
+                    detect_ms=found.detect_ms,
+                    align_ms=found.align_ms,
+                )
         except FerError as err:
             return Reply(encode_error(err))
-        return _onward(job, found, queue_ms)
+        return _onward(job, found, queue_ms, span.traceparent)
 
 
-def _onward(job: FrameJob, found: FoundFaces, queue_ms: float) -> Outcome:
+def _onward(job: FrameJob, found: FoundFaces, queue_ms: float, trace: str) -> Outcome:
     if found.faces:
         batch = FaceBatch(
             width=found.width,
@@ -67,7 +82,7 @@ def _onward(job: FrameJob, found: FoundFaces, queue_ms: float) -> Outcome:
                 align_ms=found.align_ms,
             ),
         )
-        return Forward(FACES, encode(batch))
+        return Forward(FACES, encode(batch), trace)
     result = FrameResult(
         width=found.width,
         height=found.height,

@@ -20,6 +20,7 @@ from fercore.service.app import build_app, running
 from fercore.service.health import queue_check
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
+from fercore.service.tracing import OFF, Tracing
 from services.detector import detectors
 from services.detector.core import DetectorCore, use_one_thread_each
 from services.detector.handler import FrameHandler
@@ -32,7 +33,10 @@ logger = logging.getLogger(__name__)
 class DetectorWorker:
     """The detector without HTTP: its core, its offer, its consume loop."""
 
-    def __init__(self, settings: DetectorSettings, *, queue: Queue, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: DetectorSettings, *, queue: Queue, metrics: Metrics, tracing: Tracing = OFF
+    ) -> None:
+        self._tracing = tracing
         self._settings = settings
         self._queue = queue
         self._metrics = metrics
@@ -60,7 +64,7 @@ class DetectorWorker:
             self._queue,
             FRAMES,
             uuid4().hex,
-            FrameHandler(self.core, self._queue.now_ms),
+            FrameHandler(self.core, self._queue.now_ms, self._tracing),
             offer=self._offer,
             encode_error=encode_error,
             observer=self._metrics,
@@ -82,9 +86,11 @@ class DetectorWorker:
         return msgspec.json.encode(DetectorOffer(() if self._fault else self.core.names))
 
 
-def create_app(settings: DetectorSettings, *, queue: Queue, metrics: Metrics) -> FastAPI:
+def create_app(
+    settings: DetectorSettings, *, queue: Queue, metrics: Metrics, tracing: Tracing = OFF
+) -> FastAPI:
     """Make the service; nothing runs before its lifespan starts."""
-    worker = DetectorWorker(settings, queue=queue, metrics=metrics)
+    worker = DetectorWorker(settings, queue=queue, metrics=metrics, tracing=tracing)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -101,6 +107,7 @@ def create_app(settings: DetectorSettings, *, queue: Queue, metrics: Metrics) ->
         metrics=metrics,
         checks={"queue": queue_check(queue), "detector": worker.check},
         lifespan=lifespan,
+        tracing=tracing,
     )
     app.include_router(
         detect_routes(

@@ -5,6 +5,7 @@ from fercore.service.logging import configure
 from fercore.service.metrics import Metrics
 from fercore.service.run import serve
 from fercore.service.settings import load
+from fercore.service.tracing import tracing_of
 from fercore.state.memory import InMemoryState
 from fercore.state.redis import RedisState
 from services.gateway.settings import GatewaySettings
@@ -18,8 +19,9 @@ def main() -> None:
     queue = RedisStreams(settings.redis_url.get_secret_value())
     state_url = settings.state_url.get_secret_value()
     store = RedisState(state_url) if state_url else InMemoryState()
-    app = create_app(settings, queue=queue, metrics=Metrics(), store=store)
-    serve(app, settings, websockets=settings)
+    with tracing_of("gateway", settings) as tracing:
+        app = create_app(settings, queue=queue, metrics=Metrics(), store=store, tracing=tracing)
+        serve(app, settings, websockets=settings)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from fercore.contracts.messages import (
 )
 from fercore.messaging.queue import FRAMES, Envelope, Queue
 from fercore.service.metrics import Metrics
+from fercore.service.tracing import OFF, Tracing
 from services.gateway.directory import Directory
 
 REPLY_WAIT_MS = 1000
@@ -42,6 +43,7 @@ class Pipeline:
         default_detector: when a caller names none.
         default_model: when a caller names none.
         metrics: replies that nobody awaits are counted there.
+        tracing: of this process.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class Pipeline:
         default_detector: str,
         default_model: str,
         metrics: Metrics,
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._queue = queue
         self._directory = directory
         self._default_detector = default_detector
@@ -64,7 +68,13 @@ class Pipeline:
         self._fault: str | None = "the queue was not reached yet"
 
     async def analyze(
-        self, image: bytes, options: PredictOptions, *, request_id: str, deadline_s: float
+        self,
+        image: bytes,
+        options: PredictOptions,
+        *,
+        request_id: str,
+        deadline_s: float,
+        trace_parent: str | None = None,
     ) -> Prediction:
         """Send one encoded picture through the cluster.
 
@@ -73,6 +83,7 @@ class Pipeline:
             options: the caller's.
             request_id: the caller's; it need not be unique.
             deadline_s: from now.
+            trace_parent: see `Tracing.span`.
 
         Raises:
             UnknownDetector: no live worker offers it.
@@ -82,6 +93,14 @@ class Pipeline:
             DeadlineExceeded: no reply in time.
             FerError: whatever a worker answered.
         """
+        with self._tracing.span("frame", kind="producer", parent=trace_parent, request_id=request_id) as span:
+            answer = await self._analyze(image, options, request_id, deadline_s, span.traceparent)
+            span.note(faces=len(answer.faces))
+        return answer
+
+    async def _analyze(
+        self, image: bytes, options: PredictOptions, request_id: str, deadline_s: float, trace: str
+    ) -> Prediction:
         start = perf_counter()
         model = self._directory.model(options.model or self._default_model)
         job = FrameJob(
@@ -94,7 +113,7 @@ class Pipeline:
                 min_score=options.min_score,
             ),
         )
-        body = await self._ask(encode(job), request_id, deadline_s)
+        body = await self._ask(encode(job), request_id, deadline_s, trace)
         try:
             result = decode_reply(body)
         except UnreadableMessageError as err:
@@ -126,7 +145,7 @@ class Pipeline:
         """Tell why no reply can come, or None."""
         return self._fault
 
-    async def _ask(self, body: bytes, request_id: str, deadline_s: float) -> bytes:
+    async def _ask(self, body: bytes, request_id: str, deadline_s: float, trace: str) -> bytes:
         if self._fault is not None:
             raise UpstreamUnavailable(self._fault)
         key = f"{request_id}/{next(self._numbers)}"
@@ -138,6 +157,7 @@ class Pipeline:
             reply_to=self._reply_to,
             deadline_ms=self._queue.now_ms() + deadline_s * 1000,
             body=body,
+            trace=trace,
         )
         try:
             async with asyncio.timeout(deadline_s):

@@ -14,6 +14,7 @@ from fercore.service.app import build_app, running
 from fercore.service.health import Check, queue_check
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
+from fercore.service.tracing import OFF, Tracing
 from fercore.state.memory import InMemoryState
 from fercore.state.store import StateStore
 from services.gateway.directory import Directory
@@ -36,6 +37,7 @@ def create_app(
     workers: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     store: StateStore | None = None,
     make_memory: MakeMemory | None = None,
+    tracing: Tracing = OFF,
 ) -> FastAPI:
     """Make the service; nothing runs before its lifespan starts.
 
@@ -45,6 +47,7 @@ def create_app(
         metrics: of this process.
         workers: what else lives in this process while it serves (allinone's detector and classifier).
         store: keeps what outlives a process, and is closed with the service; in memory if there is none.
+        tracing: of this process.
         make_memory: makes what remembers a live session, one for each; by default what keeps it in the store.
     """
     directory = Directory(queue)
@@ -54,6 +57,7 @@ def create_app(
         default_detector=settings.detector,
         default_model=settings.model,
         metrics=metrics,
+        tracing=tracing,
     )
     sessions = Sessions(settings, store=store or InMemoryState(), metrics=metrics)
 
@@ -78,6 +82,7 @@ def create_app(
             "model": _offered(lambda: directory.model(settings.model)),
         },
         lifespan=lifespan,
+        tracing=tracing,
     )
     intake = Intake(settings, metrics)
     app.include_router(predict_routes(pipeline, intake, settings))

@@ -314,7 +314,11 @@ class Session:
             if left_s <= 0:
                 raise DeadlineExceeded("the frame waited too long for those before it")
             return await self._pipeline.analyze(
-                frame.image, self._options or StreamOptions(), request_id=frame.request_id, deadline_s=left_s
+                frame.image,
+                self._options or StreamOptions(),
+                request_id=frame.request_id,
+                deadline_s=left_s,
+                trace_parent=self._socket.headers.get("traceparent", ""),  # each frame has a trace of its own
             )
         except FerError as err:
             return err

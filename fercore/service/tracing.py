@@ -1,0 +1,139 @@
+"""Traces: where the time of one request went, in every process; off unless FER_OTLP_ENDPOINT is set.
+
+Knows OpenTelemetry, no service and no queue. In another process a trace goes on by its W3C traceparent.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from fercore.service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span as OtelSpan
+    from opentelemetry.trace import Tracer
+
+# OpenTelemetry is imported where it is used: where it is off it shall cost neither memory nor time
+# ruff: noqa: PLC0415
+
+Kind = Literal["internal", "server", "client", "producer", "consumer"]
+Attribute = str | int | float
+EXPORT_TIMEOUT_S = 5
+
+
+class Span:
+    """A stretch of time in a trace; without tracing it is nothing.
+
+    Attributes:
+        traceparent: W3C Trace Context, by which another process's span becomes this one's child; or empty.
+    """
+
+    def __init__(self, span: "OtelSpan | None" = None, traceparent: str = "") -> None:
+        self._span = span
+        self.traceparent = traceparent
+
+    def rename(self, name: str) -> None:
+        """Call it otherwise, now that more is known."""
+        if self._span is not None:
+            self._span.update_name(name)
+
+    def note(self, **attributes: Attribute) -> None:
+        """Add attributes, each as `fer.<name>`."""
+        if self._span is not None:
+            self._span.set_attributes(_named(attributes))
+
+
+class Tracing:
+    """The spans of one process.
+
+    Args:
+        tracer: None turns tracing off.
+    """
+
+    def __init__(self, tracer: "Tracer | None" = None) -> None:
+        self._tracer = tracer
+
+    @contextmanager
+    def span(
+        self,
+        name: str,
+        *,
+        kind: Kind = "internal",
+        parent: str | None = None,
+        links: Sequence[str] = (),
+        **attributes: Attribute,
+    ) -> Iterator[Span]:
+        """Time a block; what it raises marks the span as failed.
+
+        Args:
+            name: one of few.
+            kind: its side of a call.
+            parent: a traceparent from elsewhere, where an empty or malformed one begins a new trace; None
+                goes on with the task's current span.
+            links: traceparents of other traces that share this work.
+            attributes: each as `fer.<name>`; never pixels.
+        """
+        if self._tracer is None:
+            yield _NOTHING
+            return
+        from opentelemetry.trace import Link, SpanKind, get_current_span
+
+        shared = [get_current_span(_context(link)).get_span_context() for link in links]
+        with self._tracer.start_as_current_span(
+            name,
+            context=None if parent is None else _context(parent),
+            kind=SpanKind[kind.upper()],
+            attributes=_named(attributes),
+            links=[Link(context) for context in shared if context.is_valid],
+        ) as span:
+            yield Span(span, _traceparent())
+
+
+_NOTHING = Span()
+OFF = Tracing()
+
+
+@contextmanager
+def tracing_of(service: str, settings: ServiceSettings) -> Iterator[Tracing]:
+    """Give the process's tracing while the block runs; then what is left is sent, in bounded time."""
+    if not settings.otlp_endpoint:
+        yield OFF
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    provider = TracerProvider(
+        sampler=ParentBased(TraceIdRatioBased(settings.trace_share)),
+        resource=Resource.create({"service.name": f"fer-{service}"}),
+        shutdown_on_exit=False,
+    )
+    exporter = OTLPSpanExporter(f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_TIMEOUT_S)
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
+    try:
+        yield Tracing(provider.get_tracer("fer"))
+    finally:
+        provider.shutdown()
+
+
+def _named(attributes: dict[str, Attribute]) -> dict[str, Attribute]:
+    return {f"fer.{name}": value for name, value in attributes.items()}
+
+
+def _context(traceparent: str) -> "Context":
+    """Read a traceparent; of an empty or malformed one comes a context without a span."""
+    from opentelemetry.context import Context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    return TraceContextTextMapPropagator().extract({"traceparent": traceparent}, context=Context())
+
+
+def _traceparent() -> str:
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return carrier.get("traceparent", "")
