@@ -150,18 +150,24 @@ class _LoopThread:
 
     def iterate(self, items: AsyncGenerator[Item, None]) -> Iterator[Item]:
         """Iterate step by step; what is left when the caller breaks off is cancelled."""
+        turn = asyncio.Lock()  # a step that Ctrl-C cancels takes a moment to end
 
         async def step() -> tuple[Item] | None:
-            async for item in items:
-                return (item,)
-            return None
+            async with turn:
+                async for item in items:
+                    return (item,)
+                return None
+
+        async def end() -> None:
+            async with turn:
+                await items.aclose()
 
         try:
             while (found := self.run(step())) is not None:
                 yield found[0]
         finally:
             if self._thread.is_alive():
-                self.run(items.aclose())
+                self.run(end())
 
     def stop(self) -> None:
         """End what still runs, and the thread."""

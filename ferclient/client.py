@@ -84,7 +84,7 @@ class AsyncClient:
             UnreadableAnswer: something else answers there.
             OSError: the picture cannot be read.
         """
-        data = await asyncio.to_thread(image_bytes, image)
+        data = image if isinstance(image, bytes) else await asyncio.to_thread(image_bytes, image)
         return await self._ask(calls.predict(data, options or PredictOptions()))
 
     async def predict_many(

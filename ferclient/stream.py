@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Generic, Self
 
 from ferclient.connection import PASSING, Connection, ServerAway, Unreadable
-from ferclient.errors import ClientError, Refused, StreamClosed, Unreachable
+from ferclient.errors import Refused, StreamClosed, Unreachable
 from ferclient.events import Event, Frame, FrameDropped, FrameFailed, FrameResult, Reconnected
 from ferclient.patience import Patience
 from ferclient.window import Pending, Window
@@ -50,6 +50,7 @@ class Stream:
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._patience: Patience | None = None
+        self._connected_at = 0.0
         self._connection: Connection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.session_id: str | None = None
@@ -118,13 +119,15 @@ class Stream:
                     break
                 except ServerAway as away:
                     left_at = time.monotonic()
+                    if left_at - self._connected_at > self._patience_s:
+                        self._patience = None  # it was there for long, if only idle
                     for frame in await run.window.connection_lost():
                         await run.events.put(FrameFailed(frame, "connection_lost", away.reason))
                     await self._connect(away)
                     away_s = time.monotonic() - left_at
                     await run.events.put(Reconnected(away.close_code, self.session_id, away_s))
             await run.events.put(None)
-        except ClientError as err:
+        except Exception as err:  # noqa: BLE001  # raised again where the caller is, who would wait for ever
             await run.events.put(err)
 
     async def _exchange(self, run: _Run[Frame]) -> None:
@@ -136,7 +139,6 @@ class Stream:
         try:
             while True:
                 message = await connection.receive()
-                self._patience = None  # it serves again: a new loss begins with new patience
                 match message:
                     case StreamStats() if sending.done():
                         await run.events.put(message)
@@ -146,6 +148,7 @@ class Stream:
                     case StreamError(seq=None) if message.code not in PASSING:
                         raise Refused(message.code, message.detail, request_id=message.request_id)
                     case StreamResult() | Dropped() | StreamError() | Unreadable():
+                        self._patience = None  # it serves again: a new loss begins with new patience
                         if message.seq is not None:
                             await self._settle(message.seq, message, run)
         except (ServerAway, StreamClosed):
@@ -204,6 +207,7 @@ class Stream:
             except ServerAway as err:
                 away = err
             else:
+                self._connected_at = time.monotonic()
                 self.session_id = self._connection.session_id
                 return
 

@@ -3,6 +3,7 @@
 Knows no server and no picture's content.
 """
 
+import errno
 import glob
 import os
 from collections.abc import Iterable, Iterator
@@ -32,7 +33,13 @@ def pictures(names: Iterable[str]) -> list[Path]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a name to write to; it takes the place of `path` when the block ends well, and else is removed."""
+    """Give a name to write to; it takes the place of `path` when the block ends well, and else is removed.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield part

@@ -91,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
     if options.output is None and options.csv is None:
         options.output = Path(f"{options.file.stem}_annotated.mp4")
         options.csv = Path(f"{options.file.stem}_annotated.csv")
+    if options.output == options.csv:
+        raise WrongUse(f"--output and --csv are both {options.csv}")
     for target in (options.output, options.csv):
         if target is not None and target.exists() and target.samefile(options.file):
             raise WrongUse(f"{target} is the video itself")

@@ -389,3 +389,46 @@ async def test_a_stream_can_be_used_without_awaiting():
         events = await asyncio.to_thread(work)
     assert names(events, FrameResult) == [f"frame-{n}" for n in range(8)]
     assert any(isinstance(event, Reconnected) for event in events)
+
+
+async def test_a_server_that_only_says_goodbye_is_not_asked_for_ever():
+    async def drains(session: Session) -> None:
+        await session.begin()
+        await session.say("stats", **session.counts)
+        await session.socket.close(1001, "the server shuts down")
+
+    start = time.monotonic()
+    async with stream_server(drains) as url:
+        with pytest.raises(Unreachable):
+            await events_of(url, numbered(3), patience_s=0.5)
+    assert time.monotonic() - start < 10
+
+
+async def test_a_stream_that_was_idle_for_long_begins_each_loss_with_new_patience():
+    gate = asyncio.Event()
+    lives = 0
+
+    async def idle(session: Session) -> None:
+        nonlocal lives
+        lives += 1
+        await session.begin()
+        await asyncio.sleep(0.25)
+        if lives == 4:
+            gate.set()
+            await session.answer_all()
+        await session.socket.close(1000, "idle")
+
+    async def rare() -> AsyncIterator[tuple[str, bytes]]:
+        await asyncio.wait_for(gate.wait(), 10)
+        yield "late", b"1"
+
+    async with stream_server(idle) as url:
+        events = await events_of(url, rare(), patience_s=0.2)
+    assert names(events, FrameResult) == ["late"]
+    assert sum(isinstance(event, Reconnected) for event in events) == 3
+
+
+async def test_a_stream_that_was_not_entered_says_so():
+    async with AsyncClient() as client:
+        with pytest.raises(RuntimeError, match="enter the stream first"):
+            await anext(client.stream().frames(numbered(1)))

@@ -233,7 +233,7 @@ def test_ctrl_c_is_exit_code_130_and_leaves_no_half_written_file(folder):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert err.strip() == "stopped"
     assert out == ""
     assert sorted(path.name for path in folder.iterdir()) == ["pics"]

@@ -177,6 +177,7 @@ def test_a_gateway_that_stays_away_is_exit_code_3_and_leaves_no_file(clip):
         (("clip.mp4", "--every", "0"), 2),
         (("clip.mp4", "--smoothing", "0"), 2),
         (("clip.mp4", "--output", "clip.mp4"), 2),
+        (("clip.mp4", "--output", "o.mp4", "--csv", "o.mp4"), 2),
         (("clip.mp4", "--output", "absent/o.mp4"), 1),
         (("clip.mp4", "--output", "o.nothing"), 1),
     ],
@@ -222,7 +223,7 @@ def test_ctrl_c_in_mid_video_is_130_and_leaves_no_half_written_file(clip):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert (out, err.strip()) == ("", "stopped")
     assert [path.name for path in Path().iterdir()] == ["clip.mp4"]
 
