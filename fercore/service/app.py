@@ -45,6 +45,8 @@ def build_app(
         lifespan=lifespan,
         redoc_url=None,
         openapi_tags=[{"name": tag} for tag in TAGS],
+        # spans are `fercore.service.tracing`'s; FastAPI's own would follow any OTEL_ variable of the machine
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     add_error_handlers(app)
     app.add_middleware(TraceScope, tracing=tracing)
