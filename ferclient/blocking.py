@@ -5,7 +5,8 @@ Knows nothing of the server: every method runs that of `AsyncClient` in a thread
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -55,12 +56,12 @@ class Client:
 
     def close(self) -> None:
         """Close the connections and end the thread."""
-        self._loop.run(self._client.close())
+        self._loop.run(self._client.close)
         self._loop.stop()
 
     def predict(self, image: Image, options: PredictOptions | None = None) -> Prediction:
         """Find every face of a picture and tell its emotion."""
-        return self._loop.run(self._client.predict(image, options))
+        return self._loop.run(lambda: self._client.predict(image, options))
 
     def predict_many(
         self, images: Iterable[Image], options: PredictOptions | None = None, *, at_once: int = 4
@@ -70,23 +71,23 @@ class Client:
 
     def models(self) -> list[ModelInfo]:
         """List the emotion models."""
-        return self._loop.run(self._client.models())
+        return self._loop.run(self._client.models)
 
     def detectors(self) -> list[DetectorInfo]:
         """List the face detectors."""
-        return self._loop.run(self._client.detectors())
+        return self._loop.run(self._client.detectors)
 
     def emotions(self) -> list[Emotion]:
         """List the canonical emotions."""
-        return self._loop.run(self._client.emotions())
+        return self._loop.run(self._client.emotions)
 
     def trend(self, session_id: str, bucket_s: int = 10) -> Trend:
         """Tell what a recorded session saw, in buckets of so many seconds."""
-        return self._loop.run(self._client.trend(session_id, bucket_s))
+        return self._loop.run(lambda: self._client.trend(session_id, bucket_s))
 
     def delete_session(self, session_id: str) -> None:
         """Forget a recorded session."""
-        self._loop.run(self._client.delete_session(session_id))
+        self._loop.run(lambda: self._client.delete_session(session_id))
 
     def stream(self, options: StreamOptions | None = None) -> "BlockingStream":
         """Give a live stream to be entered: `with client.stream() as stream`."""
@@ -106,13 +107,13 @@ class BlockingStream:
         return self._stream.session_id
 
     def __enter__(self) -> Self:
-        self._loop.run(self._stream.__aenter__())
+        self._loop.run(self._stream.__aenter__)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.run(self._stream.__aexit__(kind, error, trace))
+        self._loop.run(lambda: self._stream.__aexit__(kind, error, trace))
 
     def frames(
         self,
@@ -133,20 +134,33 @@ class _LoopThread:
         self._thread = threading.Thread(target=self._loop.run_forever, name="ferclient", daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[object, object, Result]) -> Result:
-        """Wait for it; what interrupts the caller (Ctrl-C) cancels it.
+    def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Do it in the thread and wait for it; what interrupts the caller (Ctrl-C) cancels it.
 
         Raises:
             RuntimeError: the client is closed.
         """
         if not self._thread.is_alive():
-            work.close()
             raise RuntimeError("the client is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        done: Future[Result] = Future()
+        tasks: list[asyncio.Task[None]] = []
+
+        async def do() -> None:
+            try:
+                done.set_result(await work())
+            except BaseException as err:  # noqa: BLE001  # all that it raises is the caller's
+                done.set_exception(err)
+
+        def cancel() -> None:
+            tasks[0].cancel()
+
+        # only there is it made, so that an interruption of the caller leaves no coroutine that nobody awaits
+        self._loop.call_soon_threadsafe(lambda: tasks.append(self._loop.create_task(do())))
         try:
-            return future.result()
+            return done.result()
         finally:
-            future.cancel()
+            if not done.done():
+                self._loop.call_soon_threadsafe(cancel)
 
     def iterate(self, items: AsyncGenerator[Item, None]) -> Iterator[Item]:
         """Iterate step by step; what is left when the caller breaks off is cancelled."""
@@ -163,11 +177,11 @@ class _LoopThread:
                 await items.aclose()
 
         try:
-            while (found := self.run(step())) is not None:
+            while (found := self.run(step)) is not None:
                 yield found[0]
         finally:
             if self._thread.is_alive():
-                self.run(end())
+                self.run(end)
 
     def stop(self) -> None:
         """End what still runs, and the thread."""
