@@ -1,18 +1,22 @@
 """Settings that every service shares, and the one way to load them.
 
 Knows no service. Only a service's `__main__` calls `load`; everything else is handed a frozen object.
+A secret may stand in a file instead of a variable: `fer_<name>` in the folder that `FER_SECRETS_DIR` names.
 """
 
 import os
 import re
 import sys
-from typing import Annotated, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX = "FER_"
+SECRETS_FOLDER = "/run/secrets"
+"""Where containers find the secrets that they are given."""
 
 
 class ServiceSettings(BaseSettings):
@@ -120,19 +124,47 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
 def load(settings_class: type[Settings]) -> Settings:
-    """Read the environment, or stop the process with one line a wrong variable.
+    """Read the environment and the secrets' files, or stop the process with one line a wrong variable.
+
+    A secret's file counts where its variable is set too: who mounts one means it.
 
     Raises:
-        SystemExit: a variable is wrong; the line names it, its value and what is allowed.
+        SystemExit: a variable or a file is wrong; the line names it and what is allowed, and shows no secret.
     """
+    folder = _secrets_folder()
+    names = [name for name, field in settings_class.model_fields.items() if field.annotation is SecretStr]
+    secrets: dict[str, Any] = {}
+    for name in names:
+        secret = _read_secret(folder / f"{ENV_PREFIX.lower()}{name}")
+        if secret is not None:
+            secrets[name] = secret
     try:
-        return settings_class()
+        return settings_class(**secrets)
     except ValidationError as err:
         lines = []
         for fault in err.errors(include_url=False):
             field = str(fault["loc"][0]) if fault["loc"] else "?"
             variable = f"{ENV_PREFIX}{field.upper()}"
-            is_secret = settings_class.model_fields[field].annotation is SecretStr
-            value = "(secret)" if is_secret else repr(os.environ.get(variable, ""))
-            lines.append(f"{variable}={value}: {fault['msg'].removeprefix('Value error, ')}")
+            value = "(secret)" if field in names else repr(os.environ.get(variable, ""))
+            source = f"{folder}/{variable.lower()}" if field in secrets else f"{variable}={value}"
+            lines.append(f"{source}: {fault['msg'].removeprefix('Value error, ')}")
         sys.exit("wrong setting: " + "; ".join(lines))
+
+
+def _secrets_folder() -> Path:
+    chosen = os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", "")
+    if chosen and not Path(chosen).is_dir():
+        sys.exit(f"wrong setting: {ENV_PREFIX}SECRETS_DIR={chosen!r}: there is no such folder")
+    return Path(chosen or SECRETS_FOLDER)
+
+
+def _read_secret(file: Path) -> str | None:
+    """Give what the file holds, or None where there is none."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        sys.exit(f"wrong setting: {file}: cannot be read: {err.strerror}")
+    except UnicodeDecodeError:
+        sys.exit(f"wrong setting: {file}: is no text")

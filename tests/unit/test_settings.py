@@ -1,5 +1,7 @@
 """Wrong settings stop the start with one line that names the variable."""
 
+from pathlib import Path
+
 import pytest
 
 from fercore.service.settings import load
@@ -86,6 +88,52 @@ def test_a_detector_that_does_not_exist_is_refused_with_those_that_do(monkeypatc
 
 def test_a_secret_is_not_shown():
     assert "hunter2" not in repr(GatewaySettings(redis_url="redis://:hunter2@127.0.0.1/0"))
+
+
+@pytest.fixture
+def secrets(monkeypatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("FER_SECRETS_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_a_secret_may_stand_in_a_file_which_counts_before_its_variable(monkeypatch, secrets):
+    (secrets / "fer_redis_url").write_text("redis://:hunter2@queue:6379/0\n")
+    monkeypatch.setenv("FER_REDIS_URL", "redis://other")
+    monkeypatch.setenv("FER_STATE_URL", "redis://state")
+    settings = load(GatewaySettings)
+    assert settings.redis_url.get_secret_value() == "redis://:hunter2@queue:6379/0"
+    assert settings.state_url.get_secret_value() == "redis://state"
+
+
+def test_only_secrets_are_read_from_files(secrets):
+    (secrets / "fer_port").write_text("9999")
+    assert load(GatewaySettings).port == 8080
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"pa55/word", "must be redis://"),
+        (b"redis://:pa55\xff@host", "is no text"),
+        (b"", "must be redis://"),
+        (None, "cannot be read: Is a directory"),
+    ],
+)
+def test_a_wrong_file_is_named_and_not_shown(secrets, content, reason):
+    file = secrets / "fer_redis_url"
+    file.mkdir() if content is None else file.write_bytes(content)
+    with pytest.raises(SystemExit) as stop:
+        load(GatewaySettings)
+    line = str(stop.value)
+    assert line.startswith(f"wrong setting: {file}: {reason}")
+    assert "\n" not in line
+    assert "pa55" not in line
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("FER_SECRETS_DIR", "/nowhere/at/all")
+    with pytest.raises(SystemExit, match=r"^wrong setting: FER_SECRETS_DIR='/nowhere/at/all': there is no"):
+        load(GatewaySettings)
 
 
 def test_every_setting_is_documented():
