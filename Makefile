@@ -27,6 +27,12 @@ format: ## Format and fix what can be fixed
 models: ## Fetch weights of more detectors, all or NAMES="yunet mtcnn"; NAMES=--list says what there is
 	@$(PYTHON) deploy/local/models.py $(NAMES)
 
+cert: ## Make a local certificate for deploy/compose/https.yml
+	@deploy/local/cert
+
+passwords: ## Make a random password for each Redis, for deploy/compose/password.yml
+	@deploy/local/passwords
+
 bench: ## Measure the cluster beside its limit; writes docs/benchmarks.md
 	@deploy/local/venv dev && deploy/triton/setup && $(PY) -m tests.load
 
@@ -36,4 +42,4 @@ lock: ## Compile requirements/*.lock again from pyproject.toml (needs uv)
 clean: ## Remove the virtual environments and all that runs left behind
 	@rm -rf .venv .venv-training .venv-triton .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help run cluster test test-training lint format models bench lock clean
+.PHONY: help run cluster test test-training lint format models cert passwords bench lock clean
