@@ -32,6 +32,16 @@ def load_ancestor(ancestor: Path, run: Path, role: str) -> tuple[RunConfig, Serv
         TrainingError: it is no finished run, or is not what the run began with.
     """
     config, servable = load_run(ancestor)
+    pin(ancestor, run, role)
+    return config, servable
+
+
+def pin(ancestor: Path, run: Path, role: str) -> None:
+    """Note the hash of a finished run's weights in the folder of the run that takes over from it.
+
+    Raises:
+        TrainingError: they are not those that the run began with.
+    """
     pins = json.loads((run / PINS).read_text(encoding="utf-8")) if (run / PINS).exists() else {}
     sha256 = hashlib.sha256((ancestor / run_folder.BEST).read_bytes()).hexdigest()
     has_begun = (run / run_folder.CHECKPOINT).exists()
@@ -39,7 +49,6 @@ def load_ancestor(ancestor: Path, run: Path, role: str) -> tuple[RunConfig, Serv
         raise TrainingError(f"{role} {ancestor} has changed since {run} began")
     pins[role] = sha256
     run_folder.write_text(run / PINS, json.dumps(pins, indent=2) + "\n")
-    return config, servable
 
 
 def knows_other_labels(ancestor: Path, run: Path) -> bool:

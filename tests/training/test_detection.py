@@ -327,6 +327,27 @@ def maps_of(answers: torch.Tensor, side_px: int) -> list[torch.Tensor]:
     return [part.reshape(len(answers), OUTPUTS, size, size) for part, size in zip(parts, sizes, strict=True)]
 
 
+def test_a_run_starts_from_a_finished_one_and_from_no_other(
+    config_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    runs = tmp_path / "runs"
+    assert train(config_file, data, runs) == 0
+    config = yaml.safe_load(config_file.read_text())
+    # so small a step that the weights stay, whatever is learnt
+    config |= {"name": "next", "start_from": str(runs / "tiny"), "fit": {**config["fit"], "lr": 1e-9}}
+    config["fit"]["weight_decay"] = 0.0
+    later = tmp_path / "next.yaml"
+    later.write_text(yaml.safe_dump(config))
+    assert train(later, data, runs) == 0
+    first, second = (torch.load(runs / run / "best.pt", weights_only=True) for run in ("tiny", "next"))
+    for name in ("stem.0.weight", "head.1.bias"):
+        torch.testing.assert_close(second["network"][name], first["network"][name], atol=1e-6, rtol=0)
+    first["network"]["head.1.bias"] += 1
+    torch.save(first, runs / "tiny" / "best.pt")
+    assert train(later, data, runs, "--resume") == 1
+    assert "has changed since" in capsys.readouterr().err
+
+
 def test_the_dense_teacher_says_of_its_best_cell_what_the_detector_reports(tmp_path: Path):
     repository, view = repository_with(yunet.WEIGHTS, tmp_path), astronaut_view()
     told = load_dense_teacher(TeacherConfig(detector="yunet", dense=1), repository).answers([view, view])

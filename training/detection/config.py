@@ -79,6 +79,13 @@ class DetectorConfig(Section):
         float, Field(gt=0, lt=0.5, description="Share of the pictures that only choose the epoch")
     ] = 0.1
     teacher: TeacherConfig | None = None
+    start_from: Annotated[
+        str | None,
+        Field(
+            description="Run folder of a detector whose best weights are the first, to train them on",
+            exclude_if=lambda run: run is None,
+        ),
+    ] = None
     fit: DetectorFit = DetectorFit()
 
     def as_json(self) -> str:

@@ -39,7 +39,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, state: Mapping[str, Tensor], name: str) -> nn.Module:
-    """Fill a network with public weights, all of them.
+    """Fill a network with weights, all of them.
 
     Raises:
         TrainingError: a weight is missing, left over or of another shape.

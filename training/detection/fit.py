@@ -9,21 +9,24 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from training import run_folder
 from training.detection.config import DetectorConfig
 from training.detection.dense import DenseTeacher
+from training.detection.exporting import load_weights
 from training.detection.losses import Loss, judge, stack
 from training.detection.network import FerFace, normalise
 from training.detection.views import Known, draw_mosaic, draw_view
 from training.device import autocast, choose_device
 from training.epoch import SEED_STRIDE, cosine
 from training.errors import TrainingError
+from training.inheritance import pin
 from training.scalars import open_scalars
 from training.state import Progress, State
 
@@ -53,7 +56,10 @@ def fit(
     if device.type != "cpu":
         raise TrainingError("detectors are trained on the CPU so far: set fit.device: cpu")
     torch.manual_seed(config.seed)
-    state = State(FerFace().to(memory_format=torch.channels_last), fitting)
+    network = FerFace()
+    if config.start_from is not None:
+        start_from(network, Path(config.start_from), folder)
+    state = State(network.to(memory_format=torch.channels_last), fitting)
     state.load(folder)
     if config.fit.is_compiled:
         state.network.compile(dynamic=False)
@@ -85,6 +91,22 @@ def fit(
             scalars.write(state.progress.epoch, row)
             state.save(folder)
     return state.progress
+
+
+def start_from(network: nn.Module, ancestor: Path, run: Path) -> None:
+    """Give a detector the best weights of a finished run.
+
+    Args:
+        network: is changed.
+        ancestor: the finished run's folder.
+        run: the folder of the run that is made.
+
+    Raises:
+        TrainingError: it is no finished run, one of another network, or not what the run began with.
+    """
+    weights = cast("dict[str, Tensor]", run_folder.load_state(ancestor / run_folder.BEST)["network"])
+    pin(ancestor, run, "start_from")
+    load_weights(network, weights, str(ancestor))
 
 
 def _run_epoch(
