@@ -47,6 +47,13 @@ def main() -> int:
     if " " in str(repository):  # tritonserver crashes on it
         LOG.error("the model repository's path must not contain a space: %s", repository)
         return 1
+    try:
+        next(
+            repository.iterdir(), None
+        )  # for glob finds nothing in what it may not read, and does not say so
+    except OSError as err:
+        LOG.error("the model repository cannot be read: %s: %s", repository, err.strerror)
+        return 1
     models = sorted(path.parent.name for path in repository.glob("emotion_*/config.pbtxt"))
     http_port = int(os.environ.get("FER_TRITON_HTTP_PORT", "8000"))
     signal.signal(signal.SIGTERM, _leave)

@@ -21,7 +21,8 @@ def load_launcher() -> ModuleType:
     return module
 
 
-SelfCheck = load_launcher().SelfCheck
+LAUNCHER = load_launcher()
+SelfCheck = LAUNCHER.SelfCheck
 
 
 class FakeTriton:
@@ -137,3 +138,12 @@ def test_a_server_that_is_away_is_a_failure_not_a_fault(triton: FakeTriton) -> N
     check.run()
     triton.close()
     assert check.run() == "emotion_a"
+
+
+def test_a_repository_that_cannot_be_read_is_named_before_anything_starts(
+    tmp_path: Path, monkeypatch, caplog
+):
+    monkeypatch.setenv("FER_MODEL_REPOSITORY", str(tmp_path / "nowhere"))
+    assert LAUNCHER.main() == 1
+    [line] = caplog.messages
+    assert line.endswith(f"cannot be read: {tmp_path}/nowhere: No such file or directory")
