@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.clock import BrokerClock
@@ -161,6 +161,8 @@ class RedisStreams:
                 return await call
         except TimeoutError as err:
             raise UpstreamUnavailable("the broker does not answer") from err
+        except AuthenticationError as err:
+            raise UpstreamUnavailable("the broker refuses the password") from err
         except (RedisError, OSError) as err:
             raise UpstreamUnavailable("the broker cannot be used") from err
 

@@ -171,9 +171,11 @@ class Pipeline:
                 waiting.exception()  # asyncio complains of faults that nobody has looked at
 
     def _fail_all(self, error: UpstreamUnavailable) -> None:
-        self._fault = error.detail
+        is_new, self._fault = error.detail != self._fault, error.detail
         failed = [waiting for waiting in self._waiting.values() if not waiting.done()]
         for waiting in failed:
             waiting.set_exception(UpstreamUnavailable(error.detail))
-        if failed:
-            logger.warning("the queue was lost", extra={"failed_requests": len(failed)})
+        if failed or is_new:
+            logger.warning(
+                "the queue was lost", extra={"failed_requests": len(failed), "reason": error.detail}
+            )

@@ -342,3 +342,10 @@ async def test_two_workers_share_a_stream_and_each_message_is_answered_once(conn
         got = await replies(queue, 200)
         await until(lambda: counts.ended["done"] + counts_too.ended["done"] == 200)
     assert sorted(reply.body for reply in got) == sorted(bodies)
+
+
+async def test_a_wrong_password_is_told_from_a_broker_that_is_away(redis_server):
+    queue = RedisStreams(redis_server.url.replace("redis://", "redis://:wr0ng@"), timeout_s=10)
+    with pytest.raises(UpstreamUnavailable, match="refuses the password"):
+        await queue.ping()
+    await queue.close()
