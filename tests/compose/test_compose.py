@@ -1,4 +1,4 @@
-"""`docker compose up`, really: built, started, scaled, hurt and healed.
+"""`docker compose up`, really: built, started, hurt and healed.
 
 Needs a Docker engine; `FER_REQUIRE=docker` makes its absence a failure.
 """
@@ -7,8 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import httpx
@@ -16,84 +14,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from tests.compose.project import Compose, kill, restarts, until
 from tests.pictures import portrait_jpeg
-from tests.requires import missing
-from tests.triton_server import ROOT, free_ports
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-PROJECT = "fer-test"
-
-
-class Compose:
-    """The compose file as a project of its own, on free ports."""
-
-    def __init__(self) -> None:
-        self.port, self.prometheus_port = free_ports(2)
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = os.environ | {
-            "FER_PORT": str(self.port),
-            "FER_PROMETHEUS_PORT": str(self.prometheus_port),
-            "FER_VERSION": "test",
-        }
-
-    def run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["docker", "compose", "--project-name", PROJECT, *arguments],
-            cwd=ROOT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
-
-    def containers(self, service: str) -> list[str]:
-        return self.run("ps", "--quiet", service).split()
-
-    def predict(self) -> httpx.Response:
-        headers = {"Content-Type": "image/jpeg"}
-        return httpx.post(f"{self.url}/predict", content=portrait_jpeg(), headers=headers, timeout=10)
-
-    def answers(self) -> bool:
-        try:
-            return self.predict().status_code == 200
-        except httpx.TransportError:
-            return False
-
-
-def inspect(container: str, form: str) -> str:
-    command = ["docker", "inspect", "--format", form, container]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def kill_on_host(pid: int) -> None:
-    """Kill a container's process from outside; after `docker kill` nothing would be restarted."""
-    os.kill(pid, 9)
-
-
-def until(condition: Callable[[], bool], *, timeout_s: float = 90) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.2)
-
-
-@pytest.fixture(scope="module")
-def compose() -> Iterator[Compose]:
-    try:
-        subprocess.run(["docker", "compose", "version"], capture_output=True, check=True)
-        subprocess.run(["docker", "info"], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        missing("docker", "there is no Docker engine with compose")
-    compose = Compose()
-    try:
-        compose.run("build", "--quiet")
-        compose.run("up", "--detach", "--wait", "--wait-timeout", "180")
-        yield compose
-    finally:
-        compose.run("down", "--volumes", "--timeout", "10")
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def test_a_portrait_goes_in_at_the_door_and_comes_out_happy(compose: Compose) -> None:
@@ -141,33 +65,13 @@ def test_the_inside_has_no_way_out(compose: Compose) -> None:
     assert all(line.split()[1] != "00000000" for line in lines)  # no default route
 
 
-def test_more_detectors_share_the_work(compose: Compose) -> None:
-    until(compose.answers)
-    compose.run("up", "--detach", "--no-recreate", "--wait", "--scale", "detector=3")
-    detectors = compose.containers("detector")
-    assert len(detectors) == 3
-    read = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/metrics').read().decode())"
-
-    def all_have_worked() -> bool:
-        compose.predict()
-        texts = [
-            subprocess.run(
-                ["docker", "exec", detector, "python", "-c", read], capture_output=True, text=True, check=True
-            ).stdout
-            for detector in detectors
-        ]
-        return all('fer_queue_messages_total{outcome="done",stream="fer:frames"}' in text for text in texts)
-
-    until(all_have_worked)
-
-
 @pytest.mark.parametrize("service", ["gateway", "detector", "classifier", "redis", "state", "haproxy"])
 def test_a_part_that_died_is_restarted(compose: Compose, service: str) -> None:
     until(compose.answers)
     [container, *_] = compose.containers(service)
-    restarts = int(inspect(container, "{{.RestartCount}}"))
-    kill_on_host(int(inspect(container, "{{.State.Pid}}")))
-    until(lambda: int(inspect(container, "{{.RestartCount}}")) > restarts)
+    before = restarts(container)
+    kill(container)
+    until(lambda: restarts(container) > before)
     until(compose.answers)
 
 
@@ -185,14 +89,14 @@ def test_a_recorded_session_outlives_the_death_of_the_state_store(compose: Compo
         return httpx.get(f"{compose.url}/sessions/{session_id}/trend")
 
     until(lambda: trend().status_code == 200)
-    before = trend().json()
-    assert before["totals"]["frames"] == 1
+    totals = trend().json()["totals"]
+    assert totals["frames"] == 1
     [container] = compose.containers("state")
-    restarts = int(inspect(container, "{{.RestartCount}}"))
-    kill_on_host(int(inspect(container, "{{.State.Pid}}")))
-    until(lambda: int(inspect(container, "{{.RestartCount}}")) > restarts)
+    before = restarts(container)
+    kill(container)
+    until(lambda: restarts(container) > before)
     until(lambda: trend().status_code == 200)
-    assert trend().json()["totals"] == before["totals"]
+    assert trend().json()["totals"] == totals
     # either gateway answers: leastconn takes turns
     assert {httpx.delete(f"{compose.url}/sessions/{session_id}").status_code for _ in range(4)} == {204, 404}
 
@@ -200,14 +104,14 @@ def test_a_recorded_session_outlives_the_death_of_the_state_store(compose: Compo
 def test_a_triton_that_is_ready_but_dead_is_restarted(compose: Compose) -> None:
     until(compose.answers)
     [triton] = compose.containers("triton")
-    restarts = int(inspect(triton, "{{.RestartCount}}"))
+    before = restarts(triton)
     rows = subprocess.run(
         ["docker", "top", triton, "-eo", "pid,args"], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     for row in rows:
         if "python_backend_stub" in row:
-            kill_on_host(int(row.split()[0]))
-    until(lambda: int(inspect(triton, "{{.RestartCount}}")) > restarts)
+            os.kill(int(row.split()[0]), 9)
+    until(lambda: restarts(triton) > before)
     until(compose.answers)
 
 

@@ -1,0 +1,108 @@
+"""The compose file as a project of its own, on free ports, and what is done to it from outside.
+
+Knows no test.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+
+import httpx
+
+from tests.pictures import portrait_jpeg
+from tests.triton_server import ROOT, free_ports
+
+PROJECT = "fer-test"
+READ = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000{}').read().decode())"
+LINES_KEPT = 30
+
+
+class Compose:
+    """The cluster; `with_overlay` gives the same one, set otherwise. No .env is read."""
+
+    def __init__(self) -> None:
+        self.port, self.prometheus_port, self.https_port = free_ports(3)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._files = ["docker-compose.yml"]
+        self._settings = {
+            "FER_PORT": str(self.port),
+            "FER_PROMETHEUS_PORT": str(self.prometheus_port),
+            "FER_HTTPS_PORT": str(self.https_port),
+            "FER_VERSION": "test",
+        }
+
+    def with_overlay(self, *overlays: str, **settings: object) -> "Compose":
+        other = Compose()
+        other.__dict__ |= self.__dict__
+        other._files = [*self._files, *(f"deploy/compose/{name}.yml" for name in overlays)]
+        other._settings = self._settings | {name: str(value) for name, value in settings.items()}
+        return other
+
+    def try_to(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        files = [part for file in self._files for part in ("--file", file)]
+        project = ["--project-name", PROJECT, "--env-file", os.devnull]
+        return subprocess.run(
+            ["docker", "compose", *project, *files, *arguments],
+            cwd=ROOT,
+            env=os.environ | self._settings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def run(self, *arguments: str) -> str:
+        done = self.try_to(*arguments)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def up(self, *arguments: str) -> None:
+        self.run("up", "--detach", "--wait", "--wait-timeout", "180", *arguments)
+
+    def containers(self, service: str) -> list[str]:
+        return self.run("ps", "--quiet", service).split()
+
+    def logs(self, *services: str) -> str:
+        return self.run("logs", "--no-color", "--tail", str(LINES_KEPT), *services)
+
+    def predict(self) -> httpx.Response:
+        headers = {"Content-Type": "image/jpeg"}
+        return httpx.post(f"{self.url}/predict", content=portrait_jpeg(), headers=headers, timeout=10)
+
+    def answers(self) -> bool:
+        try:
+            return self.predict().status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def inspect(container: str, form: str) -> str:
+    command = ["docker", "inspect", "--format", form, container]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def restarts(container: str) -> int:
+    return int(inspect(container, "{{.RestartCount}}"))
+
+
+def kill(container: str) -> None:
+    """Kill a container's process from outside; after `docker kill` nothing would be restarted."""
+    os.kill(int(inspect(container, "{{.State.Pid}}")), 9)
+
+
+def metrics(container: str) -> str:
+    command = ["docker", "exec", container, "python", "-c", READ.format("/metrics")]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def is_ready(container: str) -> bool:
+    """Tell whether the service in this container says so."""
+    command = ["docker", "exec", container, "python", "-c", READ.format("/readyz")]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def until(condition: Callable[[], bool], *, timeout_s: float = 90) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.2)

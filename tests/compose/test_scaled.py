@@ -1,0 +1,67 @@
+"""Three detectors and two classifiers share the work; parts are killed under load, and no request is lost."""
+
+import re
+
+import pytest
+
+from tests.compose.callers import Callers
+from tests.compose.project import Compose, kill, metrics, restarts, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+SCALE = {"detector": 3, "classifier": 2}
+STREAMS = {"detector": "fer:frames", "classifier": "fer:faces"}
+ENOUGH = 10
+
+
+@pytest.fixture(scope="module")
+def scaled(compose: Compose) -> Compose:
+    compose.up(*(part for name, count in SCALE.items() for part in ("--scale", f"{name}={count}")))
+    until(compose.answers)
+    return compose
+
+
+def done_by(container: str, stream: str) -> int:
+    """How many messages this replica has ended, by its own metrics."""
+    wanted = rf'^fer_queue_messages_total{{outcome="done",stream="{stream}"}} (\S+)$'
+    found = re.search(wanted, metrics(container), re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+@pytest.mark.parametrize("service", SCALE)
+def test_replicas_share_the_work(scaled: Compose, service: str, report: list[str]) -> None:
+    replicas = scaled.containers(service)
+    assert len(replicas) == SCALE[service]
+    before = [done_by(replica, STREAMS[service]) for replica in replicas]
+    counts = before
+
+    def all_have_worked() -> bool:
+        nonlocal counts
+        now = [done_by(replica, STREAMS[service]) for replica in replicas]
+        counts = [new - old for new, old in zip(now, before, strict=True)]
+        return min(counts) >= ENOUGH
+
+    with Callers(scaled.url):
+        until(all_have_worked)
+    report.append(f"{service}: frames by replica {counts}")
+    assert max(counts) < 5 * min(counts)
+
+
+@pytest.mark.parametrize("service", ["detector", "classifier", "gateway", "triton", "redis"])
+def test_a_kill_under_load_loses_no_request(scaled: Compose, service: str, report: list[str]) -> None:
+    until(scaled.answers)
+    [victim, *_] = scaled.containers(service)
+    before = restarts(victim)
+    with Callers(scaled.url) as callers:
+        until(lambda: callers.answered >= ENOUGH)
+        kill(victim)
+        until(lambda: restarts(victim) > before)
+        until(scaled.answers)
+        enough = callers.answered + ENOUGH
+        until(lambda: callers.answered >= enough)
+    errors = ", ".join(f"{count} {code}" for code, count in callers.errors.items()) or "none"
+    report.append(
+        f"| {service} | {callers.answered} | {errors} | {sum(callers.lost.values())} |"
+        + (f" {callers.lost}" if callers.lost else "")
+    )
+    assert callers.lost == {}

@@ -1,0 +1,49 @@
+"""What is set wrong is told in one line by the part concerned; the others stay up, unready."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.compose.project import Compose, inspect, is_ready, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def are_running(compose: Compose, *services: str) -> bool:
+    containers = [container for service in services for container in compose.containers(service)]
+    return bool(containers) and all(inspect(one, "{{.State.Running}}") == "true" for one in containers)
+
+
+def test_without_an_env_file_all_is_as_in_the_example(compose: Compose) -> None:
+    example = compose.run("--env-file", ".env.example", "config")
+    assert example == compose.run("config")
+
+
+def test_an_occupied_port_is_named_and_the_rest_runs(compose: Compose) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        failed = compose.with_overlay(FER_PORT=port).try_to("up", "--detach", "--no-deps", "haproxy")
+    assert failed.returncode != 0
+    [line] = [line for line in failed.stderr.splitlines() if str(port) in line]
+    assert "already" in line
+    assert are_running(compose, "gateway", "detector", "classifier", "redis")
+    compose.up("--no-deps", "haproxy")
+    until(compose.answers)
+
+
+def test_a_model_folder_that_may_not_be_read_is_named(compose: Compose, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir(mode=0)
+    wrong = compose.with_overlay(FER_MODEL_REPOSITORY=folder)
+    wrong.run("up", "--detach", "--no-deps", "triton", "classifier")
+    why = "the model repository cannot be read"
+    for service in ("triton", "classifier"):
+        until(lambda service=service: f"{why}" in wrong.logs(service))
+        assert "Permission denied" in wrong.logs(service)
+    [classifier] = wrong.containers("classifier")
+    until(lambda: not is_ready(classifier))
+    until(lambda: not any(is_ready(gateway) for gateway in wrong.containers("gateway")))
+    assert are_running(wrong, "classifier", "gateway", "detector", "redis", "haproxy")
+    compose.up()
+    until(compose.answers)
