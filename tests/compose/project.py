@@ -57,7 +57,7 @@ class Compose:
         return done.stdout
 
     def up(self, *arguments: str) -> None:
-        self.run("up", "--detach", "--wait", "--wait-timeout", "180", *arguments)
+        self.run("up", "--detach", "--wait", "--wait-timeout", "300", *arguments)
 
     def containers(self, service: str) -> list[str]:
         return self.run("ps", "--quiet", service).split()
@@ -101,7 +101,7 @@ def is_ready(container: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def until(condition: Callable[[], bool], *, timeout_s: float = 90) -> None:
+def until(condition: Callable[[], bool], *, timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
