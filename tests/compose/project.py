@@ -87,7 +87,9 @@ def restarts(container: str) -> int:
 
 def kill(container: str) -> None:
     """Kill a container's process from outside; after `docker kill` nothing would be restarted."""
-    os.kill(int(inspect(container, "{{.State.Pid}}")), 9)
+    pid = int(inspect(container, "{{.State.Pid}}"))
+    assert pid > 0, "it does not run"  # 0 would be this process' own group
+    os.kill(pid, 9)
 
 
 def metrics(container: str) -> str:
