@@ -62,11 +62,23 @@ class _Plain(yaml.SafeDumper):
 
 
 def _service(service: Service, configs: dict[str, Any]) -> Service:
-    left_out = {"build", "depends_on", "restart", "security_opt", "shm_size", "ports", "volumes", "deploy"}
+    left_out = {
+        "build",
+        "depends_on",
+        "restart",
+        "security_opt",
+        "shm_size",
+        "tmpfs",
+        "ports",
+        "volumes",
+        "deploy",
+    }
     made = {key: value for key, value in service.items() if key not in left_out}
     if "build" in service:
         made["image"] = "${FER_REGISTRY:-}" + service["image"]
     volumes = _volumes(service, configs, made)
+    # stack deploy leaves out tmpfs and shm_size without a word
+    volumes.extend({"type": "tmpfs", "target": target} for target in service.get("tmpfs", []))
     if "shm_size" in service:
         size = int(service["shm_size"].removesuffix("m")) * 2**20
         volumes.append({"type": "tmpfs", "target": "/dev/shm", "tmpfs": {"size": size}})

@@ -185,13 +185,15 @@ def test_the_stack_says_nothing_that_swarm_does_not_know() -> None:
     assert stack.keys() == {"services", "networks", "volumes", "configs"}
     assert stack["services"].keys() == {name for name in SERVICES if "profiles" not in SERVICES[name]}
     for name, service in stack["services"].items():
-        unknown = {"build", "depends_on", "restart", "profiles", "security_opt", "shm_size", "container_name"}
+        unknown = {"build", "depends_on", "restart", "profiles", "security_opt", "shm_size", "tmpfs"}
         assert not service.keys() & unknown, name
         assert service["deploy"]["restart_policy"]["condition"] == "any"
         assert service["deploy"]["resources"] == SERVICES[name]["deploy"]["resources"]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service.get("environment") == SERVICES[name].get("environment")
+        in_memory = [mount["target"] for mount in service.get("volumes", []) if "type" in mount]
+        assert set(SERVICES[name].get("tmpfs", [])) == set(in_memory) - {"/dev/shm"}
         for config in service.get("configs", []):
             assert (STACK.parent / stack["configs"][config["source"]]["file"]).is_file()
 
