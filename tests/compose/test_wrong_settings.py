@@ -36,7 +36,8 @@ def test_a_model_folder_that_may_not_be_read_is_named(compose: Compose, tmp_path
     folder = tmp_path / "models"
     folder.mkdir(mode=0)
     wrong = compose.with_overlay(FER_MODEL_REPOSITORY=folder)
-    wrong.run("up", "--detach", "--no-deps", "triton", "classifier")
+    for service in ("triton", "classifier"):  # together, the second would wait for the first to be healthy
+        wrong.run("up", "--detach", "--no-deps", service)
     why = "the model repository cannot be read"
     for service in ("triton", "classifier"):
         until(lambda service=service: f"{why}" in wrong.logs(service))
