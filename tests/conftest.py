@@ -1,5 +1,7 @@
 """What all suites share."""
 
+import signal
+
 import pytest
 
 pytest_plugins = ["tests.redis_server", "tests.triton_server"]
@@ -9,3 +11,9 @@ pytest_plugins = ["tests.redis_server", "tests.triton_server"]
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the services do."""
     return "asyncio"
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start know Ctrl-C, also where a shell runs the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

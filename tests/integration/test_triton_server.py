@@ -101,10 +101,10 @@ async def test_a_server_that_goes_down_does_not_forget_its_models(own_server: Tr
         try:
             await ask(backend)
         except FerError as err:
-            faults.add(type(err))
+            faults.add((type(err), str(err.__cause__) if isinstance(err, InternalError) else ""))
         await asyncio.sleep(0.01)
     assert await stopping == 0
-    assert faults == {UpstreamUnavailable}
+    assert faults == {(UpstreamUnavailable, "")}
     await backend.close()
 
 
