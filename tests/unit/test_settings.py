@@ -20,6 +20,13 @@ from services.gateway.settings import GatewaySettings
         ("FER_MAX_INFLIGHT", "none", "valid integer"),
         ("FER_ALLOWED_ORIGINS", "https://a.example/page", "must be origins"),
         ("FER_LIVE_DEADLINE_S", "0", "greater than 0"),
+        ("FER_ALERTS", "none", "must be a JSON list of rules: Invalid JSON"),
+        ("FER_ALERTS", "{}", "must be a JSON list of rules: "),
+        ("FER_ALERTS", '[{"share": 2}]', "0.share: Input should be less than or equal to 1"),
+        ("FER_ALERTS", '[{"emotions": ["joy"]}]', "0.emotions.0: Input should be 'neutral'"),
+        ("FER_ALERTS", '[{"name": "a"}, {"name": "a"}]', "two rules have the same name"),
+        ("FER_SESSION_LIFETIME_S", "1", "greater than or equal to 60"),
+        ("FER_WEBHOOK_ATTEMPTS", "0", "greater than or equal to 1"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(monkeypatch, variable, value, allowed):

@@ -16,7 +16,7 @@ from fercore.inference.session import Graph
 from services.detector.detectors import yunet
 from training.detection.assignment import decode_boxes, lay_cells
 from training.detection.config import TeacherConfig
-from training.detection.losses import Loss, distance_iou, point_distances
+from training.detection.losses import Loss, distance_iou, join_maps, point_distances
 from training.detection.views import Known
 from training.errors import TrainingError
 
@@ -25,10 +25,16 @@ SURE = 0.3
 
 
 class DenseTeacher:
-    """Answers every view of a batch, cell by cell."""
+    """Answers every view of a batch, cell by cell.
 
-    def __init__(self, graph: Graph) -> None:
+    Args:
+        graph: YuNet's.
+        share: of the loss that is its own, above 0 and at most 1.
+    """
+
+    def __init__(self, graph: Graph, share: float) -> None:
         self._graph = graph
+        self.share = share
 
     def judge(self, maps: Sequence[Tensor], views: Sequence[Known]) -> Loss:
         """Give the pupil's distance from the teacher, for one face-like cell; cells it lacks are no face.
@@ -38,7 +44,7 @@ class DenseTeacher:
             views: n pictures of equal size.
         """
         told = self.answers(views)
-        pupil = torch.cat([part.flatten(2) for part in maps], dim=2).transpose(1, 2)
+        pupil = join_maps(maps)
         told = F.pad(told, (0, 0, 0, pupil.shape[1] - told.shape[1]))
         cells = lay_cells(*views[0].image.shape[:2])
         scores = told[..., 0]
@@ -75,6 +81,6 @@ def load_dense_teacher(config: TeacherConfig | None, repository: Path) -> DenseT
             f"only yunet can teach every cell, {config.detector} cannot: set teacher.dense: 0"
         )
     try:
-        return DenseTeacher(yunet.load(repository))
+        return DenseTeacher(yunet.load(repository), config.dense)
     except (FileNotFoundError, ValueError) as err:
         raise TrainingError(str(err)) from err

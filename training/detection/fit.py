@@ -45,7 +45,7 @@ def fit(
 ) -> Progress:
     """Train until the epochs are over; `best.pt` holds the averaged weights of the lowest held-out loss.
 
-    A dense teacher counts by the config's `teacher.dense`.
+    A dense teacher counts by its share.
 
     Raises:
         KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
@@ -141,11 +141,11 @@ def _judge(
     with autocast(torch.device("cpu"), config.fit.precision):
         maps = network(normalise(stack(views)).contiguous(memory_format=torch.channels_last))
     maps = [part.float() for part in maps]
-    share = config.teacher.dense if config.teacher and dense_teacher else 0.0
-    if dense_teacher is None or share == 0:
+    if dense_teacher is None:
         return judge(maps, views)
     told = dense_teacher.judge(maps, views)
-    return told if share == 1 else told.mixed_with(judge(maps, views), share)
+    # the other loss takes time, so it is left out where it does not count
+    return told if dense_teacher.share == 1 else told.mixed_with(judge(maps, views), dense_teacher.share)
 
 
 def _batches(

@@ -45,7 +45,7 @@ def judge(maps: Sequence[Tensor], views: Sequence[Known]) -> Loss:
     """
     height, width = views[0].image.shape[:2]
     cells = lay_cells(height, width)
-    answers = torch.cat([part.flatten(2) for part in maps], dim=2).transpose(1, 2)
+    answers = join_maps(maps)
     scores, landmarks = answers[..., 0], answers[..., 5:]
     boxes = decode_boxes(answers[..., 1:5], cells)
     targets, weights = torch.zeros_like(scores), torch.ones_like(scores)
@@ -68,6 +68,11 @@ def judge(maps: Sequence[Tensor], views: Sequence[Known]) -> Loss:
         torch.cat(box_losses).sum() / count if box_losses else none,
         torch.cat(landmark_losses).sum() / count if landmark_losses else none,
     )
+
+
+def join_maps(maps: Sequence[Tensor]) -> Tensor:
+    """Lay maps [n, 15, h, w] out as their cells stand in `lay_cells`, [n, A, 15]."""
+    return torch.cat([part.flatten(2) for part in maps], dim=2).transpose(1, 2)
 
 
 def _blank(weights: Tensor, view: Known, cells: Cells) -> None:
