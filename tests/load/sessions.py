@@ -14,19 +14,11 @@ from services.gateway.sessions.alerts import Watch
 from services.gateway.sessions.recorder import Recorder
 from services.gateway.sessions.recording import Recording
 from services.gateway.sessions.trend import trend
+from tests.clock import Clock
 from tests.redis_server import RedisServer, find_redis_server, free_port
 
 DAY_S = 86_400
 START = datetime(2026, 11, 21, tzinfo=UTC)
-
-
-class Clock:
-    """Seconds that pass as fast as the machine can."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def face(second: int) -> ObservedFace:

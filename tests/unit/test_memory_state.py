@@ -5,19 +5,11 @@ import pytest
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.state.memory import InMemoryState
 from fercore.state.store import Record
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
 HOUR_S = 3600.0
-
-
-class Clock:
-    """Monotonic seconds that the test sets."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 async def put(store: InMemoryState, key: str, **fields: bytes) -> None:

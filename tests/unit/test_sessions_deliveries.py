@@ -16,6 +16,7 @@ from fercore.state.memory import InMemoryState
 from services.gateway.sessions import deliveries as deliveries_module
 from services.gateway.sessions.deliveries import Deliveries
 from services.gateway.sessions.webhook import DeliveryFailed
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -26,15 +27,6 @@ ALERT = Alert(
     window_s=10,
     at=datetime(2026, 11, 21, 12, tzinfo=UTC),
 )
-
-
-class Clock:
-    """Monotonic seconds that the test sets."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class FlakyState(InMemoryState):

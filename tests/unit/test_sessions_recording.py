@@ -19,22 +19,13 @@ from services.gateway.sessions import stored
 from services.gateway.sessions.recorder import Recorder
 from services.gateway.sessions.recording import Recording
 from services.gateway.sessions.stored import FaceSecond, Recorded
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HAPPY = {Emotion.NEUTRAL: 0.25, Emotion.HAPPINESS: 0.75}
 LIFETIME_S = 1000.0
-
-
-class Clock:
-    """Monotonic seconds that the test sets."""
-
-    def __init__(self) -> None:
-        self.now_s = 5000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class FlakyState(InMemoryState):
@@ -52,7 +43,7 @@ class FlakyState(InMemoryState):
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(5000.0)
 
 
 @pytest.fixture

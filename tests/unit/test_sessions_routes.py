@@ -28,6 +28,7 @@ from services.gateway.sessions.remembering import Remembering
 from services.gateway.sessions.wiring import Sessions
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -48,18 +49,9 @@ class FlakyState(InMemoryState):
         return await super().get(key)
 
 
-class Clock:
-    """Monotonic seconds that the test sets."""
-
-    now_s = 7000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(7000.0)
 
 
 @pytest.fixture
