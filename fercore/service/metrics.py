@@ -14,9 +14,9 @@ from prometheus_client.process_collector import ProcessCollector
 
 from fercore.messaging.queue import Backlog
 
-# an edge at each objective: 25 ms and 40 ms a frame
+# an edge at each objective: 25 ms and 40 ms a frame; quantiles are as true as edges are near each other
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5)
-_STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.1, 0.25, 1, 5)
+_STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.06, 0.1, 0.15, 0.25, 0.4, 0.6, 1, 2.5, 5)
 _COUNT_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
