@@ -137,6 +137,23 @@ QUEUES = [
         [(per_second('fer_queue_messages_total{outcome="done"}', "job, instance"), "{{job}} {{instance}}")],
         "cps",
     ),
+    Panel(
+        "Redis: memory",
+        [
+            ("max by (redis) (fer_redis_memory_bytes)", "{{redis}}"),
+            ("max by (redis) (fer_redis_memory_limit_bytes)", "limit of {{redis}}"),
+        ],
+        "bytes",
+        text="At its limit a Redis refuses writes; a limit of 0 is none.",
+    ),
+    Panel(
+        "Redis: connections",
+        [
+            ("max by (redis) (fer_redis_clients)", "{{redis}}"),
+            ("min by (redis) (fer_redis_up)", "{{redis}} is up"),
+        ],
+        text="Of all processes. *Is up* is 0 while a gateway does not reach it.",
+    ),
 ]
 
 DONE_BY_MODEL = f"({per_second(TRITON_DONE, 'model')} > 0)"

@@ -1,18 +1,13 @@
 """The queue of the cluster: Redis streams with consumer groups.
 
-The one module that knows redis-py; its exceptions end here.
+Knows what is sent to Redis; how it is reached in bounded time is `fercore.redis`'s.
 """
 
-import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.clock import BrokerClock
 from fercore.messaging.envelope import from_fields, to_fields
 from fercore.messaging.queue import (
@@ -27,12 +22,13 @@ from fercore.messaging.queue import (
     TakeOver,
 )
 from fercore.messaging.redis_scripts import BACKLOG, END, TAKE_OVER, WITHDRAW, end_arguments, reply_key
+from fercore.redis.connection import RedisConnection
+from fercore.redis.vitals import Vitals
 
 _LEFT_ALONE_MS = 1000
 _LOOKED_AT_FOR_EXPIRY = 100
 _FIRST_CLOCK_READINGS = 3
 
-_T = TypeVar("_T")
 _ScriptCall = tuple[list[str], list[str | int | bytes]]
 
 
@@ -46,18 +42,15 @@ class RedisStreams:
     """
 
     def __init__(self, url: str, *, max_connections: int = 32, timeout_s: float = 1.5) -> None:
-        pool = BlockingConnectionPool.from_url(
+        self._connection = RedisConnection(
             url,
+            name="the broker",
             max_connections=max_connections,
-            timeout=None,  # this and all other waiting is limited in `_ask`
-            socket_timeout=None,
-            socket_connect_timeout=None,
-            retry=Retry(NoBackoff(), 0),  # a publish must not happen twice; the consume loop has patience
-            protocol=2,
-            driver_info=None,
+            timeout_s=timeout_s,
+            retries=0,  # a publish must not happen twice; the consume loop has patience
         )
-        self._redis = Redis.from_pool(pool)
-        self._timeout_s = timeout_s
+        self._ask = self._connection.ask
+        self._redis = self._connection.redis
         self._clock = BrokerClock()
         self._taken_replies: dict[str, list[bytes]] = {}
         self._end_sha = self._redis.register_script(END).sha
@@ -146,25 +139,13 @@ class RedisStreams:
         depth, oldest_ms = await self._ask(self._backlog_script([channel.stream]))
         return Backlog(depth, oldest_ms)
 
+    async def vitals(self) -> Vitals:
+        """Read how Redis is."""
+        return await self._connection.vitals()
+
     async def close(self) -> None:
         """Give back the connections."""
-        await self._redis.aclose(close_connection_pool=True)
-
-    async def _ask(self, call: Awaitable[_T], *, wait_ms: int = 0) -> _T:
-        """Await what Redis does, in bounded time.
-
-        Raises:
-            UpstreamUnavailable: it cannot be reached, refuses, or does not answer.
-        """
-        try:
-            async with asyncio.timeout(self._timeout_s + wait_ms / 1000):
-                return await call
-        except TimeoutError as err:
-            raise UpstreamUnavailable("the broker does not answer") from err
-        except AuthenticationError as err:
-            raise UpstreamUnavailable("the broker refuses the password") from err
-        except (RedisError, OSError) as err:
-            raise UpstreamUnavailable("the broker cannot be used") from err
+        await self._connection.close()
 
     async def _keep_clock(self) -> None:
         if self._clock.claim_reading():

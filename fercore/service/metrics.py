@@ -13,6 +13,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from fercore.messaging.queue import Backlog
+from fercore.redis.vitals import Vitals
 
 # an edge at each objective: 25 ms and 40 ms a frame; quantiles are as true as edges are near each other
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -55,6 +56,22 @@ class Metrics:
         )
         self.queue_messages = Counter(
             "fer_queue_messages_total", "Messages by how they ended", ("stream", "outcome"), registry=registry
+        )
+        redis = ("redis",)
+        self.redis_up = Gauge(
+            "fer_redis_up", "1 while this Redis answers, otherwise 0", redis, registry=registry
+        )
+        self.redis_memory = Gauge(
+            "fer_redis_memory_bytes", "Memory that Redis uses", redis, registry=registry
+        )
+        self.redis_memory_limit = Gauge(
+            "fer_redis_memory_limit_bytes",
+            "Memory at which Redis refuses writes; 0: no limit",
+            redis,
+            registry=registry,
+        )
+        self.redis_clients = Gauge(
+            "fer_redis_clients", "Connections to Redis, of all processes", redis, registry=registry
         )
         self.inflight = Gauge("fer_inflight", "Pictures admitted and not answered", registry=registry)
         self.faces_per_frame = Histogram(
@@ -109,6 +126,17 @@ class Metrics:
         """Report how full a stream is, and how long its oldest message waits."""
         self.queue_depth.labels(stream).set(backlog.depth)
         self.queue_oldest.labels(stream).set(backlog.oldest_ms / 1000)
+
+    def redis_changed(self, redis: str, vitals: Vitals | None) -> None:
+        """Report how a Redis is; of one that does not answer (None) no figure is known."""
+        self.redis_up.labels(redis).set(vitals is not None)
+        if vitals is None:
+            for figure in (self.redis_memory, self.redis_memory_limit, self.redis_clients):
+                figure.remove(redis)
+        else:
+            self.redis_memory.labels(redis).set(vitals.memory_bytes)
+            self.redis_memory_limit.labels(redis).set(vitals.memory_limit_bytes)
+            self.redis_clients.labels(redis).set(vitals.clients)
 
     def exposition(self) -> bytes:
         """Give the text that Prometheus scrapes."""

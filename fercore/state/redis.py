@@ -1,19 +1,14 @@
 """The store of the cluster: a Redis with an append-only file.
 
-Its exceptions end here. Written for one Redis of version 6.2 to 8, not for a Redis cluster.
+Written for one Redis of version 6.2 to 8, not for a Redis cluster; how it is reached is `fercore.redis`'s.
 """
 
-import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import Pipeline
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
-from fercore.contracts.errors import UpstreamUnavailable
+from fercore.redis.connection import RedisConnection
+from fercore.redis.vitals import Vitals
 from fercore.state.store import MAX_TASKS, TASK_LIFETIME_S, Lease, Record, StoredRecord, Task
 
 _RECORD = "fer:record:"
@@ -84,8 +79,6 @@ if redis.call('HGET', KEYS[2], 'attempt') == ARGV[2] then
 end
 """
 
-_T = TypeVar("_T")
-
 
 class RedisState:
     """The `StateStore` protocol on one Redis; the scripts are short and are sent along each time.
@@ -97,18 +90,15 @@ class RedisState:
     """
 
     def __init__(self, url: str, *, max_connections: int = 8, timeout_s: float = 2.0) -> None:
-        pool = BlockingConnectionPool.from_url(
+        self._connection = RedisConnection(
             url,
+            name="the state store",
             max_connections=max_connections,
-            timeout=None,  # this and all other waiting is limited in `_ask`
-            socket_timeout=None,
-            socket_connect_timeout=None,
-            retry=Retry(NoBackoff(), 1),  # a connection may be from before a restart of the store
-            protocol=2,
-            driver_info=None,
+            timeout_s=timeout_s,
+            retries=1,  # a connection may be from before a restart of the store
         )
-        self._redis = Redis.from_pool(pool)
-        self._timeout_s = timeout_s
+        self._ask = self._connection.ask
+        self._redis = self._connection.redis
 
     async def put(self, records: Sequence[Record], *, lifetime_s: float) -> list[bool]:
         """Set fields of many records in one round trip."""
@@ -159,26 +149,16 @@ class RedisState:
             self._redis.eval(_POSTPONE, 2, _DUE, _TASK + task_id, task_id, lease.attempt, _ms(delay_s))
         )
 
+    async def vitals(self) -> Vitals:
+        """Read how Redis is."""
+        return await self._connection.vitals()
+
     async def close(self) -> None:
         """Give back the connections."""
-        await self._redis.aclose(close_connection_pool=True)
+        await self._connection.close()
 
     async def _ask_many(self, pipeline: Pipeline) -> list[bool]:
         return [bool(result) for result in await self._ask(pipeline.execute())]
-
-    async def _ask(self, call: Awaitable[_T]) -> _T:
-        """Await what Redis does, in bounded time.
-
-        Raises:
-            UpstreamUnavailable: it cannot be reached, refuses, or does not answer.
-        """
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await call
-        except TimeoutError as err:
-            raise UpstreamUnavailable("the state store does not answer") from err
-        except (RedisError, OSError) as err:
-            raise UpstreamUnavailable("the state store cannot be used") from err
 
 
 def _ms(seconds: float) -> int:

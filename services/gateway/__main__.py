@@ -19,8 +19,13 @@ def main() -> None:
     queue = RedisStreams(settings.redis_url.get_secret_value())
     state_url = settings.state_url.get_secret_value()
     store = RedisState(state_url) if state_url else InMemoryState()
+    redises = {"queue": queue.vitals}
+    if isinstance(store, RedisState):
+        redises["state"] = store.vitals
     with tracing_of("gateway", settings) as tracing:
-        app = create_app(settings, queue=queue, metrics=Metrics(), store=store, tracing=tracing)
+        app = create_app(
+            settings, queue=queue, metrics=Metrics(), store=store, redises=redises, tracing=tracing
+        )
         serve(app, settings, websockets=settings)
 
 

@@ -3,7 +3,7 @@
 Knows the parts; what has a lifetime is entered in the lifespan and closed in reverse.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
@@ -15,6 +15,7 @@ from fercore.service.health import Check, queue_check
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
 from fercore.service.tracing import OFF, Tracing
+from fercore.service.vitals import ReadVitals, watch_redis
 from fercore.state.memory import InMemoryState
 from fercore.state.store import StateStore
 from services.gateway.directory import Directory
@@ -36,6 +37,7 @@ def create_app(
     metrics: Metrics,
     workers: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     store: StateStore | None = None,
+    redises: Mapping[str, ReadVitals] = {},
     make_memory: MakeMemory | None = None,
     tracing: Tracing = OFF,
 ) -> FastAPI:
@@ -47,6 +49,7 @@ def create_app(
         metrics: of this process.
         workers: what else lives in this process while it serves (allinone's detector and classifier).
         store: keeps what outlives a process, and is closed with the service; in memory if there is none.
+        redises: how each Redis behind queue and store is asked for its vitals, by what it is for.
         tracing: of this process.
         make_memory: makes what remembers a live session, one for each; by default what keeps it in the store.
     """
@@ -64,7 +67,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
-            jobs = (directory.keep_fresh(), pipeline.receive_replies())
+            watches = [watch_redis(redis, read, metrics) for redis, read in redises.items()]
+            jobs = (directory.keep_fresh(), pipeline.receive_replies(), *watches)
             async with sessions.running(), workers(), running(*jobs):
                 yield
         finally:

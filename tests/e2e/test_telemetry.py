@@ -4,6 +4,7 @@ import importlib.util
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from websockets.sync.client import connect
 from tests.cluster import Cluster
 from tests.pictures import portrait_jpeg
 from tests.prometheus_server import Prometheus
+from tests.redis_server import RedisServer, find_redis_server, free_port
 from tests.triton_server import TritonServer, free_ports
 
 pytestmark = pytest.mark.e2e
@@ -30,6 +32,11 @@ TOLD = {
         "fer_inflight",
         "fer_streams",
         'fer_stream_frames_total{outcome="result"}',
+        'fer_redis_up{redis="queue"}',
+        'fer_redis_memory_bytes{redis="queue"}',
+        'fer_redis_memory_limit_bytes{redis="queue"}',
+        'fer_redis_clients{redis="queue"}',
+        'fer_redis_up{redis="state"}',
     ],
     "detector": [
         'fer_stage_duration_seconds_count{stage="decode"}',
@@ -62,7 +69,11 @@ def prometheus(triton_server: TritonServer, tmp_path_factory: pytest.TempPathFac
     """Watch a cluster that is kept busy by pictures and by a live stream."""
     folder = tmp_path_factory.mktemp("telemetry")
     (deaf,) = free_ports(1)
+    binary = find_redis_server()
+    assert binary is not None, "there is no redis-server"
+    state = RedisServer(free_port(), binary, appendonly=True)
     settings = {
+        "FER_STATE_URL": state.url,
         "FER_ALERTS": json.dumps([HAPPY]),
         "FER_WEBHOOK_URL": f"http://127.0.0.1:{deaf}/",  # nobody listens: deliveries fail
         "FER_WEBHOOK_ALLOW_PRIVATE": "true",
@@ -71,7 +82,8 @@ def prometheus(triton_server: TritonServer, tmp_path_factory: pytest.TempPathFac
         "FER_LIVE_DEADLINE_S": "20",
     }
     is_over = threading.Event()
-    with Cluster(folder, triton=triton_server, settings=settings) as cluster:
+    with closing(state), Cluster(folder, triton=triton_server, settings=settings) as cluster:
+        state.start()
         loads = [
             threading.Thread(target=load, args=(cluster.url, is_over))
             for load in (post_pictures, stream_frames)

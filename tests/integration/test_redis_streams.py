@@ -86,6 +86,7 @@ def all_calls(queue: RedisStreams, delivery: Delivery) -> dict[str, asyncio.Futu
         "offers": queue.offers("detector"),
         "receive_replies": queue.receive_replies("gateway", wait_ms=200),
         "backlog": queue.backlog(FRAMES),
+        "vitals": queue.vitals(),
     }
     return {name: asyncio.ensure_future(call) for name, call in calls.items()}
 

@@ -259,6 +259,7 @@ async def test_every_call_says_in_bounded_time_that_the_store_is_away(own_redis_
         "lease_tasks": store.lease_tasks(max_n=1, lease_s=60),
         "finish_task": store.finish_task(Lease(task, 1)),
         "postpone_task": store.postpone_task(Lease(task, 1), delay_s=1),
+        "vitals": store.vitals(),
     }
     start_s = time.monotonic()
     answers = await asyncio.gather(*calls.values(), return_exceptions=True)

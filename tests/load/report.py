@@ -21,6 +21,7 @@ ROOMS = (
     "fercore/contracts",
     "fercore/vision",
     "fercore/inference",
+    "fercore/redis",
     "fercore/messaging",
     "fercore/state",
     "fercore/service",

@@ -1,0 +1,45 @@
+"""Keep the metrics told how each Redis is; it is asked every few seconds, and a scrape waits for none.
+
+Knows neither Redis nor what is kept there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from fercore.contracts.errors import UpstreamUnavailable
+from fercore.redis.vitals import Vitals
+from fercore.service.metrics import Metrics
+
+READ_EVERY_S = 5.0
+
+ReadVitals = Callable[[], Awaitable[Vitals]]
+"""Raises `UpstreamUnavailable`, in bounded time, when there is no answer."""
+
+logger = logging.getLogger(__name__)
+
+
+async def watch_redis(
+    redis: str, read: ReadVitals, metrics: Metrics, *, every_s: float = READ_EVERY_S
+) -> None:
+    """Read again and again, for ever; an outage and its end are logged once each.
+
+    Args:
+        redis: what it is for, `queue` or `state`.
+        read: asks it.
+        metrics: are told.
+        every_s: the pause after each answer.
+    """
+    is_away = False
+    while True:
+        vitals: Vitals | None = None
+        try:
+            vitals = await read()
+        except UpstreamUnavailable as fault:
+            if not is_away:
+                logger.warning("a Redis is away", extra={"redis": redis, "reason": fault.detail})
+        if vitals is not None and is_away:
+            logger.warning("a Redis is back", extra={"redis": redis})
+        is_away = vitals is None
+        metrics.redis_changed(redis, vitals)
+        await asyncio.sleep(every_s)
