@@ -4,6 +4,7 @@ Ctrl-C keeps the last whole epoch; --resume goes on from there with the same vie
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from training.commands import locations
 from training.detection.config import load_detector_config
 from training.detection.dense import load_dense_teacher
 from training.detection.fit import fit
+from training.detection.pasted import Paste
 from training.detection.teaching import know
 from training.detection.wider import read_wider
-from training.plugins import make_detector
+from training.plugins import load_data, make_detector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +42,11 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     config = load_detector_config(options.config)
     data = read_wider(options.data / config.data)
+    paste = None
+    if config.paste:
+        pasted = load_data(config.paste.data, options.data)
+        data = replace(data, sha256=f"{data.sha256} {pasted.sha256}")
+        paste = Paste(pasted.splits["train"].tiles, config.paste.face_share, config.paste.drawn_share)
     teacher = make_detector(config.teacher.detector, options.repository) if config.teacher else None
     dense_teacher = load_dense_teacher(config.teacher, options.repository)
     folder = options.runs / config.name
@@ -50,5 +57,5 @@ def run(options: argparse.Namespace) -> None:
     held_out, taught = ([known[row] for row in rows] for rows in (order[:kept_back], order[kept_back:]))
     faces = sum(int((~one.is_ignored).sum()) for one in known)
     print(f"{len(taught)} pictures to learn from, {len(held_out)} held out, {faces} faces", flush=True)
-    progress = fit(config, taught, held_out, folder, dense_teacher)
+    progress = fit(config, taught, held_out, folder, dense_teacher=dense_teacher, paste=paste)
     print(f"best: epoch {progress.best_epoch}, held-out loss {progress.lowest_loss:.4f}, in {folder}")

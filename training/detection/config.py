@@ -5,11 +5,11 @@ Knows no torch and opens no file but the config.
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from training.config import read_config
+from training.config import DataConfig, read_config
 from training.fit_config import FitConfig
 from training.learning_config import Fraction, Section
 
@@ -34,6 +34,14 @@ class TeacherConfig(Section):
             exclude_if=lambda share: share == 0,
         ),
     ] = 0.0
+
+
+class PasteConfig(Section):
+    """What is pasted into views; a dense teacher alone says what it shows."""
+
+    data: Annotated[DataConfig, Field(description="Whose training faces")] = DataConfig(name="fer2013")
+    face_share: Annotated[Fraction, Field(description="Of the views that get faces")] = 0.4
+    drawn_share: Annotated[Fraction, Field(description="Of the views that get letters and shapes")] = 0.3
 
 
 class DetectorFit(Section):
@@ -86,7 +94,14 @@ class DetectorConfig(Section):
             exclude_if=lambda run: run is None,
         ),
     ] = None
+    paste: Annotated[PasteConfig | None, Field(exclude_if=lambda paste: paste is None)] = None
     fit: DetectorFit = DetectorFit()
+
+    @model_validator(mode="after")
+    def _has_who_knows_what_is_pasted(self) -> Self:
+        if self.paste and (self.teacher is None or self.teacher.dense < 1):
+            raise ValueError("what is pasted has no label: paste needs teacher.dense: 1")
+        return self
 
     def as_json(self) -> str:
         """Give the whole config, defaults filled in."""

@@ -22,6 +22,7 @@ from training.detection.dense import DenseTeacher
 from training.detection.exporting import load_weights
 from training.detection.losses import Loss, judge, stack
 from training.detection.network import FerFace, normalise
+from training.detection.pasted import Paste
 from training.detection.views import Known, draw_mosaic, draw_view
 from training.device import autocast, choose_device
 from training.epoch import SEED_STRIDE, cosine
@@ -41,11 +42,13 @@ def fit(
     known: Sequence[Known],
     held_out: Sequence[Known],
     folder: Path,
+    *,
     dense_teacher: DenseTeacher | None = None,
+    paste: Paste | None = None,
 ) -> Progress:
     """Train until the epochs are over; `best.pt` holds the averaged weights of the lowest held-out loss.
 
-    A dense teacher counts by its share.
+    A dense teacher counts by its share. Nothing is pasted into the views of the held-out pictures.
 
     Raises:
         KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
@@ -71,7 +74,7 @@ def fit(
         while state.progress.epoch < fitting.epochs:
             lr = fitting.lr * cosine(fitting, state.progress.epoch)
             started = time.monotonic()
-            figures = _run_epoch(config, state, known, dense_teacher)
+            figures = _run_epoch(config, state, known, dense_teacher, paste)
             seconds = time.monotonic() - started
             loss = _examine(state.average.network, exam, config, dense_teacher)
             state.progress.epoch += 1
@@ -110,7 +113,11 @@ def start_from(network: nn.Module, ancestor: Path, run: Path) -> None:
 
 
 def _run_epoch(
-    config: DetectorConfig, state: State, known: Sequence[Known], dense_teacher: DenseTeacher | None
+    config: DetectorConfig,
+    state: State,
+    known: Sequence[Known],
+    dense_teacher: DenseTeacher | None,
+    paste: Paste | None,
 ) -> dict[str, float]:
     fitting, epoch = config.fit.as_fit(), state.progress.epoch
     torch.manual_seed(config.seed * SEED_STRIDE + epoch)
@@ -118,7 +125,7 @@ def _run_epoch(
     steps = len(known) * config.fit.views // fitting.batch_size
     parts = np.zeros(3)
     state.network.train()
-    batches = _batches(config, known, random, steps)
+    batches = _batches(config, known, paste, random, steps)
     title = f"epoch {epoch + 1}/{fitting.epochs}"
     for number, views in enumerate(tqdm(batches, total=steps, desc=title, unit="batch", mininterval=1.0)):
         step = epoch * steps + number
@@ -149,7 +156,11 @@ def _judge(
 
 
 def _batches(
-    config: DetectorConfig, known: Sequence[Known], random: np.random.Generator, steps: int
+    config: DetectorConfig,
+    known: Sequence[Known],
+    paste: Paste | None,
+    random: np.random.Generator,
+    steps: int,
 ) -> Iterator[list[Known]]:
     """Draw the views of an epoch, the next batch while the last one is learnt."""
     fitting = config.fit
@@ -161,7 +172,9 @@ def _batches(
         side_px = int(stream.choice(fitting.sides_px))
         count = max(1, round(fitting.batch_size * (fitting.sides_px[0] / side_px) ** 2))
         start = number * fitting.batch_size
-        return [_draw(known, row, side_px, fitting.mosaic, stream) for row in order[start : start + count]]
+        rows = order[start : start + count]
+        views = [_draw(known, row, side_px, fitting.mosaic, stream) for row in rows]
+        return [paste.into(view, stream) for view in views] if paste else views
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(draw, 0)
