@@ -61,12 +61,12 @@ def _make_card(run: Path, config: DetectorConfig, sha256: str) -> dict[str, obje
     """Say what the graph is, what it was trained on and how."""
     provenance = json.loads((run / run_folder.PROVENANCE).read_text(encoding="utf-8"))
     return {
-        "name": config.name,
+        "name": "ferface",
         "version": "1",
         "description": "single-shot, anchor-free face detector with five landmarks",
         "opset": OPSET,
         "sha256": sha256,
-        "data": TERMS,
+        "data": f"{TERMS}; faces of {config.paste.data.name} pasted in" if config.paste else TERMS,
         "git_commit": provenance["git_commit"],
         "data_sha256": provenance["data_sha256"],
         "training_config": config.model_dump(mode="json"),
