@@ -27,8 +27,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from math import prod
 from pathlib import Path
+from types import TracebackType
 
 FAILURES_ALLOWED = 2
 CHECK_TIMEOUT_S = 5
@@ -41,8 +43,24 @@ LOG = logging.getLogger("triton")
 ITEM_BYTES = {"BOOL": 1, "UINT8": 1, "INT8": 1, "FP16": 2, "INT32": 4, "FP32": 4, "INT64": 8, "FP64": 8}
 
 
+class JsonLines(logging.Formatter):
+    """The form of `fercore.service.logging`, which is not installed here."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "service": "triton",
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="triton: %(message)s")
+    _log_as_json()
     repository = Path(os.environ["FER_MODEL_REPOSITORY"]).resolve()
     if " " in str(repository):  # tritonserver crashes on it
         LOG.error("the model repository's path must not contain a space: %s", repository)
@@ -55,7 +73,8 @@ def main() -> int:
         LOG.error("the model repository cannot be read: %s: %s", repository, err.strerror)
         return 1
     models = sorted(path.parent.name for path in repository.glob("emotion_*/config.pbtxt"))
-    http_port = int(os.environ.get("FER_TRITON_HTTP_PORT", "8000"))
+    http_port = int(_number("FER_TRITON_HTTP_PORT", "8000"))
+    check_s = _number("FER_TRITON_CHECK_S", "2")
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     shm_prefix = f"{SHM_PREFIX}{os.getpid()}_"
@@ -63,11 +82,31 @@ def main() -> int:
     server = _start(repository, models, http_port, shm_prefix)
     try:
         check = SelfCheck(f"http://127.0.0.1:{http_port}", models)
-        return _watch(server, check, float(os.environ.get("FER_TRITON_CHECK_S", "2")))
+        return _watch(server, check, check_s)
     except SystemExit:
         return 0
     finally:
         _stop(server)
+
+
+def _log_as_json() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    LOG.critical("the launcher ends by a fault", exc_info=(kind, fault, trace))
+
+
+def _number(variable: str, otherwise: str) -> float:
+    value = os.environ.get(variable, otherwise)
+    try:
+        return float(value)
+    except ValueError:
+        LOG.error("wrong setting: %s=%r: must be a number", variable, value)
+        sys.exit(1)
 
 
 def _leave(signum: int, frame: object) -> None:

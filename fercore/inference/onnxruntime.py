@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 import onnxruntime as ort
@@ -51,6 +52,7 @@ class OnnxRuntimeBackend:
         self._intra_op_threads = intra_op_threads
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._loading = threading.Lock()
+        self._broken: set[str] = set()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="inference")
         self._is_closed = False
 
@@ -65,7 +67,7 @@ class OnnxRuntimeBackend:
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.get_running_loop().run_in_executor(
-                    self._pool, self._run, model, inputs, outputs, options
+                    self._pool, copy_context().run, self._run, model, inputs, outputs, options
                 )
         except TimeoutError as err:
             raise DeadlineExceeded(f"inference took longer than {timeout_s:.3f} s") from err
@@ -115,10 +117,14 @@ class OnnxRuntimeBackend:
         if graph is None:
             raise UnknownModel(model, self._offered())
         try:
-            return open_session(graph, threads=self._intra_op_threads)
+            session = open_session(graph, threads=self._intra_op_threads)
         except ORT_FAULTS as err:
-            _LOG.exception("model_load_failed", extra={"model": model})
+            if model not in self._broken:  # it is tried again and again: it may be replaced
+                self._broken.add(model)
+                _LOG.exception("a model cannot be loaded", extra={"model": model})
             raise UnknownModel(model, self._offered()) from err
+        self._broken.discard(model)
+        return session
 
     def _offered(self) -> list[str]:
         return [graph.parent.parent.name for graph in self._repository.glob("*/*/model.onnx")]

@@ -201,7 +201,10 @@ class _Loop:
         except FerError as fault:
             return [Reply(self.encode_error(fault))] * len(deliveries)
         except Exception:  # noqa: BLE001 - a border: callers are answered, the loop goes on
-            _log.exception("the handler failed", extra={"stream": self.channel.stream})
+            request_ids = [delivery.envelope.caller_id for delivery in deliveries if delivery.envelope]
+            _log.exception(
+                "the handler failed", extra={"stream": self.channel.stream, "request_ids": request_ids}
+            )
             return [Reply(self.encode_error(InternalError()))] * len(deliveries)
         return outcomes
 
@@ -218,11 +221,13 @@ class _Loop:
                 return self._burial(delivery, reason)
 
     def _burial(self, delivery: Delivery, reason: str) -> Ending:
-        _log.error("dead message: %s", reason, extra={"stream": self.channel.stream})
+        told = {"stream": self.channel.stream, "reason": reason}
         reply = None
         if (address := return_address(delivery.fields)) is not None:
             body = self.encode_error(InternalError())
             reply = Envelope(*address, deadline_ms=self.queue.now_ms(), body=body)
+            told["request_id"] = reply.caller_id
+        _log.error("a dead message", extra=told)
         return Ending(delivery, reply=reply, dead_reason=reason)
 
     async def _end(self, endings: Sequence[Ending]) -> None:

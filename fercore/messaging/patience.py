@@ -31,11 +31,11 @@ class Patience:
         except UpstreamUnavailable as fault:
             if not self._broker_is_away:
                 self._broker_is_away = True
-                _log.warning("broker is away", extra={"event": "broker_away", "fault": fault.detail})
+                _log.warning("broker is away", extra={"reason": fault.detail})
             return None
         if self._broker_is_away:
             self._broker_is_away = False
-            _log.warning("broker is back", extra={"event": "broker_back"})
+            _log.warning("broker is back")
         return result
 
     async def insist(self, call: Callable[[], Awaitable[_T]], *, as_long_as: Callable[[], bool]) -> _T | None:

@@ -60,6 +60,11 @@ class Envelope:
     trace: str = ""
     sent_ms: float = 0.0
 
+    @property
+    def caller_id(self) -> str:
+        """The request's id as its caller knows it: without what made it unique, after a slash."""
+        return self.request_id.partition("/")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -49,13 +49,20 @@ def problem_response(error: FerError, *, instance: str) -> Response:
     return _response(problem(error, instance=instance))
 
 
+def log_fault(fault: FerError) -> None:
+    """Log a fault that is ours, not the caller's; one that is a bug with its traceback."""
+    if fault.code == "internal":
+        logger.error("a request failed", exc_info=fault)
+    elif STATUS[fault.code] >= 500:
+        logger.warning("a request failed", extra={"code": fault.code, "reason": fault.detail})
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Answer every fault, wrong parameter, unknown path and wrong method as problem+json."""
 
     async def on_fault(request: Request, error: Exception) -> Response:
         fault = error if isinstance(error, FerError) else InternalError()
-        if fault.code == "internal":
-            logger.error("a request failed", exc_info=error)
+        log_fault(fault)
         return problem_response(fault, instance=request.url.path)
 
     async def on_wrong_parameters(request: Request, error: Exception) -> Response:

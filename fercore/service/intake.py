@@ -16,7 +16,7 @@ from fercore.contracts.api import FailedPrediction
 from fercore.contracts.errors import FerError
 from fercore.service.admission import Admission, Permit
 from fercore.service.bodies import read_images
-from fercore.service.errors import problem
+from fercore.service.errors import log_fault, problem
 from fercore.service.logging import request_id_var
 from fercore.service.metrics import Metrics
 from fercore.service.settings import ImageLimits
@@ -96,10 +96,12 @@ class Intake:
     ) -> list[Answer | FailedPrediction]:
         async def one(number: int, image: bytes) -> Answer | FailedPrediction:
             request_id = f"{request_id_var.get()}-{number}"
+            request_id_var.set(request_id)  # of this task alone
             try:
                 self.check(image)
                 return await analyze(image, request_id)
             except FerError as err:
+                log_fault(err)
                 return FailedPrediction(error=problem(err, instance=request.url.path, request_id=request_id))
 
         return list(await asyncio.gather(*(one(number, image) for number, image in enumerate(images))))

@@ -3,6 +3,8 @@
 Knows no service.
 """
 
+import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -11,8 +13,11 @@ import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 
+from fercore.service.process_log import log_loop_fault
 from fercore.service.settings import ServiceSettings, WebSocketSettings
 from fercore.service.websockets import BoundedWebSocket
+
+logger = logging.getLogger(__name__)
 
 
 def serve(
@@ -27,7 +32,7 @@ def serve(
     Args:
         app: the service.
         settings: where to listen, and how long work in hand may take at the end.
-        banner: printed (with `{url}` filled in) once requests are answered.
+        banner: printed (with `{url}` filled in) once requests are answered, where a person reads it.
         websockets: without it, no WebSocket is ever opened.
 
     Raises:
@@ -43,7 +48,8 @@ def serve(
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     server = _Server(
         server_config(app, settings, websockets=websockets),
-        None if banner is None else banner.format(url=f"http://{host}:{listener.getsockname()[1]}"),
+        f"http://{host}:{listener.getsockname()[1]}",
+        banner,
     )
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them once more when it has ended
         signal.signal(number, lambda _number, _frame: None)
@@ -75,12 +81,16 @@ def server_config(
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, banner: str | None) -> None:
+    def __init__(self, config: uvicorn.Config, url: str, banner: str | None) -> None:
         super().__init__(config)
+        self._url = url
         self._banner = banner
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(log_loop_fault)
         await super().startup(sockets)
-        if self._banner is not None and self.started:
-            print(self._banner, flush=True)  # noqa: T201  # the one line a person waits for
+        if self.started:
+            logger.info("listening", extra={"url": self._url})
+            if self._banner is not None and sys.stdout.isatty():
+                print(self._banner.format(url=self._url), flush=True)  # noqa: T201

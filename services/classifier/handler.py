@@ -4,6 +4,7 @@ Knows the messages and the core, no broker. Nothing waits to fill a batch: what 
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -25,8 +26,12 @@ from fercore.contracts.messages import (
 )
 from fercore.messaging.handler import Dead, Outcome, Reply
 from fercore.messaging.queue import Delivery
+from fercore.service.errors import log_fault
+from fercore.service.logging import request_ids_var
 from fercore.service.tracing import OFF, Tracing
 from services.classifier.core import Classified, ClassifierCore
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class FaceHandler:
             queue_ms = batch.timings.queue_ms + max(0.0, now_ms - envelope.sent_ms)
             time_left_s = (envelope.deadline_ms - now_ms) / 1000
             by_model[batch.model].append(
-                _Frame(place, batch, queue_ms, time_left_s, envelope.request_id, envelope.trace)
+                _Frame(place, batch, queue_ms, time_left_s, envelope.caller_id, envelope.trace)
             )
         answers = await asyncio.gather(*(self._classify(name, frames) for name, frames in by_model.items()))
         for frames, bodies in zip(by_model.values(), answers, strict=True):
@@ -83,13 +88,16 @@ class FaceHandler:
 
     async def _classify(self, model: str, frames: Sequence[_Frame]) -> list[bytes]:
         """Ask the model once for all faces of these frames; gives the reply bodies."""
+        request_ids_var.set(tuple(frame.request_id for frame in frames))
         crops = np.concatenate([_crops(frame.batch) for frame in frames])
         timeout_s = min(self._infer_timeout_s, max(frame.time_left_s for frame in frames))
         try:
             with self._spans(frames, model):
                 classified = await self._core.classify(model, crops, timeout_s=timeout_s)
         except FerError as err:
+            log_fault(err)
             return [encode_error(err)] * len(frames)
+        logger.debug("faces", extra={"faces": len(crops), "duration_ms": round(classified.infer_ms, 2)})
         bodies, start = [], 0
         for frame in frames:
             end = start + len(frame.batch.faces)

@@ -100,7 +100,7 @@ class DetectorCore:
                     module = load_plugin(self._plugins, name)
                     self._loaded[name] = module.create(self._model_repository)
                 except Exception as err:  # the border to a plug-in: whatever it raises is its bug
-                    logger.exception("a detector cannot be loaded", extra={"detector": name})
+                    _tell("a detector cannot be loaded", name, err, logging.ERROR)
                     raise NotReady(f"the detector {name!r} cannot be loaded: {_reason(err)}") from err
             return self._loaded[name]
 
@@ -108,9 +108,8 @@ class DetectorCore:
         """Tell whether a plug-in has what it needs: it can be imported and its weights are there."""
         try:
             weights: Sequence[str] = getattr(load_plugin(self._plugins, name), "WEIGHTS", ())
-        except Exception as err:  # likewise
-            told = {"detector": name, "reason": _reason(err)}
-            logger.warning("a detector is not offered", extra=told, exc_info=True)
+        except Exception as err:  # noqa: BLE001 - likewise
+            _tell("a detector is not offered", name, err, logging.WARNING)
             return False
         missing = [file for file in weights if not (self._model_repository / file).is_file()]
         if missing:
@@ -234,10 +233,20 @@ def _px(value: np.float32) -> float:
     return round(float(value), 1)
 
 
+def _tell(event: str, detector: str, err: Exception, level: int) -> None:
+    """Log why a plug-in is not there: one line where something is missing, a traceback of all else."""
+    is_missing = isinstance(err, OSError | ImportError)
+    told = {"detector": detector, "reason": _first_line(err)}
+    logger.log(level, event, extra=told, exc_info=None if is_missing else err)
+
+
 def _reason(err: Exception) -> str:
     """Say in one line what went wrong, without the folders of this machine: a caller may read it."""
-    line = (str(err).splitlines() or [""])[0]
-    return re.sub(r"(?<!\w)/([^\s/'\"]+/)+", "", line) or type(err).__name__
+    return re.sub(r"(?<!\w)/([^\s/'\"]+/)+", "", _first_line(err))
+
+
+def _first_line(err: Exception) -> str:
+    return next(iter(str(err).splitlines()), "") or type(err).__name__
 
 
 def use_one_thread_each() -> None:

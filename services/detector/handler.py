@@ -4,6 +4,7 @@ Knows the messages and the core, no broker.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from fercore.contracts.errors import FerError
@@ -19,9 +20,12 @@ from fercore.contracts.messages import (
 )
 from fercore.messaging.handler import Dead, Forward, Outcome, Reply
 from fercore.messaging.queue import FACES, Delivery
+from fercore.service.errors import log_fault
 from fercore.service.logging import request_id_var
 from fercore.service.tracing import OFF, Tracing
 from services.detector.core import DetectorCore, FoundFaces
+
+logger = logging.getLogger(__name__)
 
 
 class FrameHandler:
@@ -40,7 +44,7 @@ class FrameHandler:
         envelope = delivery.envelope
         if envelope is None:
             return Dead("unreadable envelope")
-        request_id_var.set(envelope.request_id)
+        request_id_var.set(envelope.caller_id)
         try:
             job = decode_frame_job(envelope.body)
         except UnreadableMessageError as err:
@@ -51,7 +55,7 @@ class FrameHandler:
                 "detect",
                 kind="consumer",
                 parent=envelope.trace,
-                request_id=envelope.request_id,
+                request_id=envelope.caller_id,
                 queue_ms=queue_ms,
             ) as span:
                 found = await self._core.analyze_apart(job.image, job.options)
@@ -62,7 +66,11 @@ class FrameHandler:
                     align_ms=found.align_ms,
                 )
         except FerError as err:
+            log_fault(err)
+            logger.debug("a frame was refused", extra={"code": err.code})
             return Reply(encode_error(err))
+        took_ms = found.decode_ms + found.detect_ms + found.align_ms
+        logger.debug("a frame", extra={"faces": len(found.faces), "duration_ms": round(took_ms, 2)})
         return _onward(job, found, queue_ms, span.traceparent)
 
 

@@ -4,7 +4,6 @@ Knows the parts; what has a lifetime is entered in the lifespan and closed in re
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -26,8 +25,6 @@ from services.detector.core import DetectorCore, use_one_thread_each
 from services.detector.handler import FrameHandler
 from services.detector.routes import detect_routes
 from services.detector.settings import DetectorSettings
-
-logger = logging.getLogger(__name__)
 
 
 class DetectorWorker:
@@ -57,9 +54,8 @@ class DetectorWorker:
         try:
             await loop.run_in_executor(self.core.pool, self.core.load, self._settings.detector)
             self._fault = None
-        except FerError as err:
+        except FerError as err:  # which the core has logged
             self._fault = err.detail
-            logger.error("unready", extra={"reason": err.detail})
         consuming = consume(
             self._queue,
             FRAMES,

@@ -172,10 +172,9 @@ class Pipeline:
 
     def _fail_all(self, error: UpstreamUnavailable) -> None:
         is_new, self._fault = error.detail != self._fault, error.detail
-        failed = [waiting for waiting in self._waiting.values() if not waiting.done()]
-        for waiting in failed:
+        failed = {key: waiting for key, waiting in self._waiting.items() if not waiting.done()}
+        for waiting in failed.values():
             waiting.set_exception(UpstreamUnavailable(error.detail))
         if failed or is_new:
-            logger.warning(
-                "the queue was lost", extra={"failed_requests": len(failed), "reason": error.detail}
-            )
+            request_ids = [key.partition("/")[0] for key in failed] or None
+            logger.warning("the queue was lost", extra={"request_ids": request_ids, "reason": error.detail})

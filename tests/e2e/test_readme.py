@@ -65,7 +65,8 @@ def test_every_curl_of_the_readme_works(service, command):
 
 
 def test_the_start_is_announced_with_the_address(service):
-    assert f"listening on {service.url}" in service.log()
+    lines = map(json.loads, service.log().splitlines())
+    assert [line["details"]["url"] for line in lines if line["event"] == "listening"] == [service.url]
 
 
 def test_every_file_that_the_readme_names_exists():

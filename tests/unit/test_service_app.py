@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -185,6 +186,7 @@ FAILING_SERVICE = """
 import asyncio, contextlib
 from fercore.service.app import build_app, running
 from fercore.service.metrics import Metrics
+from fercore.service.process_log import process_log
 from fercore.service.run import serve
 from fercore.service.settings import ServiceSettings
 
@@ -200,7 +202,8 @@ async def lifespan(_):
 app = build_app(
     service="test", title="t", description="d", metrics=Metrics(), checks={}, lifespan=lifespan
 )
-serve(app, ServiceSettings(port=0), banner="up on {url}")
+with process_log("test"):
+    serve(app, ServiceSettings(port=0), banner="up on {url}")
 """
 
 
@@ -213,9 +216,12 @@ def test_a_background_job_that_fails_ends_the_process_with_a_status():
         timeout=60,
         check=False,
     )
-    assert "up on http://127.0.0.1:" in done.stdout
     assert done.returncode == 1
-    assert "RuntimeError: broken" in done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert lines[0]["event"] == "listening"
+    assert lines[0]["details"]["url"].startswith("http://127.0.0.1:")
+    assert "RuntimeError: broken" in lines[1]["traceback"]
+    assert done.stdout == ""  # no person reads it
 
 
 async def test_background_jobs_end_with_the_block():

@@ -212,11 +212,12 @@ async def test_no_log_tells_the_url():
     async with receiving(Receiver()) as receiver:
         code = f"""
 import asyncio
-from fercore.service.logging import configure
+from fercore.service.process_log import process_log, set_level
 from services.gateway.sessions.webhook import Webhook
-configure("gateway", "DEBUG")
-webhook = Webhook("http://127.0.0.1:{receiver.port}/t0ken", "s", allows_private=True)
-asyncio.run(webhook.send("d", b"", attempt=1))
+with process_log("gateway"):
+    set_level("DEBUG")
+    webhook = Webhook("http://127.0.0.1:{receiver.port}/t0ken", "s", allows_private=True)
+    asyncio.run(webhook.send("d", b"", attempt=1))
 """
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

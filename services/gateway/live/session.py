@@ -32,7 +32,7 @@ from fercore.contracts.live import (
     StreamStats,
 )
 from fercore.service.admission import Permit
-from fercore.service.errors import describe
+from fercore.service.errors import describe, log_fault
 from fercore.service.intake import Intake
 from fercore.service.logging import request_id_var
 from fercore.service.metrics import Metrics
@@ -321,6 +321,8 @@ class Session:
                 trace_parent=self._socket.headers.get("traceparent", ""),  # each frame has a trace of its own
             )
         except FerError as err:
+            if err.code == "internal":  # what is busy or away for a while is told of no single frame
+                log_fault(err)
             return err
 
     async def _send_result(self, prediction: Prediction, frame: _Frame) -> None:

@@ -146,7 +146,7 @@ class Deliveries:
         except DeliveryFailed as fault:
             is_last = lease.attempt == self._attempts
             event = "a webhook delivery was given up" if is_last else "a webhook delivery failed"
-            logger.warning(event, extra=about | {"fault": str(fault)})
+            logger.warning(event, extra=about | {"reason": str(fault)})
             return "given_up" if is_last else "failed"
         logger.info("a webhook was delivered", extra=about)
         return "delivered"
@@ -158,7 +158,7 @@ class Deliveries:
     def _note(self, fault: UpstreamUnavailable | None) -> None:
         """Say once that the store is away."""
         if fault is not None and not self._is_away:
-            logger.warning("webhook deliveries wait for the store", extra={"fault": fault.detail})
+            logger.warning("webhook deliveries wait for the store", extra={"reason": fault.detail})
         self._is_away = fault is not None
 
     def _count(self, outcome: str) -> None:

@@ -116,7 +116,7 @@ class Recorder:
     def _note(self, fault: UpstreamUnavailable | None) -> None:
         """Say once that the store is away, and once that it is back."""
         if fault is not None and not self._is_away:
-            logger.warning("sessions cannot be written", extra={"fault": fault.detail})
+            logger.warning("sessions cannot be written", extra={"reason": fault.detail})
         elif fault is None and self._is_away:
             logger.warning("sessions are written again")
         self._is_away = fault is not None

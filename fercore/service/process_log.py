@@ -1,0 +1,107 @@
+"""All that a process writes is its log: faults that nobody caught, warnings, what C libraries print.
+
+Knows no service. Used once a process, before what the service needs is imported.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from fercore.service.logging import JsonFormatter
+
+_OURS = ("fercore", "services")
+_LONGEST_LINE = 4096
+_STDOUT, _STDERR = 1, 2
+
+logger = logging.getLogger(__name__)
+_prints = logging.getLogger("prints")
+
+
+@contextmanager
+def process_log(service: str) -> Iterator[None]:
+    """Write logs to standard error as JSON, and make lines of the log of all else that the process writes.
+
+    Only a terminal's standard output is left alone: a person reads it. Where the block ends by a `SystemExit`
+    with words, they are logged, and the status is 1.
+    """
+    handler = logging.StreamHandler(os.fdopen(os.dup(_STDERR), "w", encoding="utf-8"))
+    handler.setFormatter(JsonFormatter(service))
+    logging.basicConfig(handlers=[handler], force=True)
+    logging.raiseExceptions = False  # else what cannot be logged is printed, its arguments and all
+    set_level("INFO")
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_uncaught_in_thread
+    with _prints_logged():
+        try:
+            yield
+        except SystemExit as stop:
+            if not isinstance(stop.code, str):
+                raise
+            logger.critical("the service cannot start", extra={"reason": stop.code})
+            raise SystemExit(1) from None
+
+
+def set_level(level: str) -> None:
+    """Choose from which level on we log; of libraries only warnings, for below they may tell secrets."""
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
+    logging.getLogger().setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
+
+
+def log_loop_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what an event loop tells of a fault; the objects concerned are left out, for they may be data."""
+    told = re.split(r"[(<\n]", context["message"], maxsplit=1)[0].strip()
+    logger.error("a fault that nobody awaited", extra={"reason": told}, exc_info=context.get("exception"))
+
+
+def _log_uncaught(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        logger.critical("the process ends by a fault", exc_info=(kind, fault, trace))
+
+
+def _log_unraisable(told: "sys.UnraisableHookArgs") -> None:
+    logger.error("a fault that could not be raised", exc_info=told.exc_value)
+
+
+def _log_uncaught_in_thread(told: threading.ExceptHookArgs) -> None:
+    if told.exc_type is not SystemExit:
+        logger.error("a thread ended by a fault", exc_info=told.exc_value)
+
+
+@contextmanager
+def _prints_logged() -> Iterator[None]:
+    """Log what is printed by Python or C, such as libjpeg's opinion of a damaged picture."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)  # whoever prints faster than it is read loses lines, and never waits
+    kept = {
+        number: os.dup(number) for number in (_STDOUT, _STDERR) if number == _STDERR or not os.isatty(number)
+    }
+    for number in kept:
+        os.dup2(write_end, number)
+    os.close(write_end)
+    reader = threading.Thread(target=_log_prints, args=(read_end,), name="prints", daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        for number, before in kept.items():
+            os.dup2(before, number)
+            os.close(before)
+        reader.join(timeout=1)
+
+
+def _log_prints(read_end: int) -> None:
+    with open(read_end, encoding="utf-8", errors="replace") as lines:
+        while line := lines.readline(_LONGEST_LINE):
+            if line.strip():
+                _prints.warning("%s", line.strip())

@@ -1,0 +1,34 @@
+"""The one form of a log's lines, as docs/operations.md gives it, for tests to hold logs against."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")]
+
+
+class LogLine(BaseModel):
+    """One line; what is not said of an event is not there."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$")]
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+    service: Literal["gateway", "detector", "classifier", "allinone", "triton"]
+    logger: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]
+    event: Annotated[str, Field(min_length=1)]
+    request_id: RequestId = ""
+    request_ids: Annotated[list[RequestId], Field(min_length=1)] = []
+    duration_ms: Annotated[float, Field(ge=0)] = 0
+    details: dict[str, JsonValue] = {}
+    traceback: str = ""
+
+    @property
+    def concerns(self) -> set[str]:
+        """The requests."""
+        return {*self.request_ids, *filter(None, [self.request_id])}
+
+
+def log_lines(text: str) -> list[LogLine]:
+    """Read a log; any line of another form is an error."""
+    return [LogLine.model_validate_json(line) for line in text.splitlines()]
