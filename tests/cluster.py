@@ -22,10 +22,13 @@ SERVICES = ("gateway", "detector", "classifier")
 
 
 class Service:
-    """One process of a service."""
+    """One process of a service, by its own module or by another that starts it."""
 
-    def __init__(self, name: str, port: int, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, port: int, environment: dict[str, str], log: Path, *, module: str | None = None
+    ) -> None:
         self.name = name
+        self._module = module or f"services.{name}"
         self.url = f"http://127.0.0.1:{port}"
         self._environment = os.environ | environment | {"FER_PORT": str(port)}
         self._log = log
@@ -34,7 +37,7 @@ class Service:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{self.name}"],
+                [sys.executable, "-m", self._module],
                 cwd=ROOT,
                 env=self._environment,
                 stdout=log,

@@ -18,6 +18,7 @@ from tests.load.client import Load, run_load
 from tests.load.limit import ROOT, measure_apart
 from tests.load.report import Report, replace_section, write_report
 from tests.load.streams import measure_streams, stream_section
+from tests.load.telemetry import TelemetryReport, measure_telemetry, telemetry_section
 from tests.pictures import portrait_640x480
 from tests.triton_server import why_triton_is_missing
 
@@ -33,17 +34,23 @@ class Arguments:
     concurrency: list[int]
     threads: int
     stream_seconds: float
+    rounds: int
+    round_seconds: float
     output: Path
 
 
 def arguments() -> Arguments:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__.split("\n")[0])
-    parser.add_argument("what", nargs="?", choices=("all", "streams"), default="all", help="default: all")
+    parser.add_argument(
+        "what", nargs="?", choices=("all", "streams", "telemetry"), default="all", help="default: all"
+    )
     parser.add_argument("--seconds", type=float, default=15, help="measured seconds a level (default 15)")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--threads", type=int, default=2, help="threads of the limit and of the detector")
     parser.add_argument("--stream-seconds", type=float, default=60, help="measured seconds of live streams")
+    parser.add_argument("--rounds", type=int, default=10, help="of telemetry on and off (default 10)")
+    parser.add_argument("--round-seconds", type=float, default=5, help="of each of them, a level (default 5)")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
     return Arguments(**vars(parser.parse_args()))
 
@@ -51,6 +58,10 @@ def arguments() -> Arguments:
 async def main() -> None:
     """Measure and write down what is wanted."""
     wanted = arguments()
+    if wanted.what == "telemetry":
+        replace_section(telemetry_section(await _telemetry(wanted)), wanted.output)
+        print(f"written to {wanted.output}")
+        return
     if reason := why_triton_is_missing():
         raise SystemExit(reason)
     if wanted.what == "streams":
@@ -85,6 +96,7 @@ async def _measure_all(wanted: Arguments) -> None:
         streams = await measure_streams(cluster, wanted.stream_seconds)
     for threads, measured in limits.items():
         measured.append(await _limit(threads, wanted.seconds))
+    telemetry = await _telemetry(wanted)
     report = Report(
         limits=limits,
         threads=wanted.threads,
@@ -94,11 +106,18 @@ async def _measure_all(wanted: Arguments) -> None:
         memory_after_mb=memory_after,
         seconds=wanted.seconds,
     )
-    write_report(report, stream_section(streams), wanted.output)
+    write_report(report, stream_section(streams), telemetry_section(telemetry), wanted.output)
 
 
 def _cluster(folder: str, wanted: Arguments) -> Cluster:
     return Cluster(Path(folder), settings={"FER_THREADS": str(wanted.threads)})
+
+
+async def _telemetry(wanted: Arguments) -> TelemetryReport:
+    with tempfile.TemporaryDirectory() as folder:
+        return await measure_telemetry(
+            Path(folder), threads=wanted.threads, rounds=wanted.rounds, seconds=wanted.round_seconds
+        )
 
 
 async def _limit(threads: int, seconds: float) -> dict[str, float]:

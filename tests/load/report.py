@@ -49,8 +49,8 @@ class Report:
     seconds: float
 
 
-def write_report(report: Report, streams: str, path: Path) -> None:
-    """Write the document with the section on streams; what could not be measured in this run says so."""
+def write_report(report: Report, streams: str, telemetry: str, path: Path) -> None:
+    """Write the document with two sections made elsewhere; what could not be measured in this run says so."""
     path.parent.mkdir(exist_ok=True)
     sections = [
         _head(report),
@@ -58,6 +58,7 @@ def write_report(report: Report, streams: str, path: Path) -> None:
         _cluster_section(report),
         _stage_section(report),
         streams,
+        telemetry,
         _memory_section(report),
         _image_section(),
         _lines_section(),
