@@ -1,11 +1,13 @@
-// Wires the page: tabs, choosers, and the two panels.
+// Wires the page: tabs, choosers, and the three panels.
 
+import { Board } from "./board.js";
 import { byId, tellProblem } from "./dom.js";
 import { startLivePanel } from "./live.js";
 import { fillAlertEmotions, fillChoosers } from "./options.js";
 import { startPicturePanel } from "./picture.js";
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
+const board = new Board();
 
 function choose(tab) {
   for (const one of tabs) {
@@ -14,7 +16,9 @@ function choose(tab) {
     one.tabIndex = isChosen ? 0 : -1;
     byId(one.getAttribute("aria-controls")).hidden = !isChosen;
   }
+  byId("options").hidden = tab.id === "tab-board"; // they are of pictures
   tellProblem("");
+  board.wake();
 }
 
 tabs.forEach((tab, index) => {
