@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-pytest_plugins = ["tests.redis_server", "tests.triton_server"]
+pytest_plugins = ["tests.log_lines", "tests.redis_server", "tests.triton_server"]
 
 
 @pytest.fixture(scope="session")

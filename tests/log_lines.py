@@ -1,8 +1,13 @@
 """The one form of a log's lines, as docs/operations.md gives it, for tests to hold logs against."""
 
+import logging
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
+import pytest
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from fercore.service.logging import JsonFormatter
 
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")]
 
@@ -32,3 +37,17 @@ class LogLine(BaseModel):
 def log_lines(text: str) -> list[LogLine]:
     """Read a log; any line of another form is an error."""
     return [LogLine.model_validate_json(line) for line in text.splitlines()]
+
+
+Told = Callable[[str], list[LogLine]]
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Iterator[Told]:
+    """Give the lines of an event that this process has logged, as a service would have."""
+    before = caplog.handler.formatter
+    caplog.handler.setFormatter(JsonFormatter("gateway"))
+    for ours in ("fercore", "services"):
+        caplog.set_level(logging.DEBUG, ours)
+    yield lambda event: [line for line in log_lines(caplog.text) if line.event == event]
+    caplog.handler.setFormatter(before)

@@ -33,7 +33,7 @@ def request_id_of(headers: Headers) -> str:
 
 
 class RequestScope:
-    """Names, times and counts each request, and answers `internal` when all else failed."""
+    """Names requests and streams; times and counts requests, and answers `internal` when all else failed."""
 
     def __init__(self, app: ASGIApp, *, service: str, metrics: Metrics) -> None:
         self._app = app
@@ -42,11 +42,20 @@ class RequestScope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         request_id = request_id_of(Headers(scope=scope))
         token = request_id_var.set(request_id)
+        try:
+            if scope["type"] == "http":
+                await self._serve(scope, receive, send, request_id)
+            else:
+                await self._app(scope, receive, send)
+        finally:
+            request_id_var.reset(token)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         status: int | None = None
 
         async def send_with_id(message: Message) -> None:
@@ -68,7 +77,6 @@ class RequestScope:
             status = 500
         finally:
             self._record(scope, status or _CLIENT_CLOSED_REQUEST, perf_counter() - start)
-            request_id_var.reset(token)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")

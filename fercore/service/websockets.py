@@ -40,6 +40,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if is_close:
             self.writable.set()
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # it was refused in order, which uvicorn would log as an error
         if is_close and self.close_timer is not None:
             self._cut_later()
 

@@ -1,6 +1,6 @@
 """Start all in one process: `python -m services.allinone`. The only place that reads the environment."""
 
-from fercore.service.process_log import process_log
+from fercore.service.process_log import process_log, set_level
 
 # what is imported may warn or fail, and that shall be told in the log: it is imported in `main`
 # ruff: noqa: PLC0415
@@ -11,7 +11,6 @@ BANNER = "listening on {url} (stop with Ctrl-C); try: curl -F file=@photo.jpg {u
 def main() -> None:
     """Serve until a signal comes."""
     from fercore.service.metrics import Metrics
-    from fercore.service.process_log import set_level
     from fercore.service.run import serve
     from fercore.service.settings import load
     from fercore.service.tracing import tracing_of

@@ -1,6 +1,6 @@
 """Start the classifier: `python -m services.classifier`. The only place that reads the environment."""
 
-from fercore.service.process_log import process_log
+from fercore.service.process_log import process_log, set_level
 
 # what is imported may warn or fail, and that shall be told in the log: it is imported in `main`
 # ruff: noqa: PLC0415
@@ -10,7 +10,6 @@ def main() -> None:
     """Serve until a signal comes."""
     from fercore.messaging.redis_streams import RedisStreams
     from fercore.service.metrics import Metrics
-    from fercore.service.process_log import set_level
     from fercore.service.run import serve
     from fercore.service.settings import load
     from fercore.service.tracing import tracing_of

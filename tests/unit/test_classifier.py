@@ -115,6 +115,29 @@ async def test_an_unknown_model_is_a_reply_to_those_who_asked_for_it():
     assert fault.value.code == "unknown_model"
 
 
+async def test_a_call_is_logged_with_all_its_requests(told):
+    ones = [delivery(1), delivery(2)]
+    await handler(BrightnessBackend())([*ones, delivery(3, model="b")])
+    lines = told("faces")
+    assert sorted(len(line.request_ids) for line in lines) == [1, 2]
+    assert [one.envelope.request_id for one in ones] in [line.request_ids for line in lines]
+
+
+async def test_a_graph_that_fails_is_an_error_of_the_requests_that_asked(told):
+    failing = [delivery(1), delivery(2)]
+    await handler(BrightnessBackend(InternalError("broken")))(failing)
+    (line,) = told("a request failed")
+    assert (line.level, line.request_ids) == ("ERROR", [one.envelope.request_id for one in failing])
+    assert "broken" in line.traceback
+
+
+async def test_a_server_that_is_away_is_told_with_its_reason_alone(told):
+    away = UpstreamUnavailable("Triton is away")
+    await handler(BrightnessBackend(away, away))([delivery(1)])
+    (line,) = told("a request failed")
+    assert (line.level, line.details["reason"], line.traceback) == ("WARNING", "Triton is away", "")
+
+
 @pytest.fixture
 def classify():
     def make(backend: BrightnessBackend, timeout_s: float = 5):

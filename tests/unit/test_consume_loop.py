@@ -88,7 +88,7 @@ async def test_a_fault_of_the_handler_is_the_callers_answer():
     assert counts.ended == {"done": 1}
 
 
-async def test_a_bug_in_the_handler_answers_internal_and_the_loop_goes_on(caplog):
+async def test_a_bug_in_the_handler_answers_internal_and_the_loop_goes_on(told):
     queue = InMemoryQueue()
 
     async def stumble(deliveries):
@@ -100,7 +100,9 @@ async def test_a_bug_in_the_handler_answers_internal_and_the_loop_goes_on(caplog
     async with consuming(queue, stumble):
         got = await replies(queue, 2)
     assert [reply.body for reply in got] == [b"internal", b"fine"]
-    assert "ZeroDivisionError" in caplog.text
+    (line,) = told("the handler failed")
+    assert "ZeroDivisionError" in line.traceback
+    assert line.request_ids == ["r0"]
 
 
 async def test_a_handler_that_forgets_a_message_answers_internal_to_all():
@@ -115,7 +117,7 @@ async def test_a_handler_that_forgets_a_message_answers_internal_to_all():
     assert [reply.body for reply in got] == [b"internal", b"internal"]
 
 
-async def test_an_unreadable_envelope_is_buried_and_its_caller_told_at_once():
+async def test_an_unreadable_envelope_is_buried_and_its_caller_told_at_once(told):
     queue, counts = InMemoryQueue(), Counts()
     await queue.append(
         FRAMES, {"v": b"99", "request_id": b"r7", "reply_to": b"gateway", "body": b"secret face"}
@@ -127,6 +129,8 @@ async def test_an_unreadable_envelope_is_buried_and_its_caller_told_at_once():
     [record] = queue.dead
     assert record["reason"] == b"unreadable envelope"
     assert not any(b"secret face" in value for value in record.values())
+    (line,) = told("a dead message")
+    assert (line.request_id, line.details["reason"]) == ("r7", "unreadable envelope")
 
 
 async def test_a_message_without_a_return_address_is_buried_without_a_reply():

@@ -1,6 +1,7 @@
 """The gateway on an in-memory queue whose workers are played by the test."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ from tests.pictures import no_face_jpeg
 pytestmark = pytest.mark.anyio
 
 JPEG = {"content-type": "image/jpeg"}
+ABC = {"x-request-id": "abc"}
 
 
 class FlakyQueue(InMemoryQueue):
@@ -55,6 +57,20 @@ class FlakyQueue(InMemoryQueue):
     def _raise_if_away(self) -> None:
         if self.is_away:
             raise UpstreamUnavailable("the queue is away")
+
+
+class SlowToSend(FlakyQueue):
+    """A queue that sends when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_sending = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+
+    async def publish(self, channel, envelope):
+        self.is_sending.set()
+        await self.may_go_on.wait()
+        await super().publish(channel, envelope)
 
 
 @pytest.fixture
@@ -239,6 +255,37 @@ async def test_a_lost_queue_fails_waiting_requests_at_once_and_comes_back(client
     assert (await post(client)).json()["code"] == "upstream_unavailable"
     queue.is_away = False
     await until_it_is(client, "deadline_exceeded")
+
+
+async def test_a_lost_queue_is_told_with_the_requests_that_it_fails(client, queue, worker, told):
+    worker(lambda envelope: None)
+    await until_it_is(client, "deadline_exceeded")
+    waiting = asyncio.create_task(client.post("/predict", content=no_face_jpeg(), headers=JPEG | ABC))
+    async with asyncio.timeout(5):
+        while not (await queue.backlog(FRAMES)).depth:
+            await asyncio.sleep(0)
+    queue.is_away = True
+    await waiting
+    assert ["abc"] in [line.request_ids for line in told("the queue was lost")]
+
+
+@pytest.mark.parametrize("queue", [SlowToSend()], ids=["slow to send"])
+async def test_a_queue_that_is_lost_while_a_frame_is_sent_leaves_no_fault_that_nobody_awaits(
+    client, queue, worker, told
+):
+    unawaited: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unawaited.append(context["message"]))
+    worker(lambda envelope: None)
+    asked = asyncio.create_task(until_it_is(client, "upstream_unavailable"))
+    async with asyncio.timeout(10):
+        await queue.is_sending.wait()
+        queue.is_away = True
+        while not any(line.request_ids for line in told("the queue was lost")):
+            await asyncio.sleep(0.01)
+        queue.may_go_on.set()
+        await asked
+    gc.collect()
+    assert unawaited == []
 
 
 async def test_many_pictures_are_admitted_all_or_none(client, worker):

@@ -1,6 +1,7 @@
 """Every line is one JSON object of the documented fields, whatever is logged."""
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 
 from fercore.service.logging import JsonFormatter, request_id_var, request_ids_var
 from tests.log_lines import LogLine, log_lines
+
+OPERATIONS = Path(__file__).parent.parent.parent / "docs/operations.md"
 
 
 def line(message: str, *args: object, **extra: object) -> LogLine:
@@ -83,3 +86,10 @@ def test_a_traceback_stands_in_its_own_field():
     except ValueError as err:
         logged = line("failed", exc_info=(type(err), err, err.__traceback__))
     assert "ValueError: broken" in logged.traceback
+
+
+def test_the_fields_are_those_of_the_documentation():
+    (section,) = re.findall(
+        r"^## Logs$(.*?)^The first five", OPERATIONS.read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(LogLine.model_fields)

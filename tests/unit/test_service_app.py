@@ -92,6 +92,30 @@ async def test_a_fault_is_a_problem_with_retry_after(client):
     }
 
 
+async def test_what_ends_in_a_5xx_is_logged_with_its_reason_and_what_the_caller_did_wrong_is_not(
+    client, told
+):
+    failed = await client.get("/fault", headers={"X-Request-ID": "abc"})
+    await client.get("/number/many")
+    (line,) = told("a request failed")
+    assert (failed.status_code, line.level, line.request_id, line.traceback) == (503, "WARNING", "abc", "")
+    assert line.details == {"code": "not_ready", "reason": "still loading"}
+
+
+async def test_a_bug_is_an_error_of_its_request(client, told):
+    await client.get("/bug", headers={"X-Request-ID": "abc"})
+    (line,) = told("a request failed")
+    assert (line.level, line.request_id) == ("ERROR", "abc")
+    assert "ZeroDivisionError" in line.traceback
+
+
+async def test_each_request_is_a_line_of_its_route_and_not_of_its_path(client, told):
+    await client.get("/number/7?secret=1", headers={"X-Request-ID": "abc"})
+    (line,) = told("request")
+    assert (line.level, line.request_id) == ("DEBUG", "abc")
+    assert line.details == {"route": "/number/{n}", "status": 200}
+
+
 async def test_a_wrong_parameter_is_named(client):
     response = await client.get("/number/many")
     assert response.status_code == 422

@@ -3,16 +3,14 @@
 Knows the handshake; what is said on a stream is the session's.
 """
 
-import logging
-
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocket
 
 from fercore.contracts.errors import Overloaded
 from fercore.service.intake import Intake
+from fercore.service.logging import request_id_var
 from fercore.service.metrics import Metrics
-from fercore.service.middleware import request_id_of
 from services.gateway.directory import Directory
 from services.gateway.live.memory import MakeMemory
 from services.gateway.live.origin import is_allowed
@@ -21,8 +19,6 @@ from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
 
 FULL = Close(1013, "overloaded")
-
-logger = logging.getLogger(__name__)
 
 
 def stream_routes(
@@ -47,7 +43,7 @@ def stream_routes(
         await socket.accept()
         session = Session(
             socket,
-            request_id_of(headers),
+            request_id_var.get() or "",
             pipeline=pipeline,
             directory=directory,
             intake=intake,

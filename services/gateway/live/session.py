@@ -125,7 +125,6 @@ class Session:
 
     async def run(self) -> None:
         """Serve until one side ends it; leaves nothing behind."""
-        request_id_var.set(self._id)
         start_s = monotonic()
         closing: Close | None = None
         try:
@@ -287,13 +286,14 @@ class Session:
     async def _serve(self, frame: _Frame, before: asyncio.Event, answered: asyncio.Event) -> None:
         """Answer one frame, after the frame before it."""
         request_id_var.set(frame.request_id)
+        told: dict[str, object] = {}
         outcome = "dropped"  # unless it gets so far
         try:
             with frame.permit:
                 answer = await self._analyze(frame)
             await before.wait()
             if isinstance(answer, FerError):
-                outcome = "error"
+                outcome, told["code"] = "error", answer.code
                 await self._send_error(answer, frame.seq)
             else:
                 outcome = "result"
@@ -303,7 +303,7 @@ class Session:
             self._in_flight -= 1
             answered.set()
             duration_ms = round((monotonic() - frame.received_at_s) * 1000, 2)
-            logger.debug("live frame", extra={"outcome": outcome, "duration_ms": duration_ms})
+            logger.debug("live frame", extra=told | {"outcome": outcome, "duration_ms": duration_ms})
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             self._start(waiting)
