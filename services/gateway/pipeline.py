@@ -167,8 +167,7 @@ class Pipeline:
             raise DeadlineExceeded(f"no answer in {deadline_s:g} s") from err
         finally:
             del self._waiting[key]
-            if not waiting.cancel() and not waiting.cancelled():
-                waiting.exception()  # asyncio complains of faults that nobody has looked at
+            waiting.cancel()  # else asyncio complains of a fault that nobody has looked at
 
     def _fail_all(self, error: UpstreamUnavailable) -> None:
         is_new, self._fault = error.detail != self._fault, error.detail

@@ -25,7 +25,7 @@ from tests.pictures import portrait_jpeg
 from tests.redis_server import free_port
 from tests.triton_server import TritonServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 JPEG = {"Content-Type": "image/jpeg"}
 PATIENCE_S = 120
@@ -270,6 +270,11 @@ def test_libraries_say_nothing_below_a_warning(logs: Logs) -> None:
     for service in SERVICES:
         low = [line for line in logs.lines(service) if line.level in ("DEBUG", "INFO")]
         assert {line.logger.split(".")[0] for line in low} <= {"fercore", "services"}
+
+
+def test_what_a_client_does_wrong_is_no_error_of_ours(logs: Logs) -> None:
+    errors = [line for line in logs.lines("gateway") if line.level in ("ERROR", "CRITICAL")]
+    assert {line.logger.split(".")[0] for line in errors} <= {"opentelemetry"}  # its collector is away
 
 
 def test_nothing_is_told_with_a_traceback_but_bugs(logs: Logs) -> None:

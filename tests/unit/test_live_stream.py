@@ -17,6 +17,7 @@ from tests.streaming import assert_accounted, one_face, streaming, working
 pytestmark = pytest.mark.anyio
 
 FRAME = no_face_jpeg()
+ABC = {"X-Request-ID": "abc"}
 START = {"type": "start"}
 
 
@@ -196,7 +197,7 @@ async def test_without_workers_a_stream_opens_and_its_frames_say_why_not(gateway
         assert (await stream.receive())["code"] == "not_ready"
 
 
-async def test_pages_of_other_origins_are_refused_before_anything_is_opened(start_gateway):
+async def test_pages_of_other_origins_are_refused_before_anything_is_opened(start_gateway, caplog):
     async with start_gateway(allowed_origins="https://a.example, http://b:8000") as gateway:
         for origin in (None, f"http://{gateway.address}", "https://a.example", "http://b:8000"):
             async with streaming(gateway.url, origin=origin) as stream:
@@ -210,11 +211,13 @@ async def test_pages_of_other_origins_are_refused_before_anything_is_opened(star
             "https://a.example:1",
         ):
             with pytest.raises(InvalidStatus) as refused:
-                await connect(f"ws://{gateway.address}/stream", origin=origin)
+                await connect(f"ws://{gateway.address}/stream", origin=origin, additional_headers=ABC)
             response = refused.value.response
             assert response.status_code == 403
             assert response.headers["content-type"] == "application/problem+json"
-            assert json.loads(response.body)["code"] == "forbidden"
+            problem = json.loads(response.body)
+            assert (problem["code"], problem["request_id"]) == ("forbidden", "abc")
+    assert not [record for record in caplog.records if record.name == "uvicorn.error"]
 
 
 async def test_what_is_seen_is_remembered_and_alerts_are_sent(gateway, flaky_queue, remembering):
@@ -246,7 +249,7 @@ async def test_every_frame_has_a_request_id_of_its_stream_in_the_log_too(gateway
     try:
         async with working(flaky_queue):
             await until_ready(gateway)
-            async with streaming(gateway.url, additional_headers={"X-Request-ID": "abc"}) as stream:
+            async with streaming(gateway.url, additional_headers=ABC) as stream:
                 await stream.send(FRAME)
                 assert (await stream.receive())["request_id"] == "abc-0"
                 await stream.stop()

@@ -10,6 +10,7 @@ import pytest
 
 from fercore.contracts.errors import DeadlineExceeded
 from fercore.inference.onnxruntime import OnnxRuntimeBackend
+from tests.log_lines import Told
 
 REPOSITORY = Path(__file__).parent.parent / "model_repository"
 BLACK = np.zeros((1, 112, 112, 3), np.uint8)
@@ -60,6 +61,21 @@ async def test_runs_go_on_in_a_named_pool_of_known_size() -> None:
     assert 1 <= len(names) <= 2
     await backend.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("inference")]
+
+
+async def test_a_model_that_cannot_be_loaded_is_told_once_and_served_once_it_is_repaired(
+    tmp_path: Path, told: Told
+) -> None:
+    graph = tmp_path / "emotion_tiny" / "1" / "model.onnx"
+    graph.parent.mkdir(parents=True)
+    graph.write_bytes(b"no graph")
+    backend = OnnxRuntimeBackend(tmp_path, threads=1)
+    assert [await backend.is_ready("emotion_tiny") for _ in range(3)] == [False] * 3
+    (line,) = told("a model cannot be loaded")
+    assert (line.level, line.details) == ("ERROR", {"model": "emotion_tiny"})
+    graph.write_bytes((REPOSITORY / "emotion_tiny" / "1" / "model.onnx").read_bytes())
+    assert await backend.is_ready("emotion_tiny")
+    await backend.close()
 
 
 async def test_the_loop_is_free_while_a_graph_runs() -> None:
