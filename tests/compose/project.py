@@ -19,7 +19,7 @@ LINES_KEPT = 30
 
 
 class Compose:
-    """The cluster; `with_overlay` gives the same one, set otherwise. No .env is read."""
+    """The cluster; `with_overlay` and `with_files` give the same one, set otherwise. No .env is read."""
 
     def __init__(self) -> None:
         self.port, self.prometheus_port, self.https_port = free_ports(3)
@@ -33,9 +33,12 @@ class Compose:
         }
 
     def with_overlay(self, *overlays: str, **settings: object) -> "Compose":
+        return self.with_files(*(f"deploy/compose/{name}.yml" for name in overlays), **settings)
+
+    def with_files(self, *files: str, **settings: object) -> "Compose":
         other = Compose()
         other.__dict__ |= self.__dict__
-        other._files = [*self._files, *(f"deploy/compose/{name}.yml" for name in overlays)]
+        other._files = [*self._files, *files]
         other._settings = self._settings | {name: str(value) for name, value in settings.items()}
         return other
 

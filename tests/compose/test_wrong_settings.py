@@ -1,11 +1,12 @@
 """What is set wrong is told in one line by the part concerned; the others stay up, unready."""
 
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.compose.project import Compose, inspect, is_ready, until
+from tests.compose.project import PROJECT, Compose, inspect, is_ready, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -48,3 +49,13 @@ def test_a_model_folder_that_may_not_be_read_is_named(compose: Compose, tmp_path
     assert are_running(wrong, "classifier", "gateway", "detector", "redis", "haproxy")
     compose.up()
     until(compose.answers)
+
+
+def test_a_full_disk_of_prometheus_is_told_and_the_rest_runs(compose: Compose) -> None:
+    full = compose.with_files("tests/compose/full_disk.yml")
+    full.up("--no-deps", "prometheus")
+    until(lambda: "no space left on device" in full.logs("prometheus"))
+    assert are_running(full, "prometheus", "gateway", "detector", "classifier", "redis", "haproxy")
+    until(compose.answers)
+    compose.up("--no-deps", "prometheus")
+    subprocess.run(["docker", "volume", "rm", f"{PROJECT}_full"], capture_output=True, check=True)
