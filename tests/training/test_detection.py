@@ -348,6 +348,27 @@ def test_a_run_starts_from_a_finished_one_and_from_no_other(
     assert "has changed since" in capsys.readouterr().err
 
 
+def test_statistics_are_kept_where_the_config_says_so(
+    config_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    runs = tmp_path / "runs"
+    assert train(config_file, data, runs) == 0
+    config = yaml.safe_load(config_file.read_text())
+    config["fit"] |= {"epochs": 1, "keeps_statistics": True}
+    later = tmp_path / "next.yaml"
+    later.write_text(yaml.safe_dump(config | {"name": "next"}))
+    assert train(later, data, runs) == 1
+    assert "needs start_from" in capsys.readouterr().err
+    later.write_text(yaml.safe_dump(config | {"name": "next", "start_from": str(runs / "tiny")}))
+    assert train(later, data, runs) == 0
+    first, second = (
+        torch.load(runs / run / "best.pt", weights_only=True)["network"] for run in ("tiny", "next")
+    )
+    for name in first:
+        is_kept = "running" in name or "tracked" in name
+        assert torch.equal(first[name], second[name]) == is_kept, name
+
+
 def test_the_dense_teacher_says_of_its_best_cell_what_the_detector_reports(tmp_path: Path):
     repository, view = repository_with(yunet.WEIGHTS, tmp_path), astronaut_view()
     told = load_dense_teacher(TeacherConfig(detector="yunet", dense=1), repository).answers([view, view])

@@ -61,6 +61,13 @@ class DetectorFit(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_epochs: Annotated[int, Field(ge=0)] = 1
     average_decay: Fraction = 0.999
+    keeps_statistics: Annotated[
+        bool,
+        Field(
+            description="Normalise by the ancestor's statistics, as serving does, not by each batch's own",
+            exclude_if=lambda keeps: not keeps,
+        ),
+    ] = False
     precision: Annotated[
         Literal["bfloat16", "float32"],
         Field(description="On CPUs float32 is far faster here: convolutions within channels have no other"),
@@ -73,7 +80,8 @@ class DetectorFit(Section):
     def as_fit(self) -> FitConfig:
         """Give what the emotion models' loop calls the same."""
         return FitConfig(
-            schedule="cosine", **self.model_dump(exclude={"views", "sides_px", "mosaic", "is_compiled"})
+            schedule="cosine",
+            **self.model_dump(exclude={"views", "sides_px", "mosaic", "keeps_statistics", "is_compiled"}),
         )
 
 
@@ -98,9 +106,11 @@ class DetectorConfig(Section):
     fit: DetectorFit = DetectorFit()
 
     @model_validator(mode="after")
-    def _has_who_knows_what_is_pasted(self) -> Self:
+    def _is_possible(self) -> Self:
         if self.paste and (self.teacher is None or self.teacher.dense < 1):
             raise ValueError("what is pasted has no label: paste needs teacher.dense: 1")
+        if self.fit.keeps_statistics and self.start_from is None:
+            raise ValueError("fit.keeps_statistics needs start_from: an untrained network has none")
         return self
 
     def as_json(self) -> str:

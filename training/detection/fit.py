@@ -112,6 +112,13 @@ def start_from(network: nn.Module, ancestor: Path, run: Path) -> None:
     load_weights(network, weights, str(ancestor))
 
 
+def keep_statistics(network: nn.Module) -> None:
+    """Let a network that is trained normalise by the statistics that it has, and not change them."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
 def _run_epoch(
     config: DetectorConfig,
     state: State,
@@ -125,6 +132,8 @@ def _run_epoch(
     steps = len(known) * config.fit.views // fitting.batch_size
     parts = np.zeros(3)
     state.network.train()
+    if config.fit.keeps_statistics:
+        keep_statistics(state.network)
     batches = _batches(config, known, paste, random, steps)
     title = f"epoch {epoch + 1}/{fitting.epochs}"
     for number, views in enumerate(tqdm(batches, total=steps, desc=title, unit="batch", mininterval=1.0)):
