@@ -6,5 +6,5 @@ Knows no setting; every service's settings take these.
 DEFAULT_MODEL = "resnet15_int8"
 """A folder of `model_repository/`, without `emotion_`."""
 
-DEFAULT_DETECTOR = "haar"
+DEFAULT_DETECTOR = "ferface"
 """A file of `services/detector/detectors/`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fercore.contracts.defaults import DEFAULT_DETECTOR
 from fercore.contracts.errors import NotReady
 from fercore.service.metrics import Metrics
 from fercore.service.plugins import load_plugin, plugin_names
@@ -66,7 +67,7 @@ def assert_well_formed(found: Detections) -> None:
 
 
 def test_there_is_a_default():
-    assert "haar" in NAMES
+    assert DEFAULT_DETECTOR in NAMES
 
 
 def test_it_finds_the_face_of_the_portrait(detector):

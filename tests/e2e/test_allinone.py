@@ -9,7 +9,7 @@ import pytest
 from asgi_lifespan import LifespanManager
 from PIL import Image
 
-from fercore.contracts.defaults import DEFAULT_MODEL
+from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
 from fercore.contracts.emotions import EMOTIONS
 from fercore.service.errors import STATUS
 from fercore.service.metrics import Metrics
@@ -187,7 +187,7 @@ async def test_the_catalogue_lists_what_lives(client):
     assert [(model["name"], model["default"]) for model in models if model["default"]] == [
         (DEFAULT_MODEL, True)
     ]
-    assert {"name": "haar", "default": True} in (await client.get("/detectors")).json()["detectors"]
+    assert {"name": DEFAULT_DETECTOR, "default": True} in (await client.get("/detectors")).json()["detectors"]
 
 
 async def test_the_request_id_of_the_caller_is_kept_and_an_odd_one_replaced(client):

@@ -282,7 +282,7 @@ def test_the_plug_in_reads_the_maps_as_training_does(tmp_path: Path):
     found = ferface.create(tmp_path).detect(picture, min_face_px=1)
     with torch.no_grad():
         answers = torch.cat([part.flatten(2)[0].T for part in served.eval()(torch.from_numpy(picture[None]))])
-    scores = answers[:, 0].sigmoid().numpy()
+    scores = (answers[:, 0] - ferface.OFFSET).sigmoid().numpy()
     boxes = decode_boxes(answers[:, 1:5], lay_cells(128, 192)).numpy()
     likely = scores >= ferface.SCORE_FLOOR
     kept = keep_strongest(boxes[likely], scores[likely], ferface.SAME_FACE_IOU)
