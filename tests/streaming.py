@@ -35,7 +35,7 @@ Answer = Callable[[FrameJob], Awaitable[FrameResult | bytes | None]]
 """What a worker makes of a frame: its result, the bytes of another reply, or nothing at all."""
 
 OFFERS = (
-    (FRAMES.service, msgspec.json.encode(DetectorOffer(("haar",)))),
+    (FRAMES.service, msgspec.json.encode(DetectorOffer(("ferface",)))),
     (FACES.service, msgspec.json.encode(ClassifierOffer((ModelOffer("a", "3", EMOTIONS, "a fake"),)))),
 )
 
@@ -47,7 +47,7 @@ def result(*faces: tuple[float, float, float, float], happiness: float = 0.9) ->
     return FrameResult(
         width=640,
         height=480,
-        detector="haar",
+        detector="ferface",
         model="a",
         model_version="3",
         labels=EMOTIONS,

@@ -93,7 +93,7 @@ async def client(queue, metrics) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def announce(queue: InMemoryQueue, detectors=("haar",), models=("a",)) -> None:
+async def announce(queue: InMemoryQueue, detectors=("ferface",), models=("a",)) -> None:
     offer = ClassifierOffer(
         tuple(ModelOffer(name, "3", ("neutral", "happiness"), "a fake") for name in models)
     )
@@ -117,7 +117,7 @@ def empty_result(model: str) -> FrameResult:
     return FrameResult(
         width=320,
         height=240,
-        detector="haar",
+        detector="ferface",
         model=model,
         model_version=None,
         labels=(),
@@ -172,14 +172,14 @@ async def test_offers_make_it_ready_and_fill_the_catalogue(client, queue):
             await asyncio.sleep(0.02)
     models = (await client.get("/models")).json()["models"]
     assert [(model["name"], model["version"], model["default"]) for model in models] == [("a", "3", True)]
-    assert (await client.get("/detectors")).json() == {"detectors": [{"name": "haar", "default": True}]}
+    assert (await client.get("/detectors")).json() == {"detectors": [{"name": "ferface", "default": True}]}
 
 
 async def test_what_no_worker_offers_is_unknown(client, worker):
     worker(lambda envelope: reply_to(envelope, encode(empty_result("a"))))
     await until_it_is(client, "unknown_model", model="b")
     response = await until_it_is(client, "unknown_detector", detector="other")
-    assert "haar" in response.json()["detail"]
+    assert "ferface" in response.json()["detail"]
 
 
 async def test_an_offer_that_cannot_be_read_counts_for_nothing(client, queue):
@@ -207,7 +207,7 @@ async def test_the_options_travel_with_the_picture(client, worker):
     await until_it_is(client, None, max_faces=7, min_face_px=99, min_score=0.25)
     options = jobs[-1].options
     assert (options.detector, options.max_faces, options.min_face_px, options.min_score) == (
-        "haar",
+        "ferface",
         7,
         99,
         0.25,

@@ -178,7 +178,7 @@ async def test_start_must_come_first_and_once(gateway, flaky_queue, first):
             assert (error["code"], stream.close_code) == ("invalid_request", 1008)
 
 
-@pytest.mark.parametrize(("option", "offered"), [("model", "a"), ("detector", "haar")])
+@pytest.mark.parametrize(("option", "offered"), [("model", "a"), ("detector", "ferface")])
 async def test_what_nobody_offers_is_told_with_what_there_is(gateway, flaky_queue, option, offered):
     async with working(flaky_queue):
         await until_ready(gateway)
