@@ -46,7 +46,9 @@ def fit(
     dense_teacher: DenseTeacher | None = None,
     paste: Paste | None = None,
 ) -> Progress:
-    """Train until the epochs are over; `best.pt` holds the averaged weights of the lowest held-out loss.
+    """Train until the epochs are over; `best.pt` holds averaged weights.
+
+    They are those of the lowest held-out loss, or of the last epoch where the run started from another's.
 
     A dense teacher counts by its share. Nothing is pasted into the views of the held-out pictures.
 
@@ -87,7 +89,8 @@ def fit(
             }
             state.history.append(row)
             print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
-            if loss < state.progress.lowest_loss:
+            # an ancestor may have learnt what is held out, which then tells little: the last epoch is kept
+            if loss < state.progress.lowest_loss or config.start_from is not None:
                 state.progress.lowest_loss, state.progress.best_epoch = loss, state.progress.epoch
                 best: dict[str, object] = {"network": state.average.network.state_dict()}
                 run_folder.save_state(folder / run_folder.BEST, best)
