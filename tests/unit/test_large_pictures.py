@@ -1,6 +1,7 @@
 """Large pictures are decoded at a reduced scale, and boxes come back in pixels of the whole."""
 
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
 from tests.fakes import FixedDetector, plugin_package
 from tests.pictures import STORED_AS, astronaut, encoded
+
+REPOSITORY = Path(__file__).parents[2] / "model_repository"
 
 
 def stored(upright: Image.Image, orientation: int, **options: object) -> bytes:
@@ -197,9 +200,11 @@ def test_the_face_of_an_enlarged_and_turned_portrait_is_found_where_it_is(tmp_pa
     core.close()
 
 
-@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (8192, 6100)])
-def test_odd_and_huge_jpegs_are_answered(tmp_path, size):
-    core = DetectorCore(detectors, model_repository=tmp_path, threads=1, metrics=Metrics())
-    found = core.analyze(encoded(Image.new("RGB", size, (90, 90, 90))), default_options("haar"))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("detector", ["ferface", "haar"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (8192, 6100)])
+def test_odd_and_huge_pictures_are_answered(size, detector, kind):
+    core = DetectorCore(detectors, model_repository=REPOSITORY, threads=1, metrics=Metrics())
+    found = core.analyze(encoded(Image.new("RGB", size, (90, 90, 90)), kind), default_options(detector))
     assert (found.width, found.height, found.faces) == (*size, ())
     core.close()
