@@ -17,11 +17,14 @@ class Counts:
 
     def __init__(self) -> None:
         self.ended: Counter[str] = Counter()
+        self.shown: set[str] = set()
         self.depth: int | None = None
 
-    def message_ended(self, stream: str, outcome: str) -> None:
+    def messages_ended(self, stream: str, outcome: str, count: int) -> None:
         assert stream == FRAMES.stream
-        self.ended[outcome] += 1
+        self.shown.add(outcome)
+        if count:
+            self.ended[outcome] += count
 
     def backlog_changed(self, stream: str, backlog: Backlog) -> None:
         self.depth = backlog.depth

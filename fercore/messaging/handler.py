@@ -35,6 +35,9 @@ class Dead:
 
 Outcome = Forward | Reply | Dead
 
+OUTCOMES = ("done", "expired", "dead", "taken_over")
+"""What an observer counts: each message is one of the first three, and may be taken over before."""
+
 
 class Handler(Protocol):
     """What a service does with its messages; nothing it raises ends the loop."""
@@ -50,8 +53,8 @@ class Handler(Protocol):
 class Observer(Protocol):
     """The seam to metrics."""
 
-    def message_ended(self, stream: str, outcome: str) -> None:
-        """Count one `done`, `expired` or `dead` (each message one of them) or one `taken_over`."""
+    def messages_ended(self, stream: str, outcome: str, count: int) -> None:
+        """Count messages by one of `OUTCOMES`; a count of 0 shows that there may be some."""
         ...
 
     def backlog_changed(self, stream: str, backlog: Backlog) -> None:

@@ -31,6 +31,9 @@ STATUS: dict[ErrorCode, int] = {
     "deadline_exceeded": 504,
     "internal": 500,
 }
+FAULT_STATUSES = tuple(sorted({status for status in STATUS.values() if status >= 500}))
+"""Of faults that are ours, not the caller's."""
+
 RETRY_AFTER_S = 1
 _LONGEST_DETAIL = 300
 
@@ -49,11 +52,16 @@ def problem_response(error: FerError, *, instance: str) -> Response:
     return _response(problem(error, instance=instance))
 
 
+def is_ours(fault: FerError) -> bool:
+    """Tell whether a fault is the cluster's; else it is the caller's."""
+    return STATUS[fault.code] in FAULT_STATUSES
+
+
 def log_fault(fault: FerError) -> None:
     """Log a fault that is ours, not the caller's; one that is a bug with its traceback."""
     if fault.code == "internal":
         logger.error("a request failed", exc_info=fault)
-    elif STATUS[fault.code] >= 500:
+    elif is_ours(fault):
         logger.warning("a request failed", extra={"code": fault.code, "reason": fault.detail})
 
 

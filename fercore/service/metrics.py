@@ -118,9 +118,9 @@ class Metrics:
             timer.ms = seconds * 1000
             self.stage_duration.labels(name).observe(seconds)
 
-    def message_ended(self, stream: str, outcome: str) -> None:
-        """Count a message of the queue (see `fercore.messaging.consume.Observer`)."""
-        self.queue_messages.labels(stream, outcome).inc()
+    def messages_ended(self, stream: str, outcome: str, count: int) -> None:
+        """Count messages of the queue (see `fercore.messaging.handler.Observer`)."""
+        self.queue_messages.labels(stream, outcome).inc(count)
 
     def backlog_changed(self, stream: str, backlog: Backlog) -> None:
         """Report how full a stream is, and how long its oldest message waits."""

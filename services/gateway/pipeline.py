@@ -62,6 +62,8 @@ class Pipeline:
         self._default_detector = default_detector
         self._default_model = default_model
         self._metrics = metrics
+        metrics.messages_ended(REPLIES, "unawaited", 0)  # both are shown from the start
+        metrics.stage_duration.labels("total")
         self._reply_to = uuid4().hex
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
@@ -137,7 +139,7 @@ class Pipeline:
             for envelope in envelopes:
                 waiting = self._waiting.get(envelope.request_id)
                 if waiting is None or waiting.done():
-                    self._metrics.message_ended(REPLIES, "unawaited")
+                    self._metrics.messages_ended(REPLIES, "unawaited", 1)
                 else:
                     waiting.set_result(envelope.body)
 

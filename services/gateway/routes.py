@@ -20,8 +20,9 @@ from fercore.contracts.api import (
 )
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.service.bodies import OPENAPI_BODY
-from fercore.service.errors import PROBLEM_JSON, STATUS
+from fercore.service.errors import FAULT_STATUSES, PROBLEM_JSON, STATUS
 from fercore.service.intake import Intake
+from fercore.service.metrics import Metrics
 from services.gateway.directory import Directory
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
@@ -35,7 +36,9 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 }
 
 
-def predict_routes(pipeline: Pipeline, intake: Intake, settings: GatewaySettings) -> APIRouter:
+def predict_routes(
+    pipeline: Pipeline, intake: Intake, settings: GatewaySettings, metrics: Metrics
+) -> APIRouter:
     """Make `POST /predict` and `POST /v1/predict`."""
     router = APIRouter(tags=["emotions"])
 
@@ -65,6 +68,8 @@ def predict_routes(pipeline: Pipeline, intake: Intake, settings: GatewaySettings
             openapi_extra={"requestBody": OPENAPI_BODY},
             include_in_schema=is_in_schema,
         )
+        for status in FAULT_STATUSES:
+            metrics.requests.labels("gateway", path, str(status))  # from 0, so that the first is an increase
     return router
 
 

@@ -89,7 +89,7 @@ def create_app(
         tracing=tracing,
     )
     intake = Intake(settings, metrics)
-    app.include_router(predict_routes(pipeline, intake, settings))
+    app.include_router(predict_routes(pipeline, intake, settings, metrics))
     app.include_router(
         stream_routes(
             pipeline,

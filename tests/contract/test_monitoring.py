@@ -3,18 +3,29 @@
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
+from asgi_lifespan import LifespanManager
 
 from fercore.service.metrics import Metrics
+from services.allinone.settings import AllInOneSettings
+from services.allinone.wiring import create_app
+from tests.consuming import until
+from tests.fakes import BrightnessBackend
 from tests.requires import IN_CI, missing
 
 ROOT = Path(__file__).parent.parent.parent
 RULES = ROOT / "deploy/prometheus/rules"
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
-FOREIGN = {"up", "nv_inference_request_failure", "process_resident_memory_bytes"}
+FOREIGN = {
+    "up",
+    "nv_inference_request_failure",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+}
 """Metrics that are not ours: Prometheus' own, Triton's, and of every process."""
 
 
@@ -77,6 +88,52 @@ def test_every_metric_of_a_rule_exists():
         )
         assert named, rule
         assert named <= known, rule
+
+
+GROWTH = re.compile(r"(?:rate|increase)\((fer_\w+)(?:{([^}]*)})?\[")
+MATCHER = re.compile(r'(\w+)(=~|!=|=)"([^"]*)"')
+
+
+def test_a_matcher_is_read_as_prometheus_reads_it():
+    assert fits({"code": "503", "route": "/b"}, 'code=~"5..", route=~"/a|/b", code!="504"')
+    assert not fits({"code": "1503"}, 'code=~"5.."')
+    assert not fits({"code": "503"}, 'code!="503"')
+
+
+@pytest.mark.anyio
+async def test_what_alerts_see_grow_is_counted_from_the_start():
+    """What is first seen at 1 has not grown: the first dead letter of a process would tell nobody."""
+    recorded = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
+    alerts = [rule["expr"] for rule in ALERTS]
+    alerts += [expr for name, expr in recorded.items() if any(name in alert for alert in alerts)]
+    growing = {found for expr in alerts for found in GROWTH.findall(expr)}
+    assert {name for name, _ in growing} >= {"fer_queue_messages_total", "fer_webhook_deliveries_total"}
+    settings = AllInOneSettings(webhook_url="https://example.org/", webhook_secret="secret")
+    metrics = Metrics()
+
+    def unseen() -> set[tuple[str, str]]:
+        samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+        seen = {
+            (name, matchers)
+            for name, matchers in growing
+            for sample in samples
+            if sample.name == name and fits(sample.labels, matchers)
+        }
+        return growing - seen
+
+    async with LifespanManager(create_app(settings, backend=BrightnessBackend(), metrics=metrics)):
+        with suppress(AssertionError):
+            await until(lambda: not unseen(), timeout_s=5)
+        assert unseen() == set()
+
+
+def fits(labels: dict[str, str], matchers: str) -> bool:
+    """Tell whether a series is one that a selector selects."""
+    for name, sign, value in MATCHER.findall(matchers):
+        pattern = value if sign == "=~" else re.escape(value)
+        if bool(re.fullmatch(pattern, labels[name])) == (sign == "!="):
+            return False
+    return True
 
 
 @pytest.mark.parametrize("severity", ["page", "ticket"])

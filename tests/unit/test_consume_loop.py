@@ -75,6 +75,14 @@ async def test_expired_messages_are_dropped_before_the_handler_sees_them():
     assert (await queue.backlog(FRAMES)).depth == 0
 
 
+async def test_every_outcome_is_shown_before_there_is_any_message():
+    counts = Counts()
+    async with consuming(InMemoryQueue(), echo, counts=counts):
+        await until(lambda: counts.shown)
+    assert counts.shown == {"done", "expired", "dead", "taken_over"}
+    assert counts.ended == {}
+
+
 async def test_a_fault_of_the_handler_is_the_callers_answer():
     queue, counts = InMemoryQueue(), Counts()
 

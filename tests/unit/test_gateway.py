@@ -239,7 +239,7 @@ async def test_a_reply_that_nobody_awaits_is_counted_and_thrown_away(client, wor
     stray = "nobody/0"
     worker(lambda envelope: replace(reply_to(envelope, b""), request_id=stray))
     await until_it_is(client, "deadline_exceeded")
-    assert 'outcome="unawaited",stream="fer:reply"' in metrics.exposition().decode()
+    assert 'outcome="unawaited",stream="fer:reply"} 1.0' in metrics.exposition().decode()
 
 
 async def test_a_lost_queue_fails_waiting_requests_at_once_and_comes_back(client, queue, worker):

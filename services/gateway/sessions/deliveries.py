@@ -27,6 +27,8 @@ LONGEST_PAUSE_S = 3600.0
 MAX_WAITING = 1000
 """Deliveries that are kept in this process while the store is away; the oldest goes first."""
 
+OUTCOMES = ("delivered", "failed", "given_up", "dropped")
+
 logger = logging.getLogger(__name__)
 
 
@@ -68,6 +70,8 @@ class Deliveries:
         self._lease_s = lease_s
         self._waiting: deque[Task] = deque()
         self._is_away = False
+        for outcome in OUTCOMES:
+            metrics.webhook_deliveries.labels(outcome)  # from 0, so that the first failure is an increase
 
     def add(self, alert: Alert, *, session_id: str | None, label: str | None) -> None:
         """Take an alert; it is in the store with the next `write`."""
