@@ -8,6 +8,7 @@ import httpx
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
+from services.gateway.live.session import OUTCOMES
 from tests.streaming import Server, result
 
 
@@ -88,7 +89,7 @@ def frames_counted(metrics: Metrics) -> dict[str, float]:
     """Give the frames by outcome, zeros left out."""
     counted = {
         outcome: metrics.registry.get_sample_value("fer_stream_frames_total", {"outcome": outcome})
-        for outcome in ("result", "dropped", "error")
+        for outcome in OUTCOMES
     }
     return {outcome: value for outcome, value in counted.items() if value}
 

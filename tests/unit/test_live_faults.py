@@ -70,7 +70,9 @@ async def pieces(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     ],
     ids=["half an image", "empty", "bomb", "no image"],
 )
-async def test_a_bad_frame_is_an_error_of_its_own_and_the_stream_goes_on(gateway, flaky_queue, frame, code):
+async def test_a_bad_frame_is_an_error_of_its_own_and_the_stream_goes_on(
+    gateway, flaky_queue, live_metrics, frame, code
+):
     async with working(flaky_queue):
         await until_ready(gateway)
         async with streaming(gateway.url) as stream:
@@ -82,6 +84,7 @@ async def test_a_bad_frame_is_an_error_of_its_own_and_the_stream_goes_on(gateway
             assert (await stream.receive())["type"] == "result"
             (stats,) = await stream.stop()
             assert (stats["received"], stats["results"], stats["errors"]) == (2, 1, 1)
+    assert frames_counted(live_metrics) == {"refused": 1, "result": 1}
 
 
 async def test_a_bad_frame_never_takes_the_place_of_a_good_one(gateway, flaky_queue):
@@ -95,7 +98,9 @@ async def test_a_bad_frame_never_takes_the_place_of_a_good_one(gateway, flaky_qu
             assert [(await stream.receive())["seq"] for _ in range(3)] == [0, 1, 2]
 
 
-async def test_a_workers_fault_and_a_late_answer_are_errors_of_their_frames(start_gateway, flaky_queue):
+async def test_a_workers_fault_and_a_late_answer_are_errors_of_their_frames(
+    start_gateway, flaky_queue, live_metrics
+):
     answers = iter([encode_error(InvalidImage("cut short")), None])
 
     async def answer(job):
@@ -112,6 +117,9 @@ async def test_a_workers_fault_and_a_late_answer_are_errors_of_their_frames(star
                 await stream.send(FRAME)
                 codes.append((await stream.receive()).get("code"))
             assert codes == ["invalid_image", "deadline_exceeded", None]
+            (stats,) = await stream.stop()
+            assert (stats["received"], stats["results"], stats["errors"]) == (3, 1, 2)
+    assert frames_counted(live_metrics) == {"refused": 1, "failed": 1, "result": 1}
 
 
 async def test_a_frame_that_waited_too_long_is_not_even_sent_to_a_worker(live_metrics):
@@ -387,7 +395,7 @@ async def test_a_flood_of_small_messages_leaves_the_others_their_turn(gateway, f
         writer.write(binary(b"") * 2000)
         async with asyncio.timeout(20):
             while answered < 2000:
-                before, answered = answered, int(frames_counted(live_metrics).get("error", 0))
+                before, answered = answered, int(frames_counted(live_metrics).get("refused", 0))
                 longest_run = max(longest_run, answered - before)
                 await asyncio.sleep(0)  # the others: each gets a turn after every message
         assert longest_run < 50

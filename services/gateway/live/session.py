@@ -32,7 +32,7 @@ from fercore.contracts.live import (
     StreamStats,
 )
 from fercore.service.admission import Permit
-from fercore.service.errors import describe, log_fault
+from fercore.service.errors import describe, is_ours, log_fault
 from fercore.service.intake import Intake
 from fercore.service.logging import request_id_var
 from fercore.service.metrics import Metrics
@@ -44,7 +44,9 @@ from services.gateway.live.observation import Observation, ObservedFace
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
 
-OUTCOMES = ("result", "dropped", "error")
+OUTCOMES = ("result", "dropped", "refused", "failed")
+"""How a frame is answered; of the errors, `refused` is the caller's fault and `failed` the cluster's."""
+
 MAX_IN_FLIGHT = 2
 MAX_TEXT_CHARS = 16_384
 
@@ -149,7 +151,7 @@ class Session:
             received=self._received,
             results=self._answered["result"],
             dropped=self._answered["dropped"],
-            errors=self._answered["error"],
+            errors=self._answered["refused"] + self._answered["failed"],
         )
         try:
             if closing.is_read:
@@ -262,7 +264,7 @@ class Session:
                 await self._begin(StreamOptions())
             permit = self._intake.admit(image)
         except FerError as err:
-            self._count("error")
+            self._count(_outcome_of(err))
             await self._send_error(err, seq)
             return
         frame = _Frame(seq, image, f"{self._id}-{seq}", monotonic(), permit)
@@ -293,7 +295,7 @@ class Session:
                 answer = await self._analyze(frame)
             await before.wait()
             if isinstance(answer, FerError):
-                outcome, told["code"] = "error", answer.code
+                outcome, told["code"] = _outcome_of(answer), answer.code
                 await self._send_error(answer, frame.seq)
             else:
                 outcome = "result"
@@ -318,7 +320,8 @@ class Session:
                 self._options or StreamOptions(),
                 request_id=frame.request_id,
                 deadline_s=left_s,
-                trace_parent=self._socket.headers.get("traceparent", ""),  # each frame has a trace of its own
+                trace_parent="",  # each frame has a trace of its own: no viewer shows one of an hour's frames
+                trace_links=[self._socket.headers.get("traceparent", "")],
             )
         except FerError as err:
             if err.code == "internal":  # what is busy or away for a while is told of no single frame
@@ -350,3 +353,7 @@ class Session:
     def _count(self, outcome: str) -> None:
         self._answered[outcome] += 1
         self._metrics.stream_frames.labels(outcome).inc()
+
+
+def _outcome_of(fault: FerError) -> str:
+    return "failed" if is_ours(fault) else "refused"

@@ -7,7 +7,7 @@ import { StageBar } from "./stages.js";
 
 const OBJECTIVE_MS = 1000 * OBJECTIVE_S;
 const KINDS = { 2: "answered", 4: "refused", 5: "failed" };
-const OUTCOMES = { result: "answered", dropped: "dropped for newer ones", error: "failed" };
+const OUTCOMES = { result: "answered", dropped: "dropped for newer ones" };
 const NOTE =
   "This server in the last 30 seconds, read every 2 seconds while you look. Quantiles are estimated between the edges " +
   "of a histogram, as Prometheus does.";
