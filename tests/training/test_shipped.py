@@ -1,0 +1,35 @@
+"""What is shipped is as good as the documents say, where the data is at hand to measure it again."""
+
+import json
+from pathlib import Path
+
+from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
+from tests.requires import data_folder
+from training.__main__ import main
+
+MODELS = Path(__file__).parents[2] / "model_repository"
+
+
+def test_the_default_model_answers_the_test_faces_as_promised(tmp_path: Path):
+    data, found = data_folder("fer2013").parent, tmp_path / "found.json"
+    model = MODELS / f"emotion_{DEFAULT_MODEL}"
+    wanted = ["evaluate", str(model), "--split", "test", "--resamples", "0", "--json", str(found)]
+    assert main([*wanted, "--data", str(data)]) == 0
+    figures = json.loads(found.read_text(encoding="utf-8"))["subsets"]["all"]
+    assert figures["rows"] == 3153
+    assert figures["accuracy"] >= 0.865
+    assert min(figures["balanced_accuracy"], figures["macro_f1"]) >= 0.65
+    assert figures["expected_calibration_error"] <= 0.03
+    assert sum(file.stat().st_size for file in model.rglob("*.onnx")) <= 6e6
+
+
+def test_the_default_detector_finds_what_is_promised(tmp_path: Path):
+    data = data_folder("wider_val").parent
+    wanted = ["evaluate-detector", DEFAULT_DETECTOR, "--report", str(tmp_path), "--repository", str(MODELS)]
+    assert main([*wanted, "--data", str(data)]) == 0
+    (report,) = tmp_path.glob("*.json")
+    figures = json.loads(report.read_text(encoding="utf-8"))
+    assert figures["faces"]["40"]["average_precision"] >= 0.85
+    assert figures["faces"]["20"]["average_precision"] >= 0.72
+    weights = MODELS / f"detector_{DEFAULT_DETECTOR}" / "model.onnx"
+    assert weights.stat().st_size <= 1.5e6
