@@ -23,14 +23,20 @@ class Seen:
     parent_id: str
     attributes: dict[str, object]
     is_failed: bool
-    linked_traces: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    """Traces and spans that it points to."""
 
 
 class Collector:
-    """Used as a context manager."""
+    """Used as a context manager.
+
+    Attributes:
+        status: what it answers; but for 200 it keeps nothing.
+    """
 
     def __init__(self) -> None:
         self.spans: list[Seen] = []
+        self.status = 200
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,8 +44,10 @@ class Collector:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
-                collector.spans += spans_of(body)
-                self.send_response(200)
+                status = collector.status
+                if status == 200:
+                    collector.spans += spans_of(body)
+                self.send_response(status)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -78,7 +86,7 @@ def spans_of(body: bytes) -> list[Seen]:
             parent_id=span.parent_span_id.hex(),
             attributes={a.key: getattr(a.value, a.value.WhichOneof("value")) for a in span.attributes},
             is_failed=span.status.code == 2,
-            linked_traces=tuple(link.trace_id.hex() for link in span.links),
+            links=tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
         )
         for part in request.resource_spans
         for scope in part.scope_spans

@@ -3,7 +3,7 @@
 Knows no meaning of a tensor and no model repository; what the server loaded is the server's business.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import tritonclient.grpc.aio as triton
@@ -41,10 +41,14 @@ class TritonBackend:
     Args:
         address: `host:port` of the server's gRPC endpoint.
         ready_timeout_s: longest wait of `is_ready`.
+        traceparent: gives the W3C Trace Context of the running call, which the server is handed; or nothing.
     """
 
-    def __init__(self, address: str, *, ready_timeout_s: float = 1.0) -> None:
+    def __init__(
+        self, address: str, *, ready_timeout_s: float = 1.0, traceparent: Callable[[], str] = lambda: ""
+    ) -> None:
         self._address = address
+        self._traceparent = traceparent
         self._ready_timeout_s = ready_timeout_s
         self._connected: triton.InferenceServerClient | None = None
         self._is_closed = False
@@ -55,12 +59,14 @@ class TritonBackend:
     ) -> dict[str, Tensor]:
         """Run `model` once on the server; see `Backend.infer`."""
         client = self._client()
+        trace = self._traceparent()
         try:
             result = await client.infer(
                 model,
                 [_infer_input(name, tensor) for name, tensor in inputs.items()],
                 outputs=[triton.InferRequestedOutput(name) for name in outputs],
                 client_timeout=timeout_s,
+                headers={"traceparent": trace} if trace else None,
             )
         except InferenceServerException as err:
             self._raise_fault(err, model, timeout_s)

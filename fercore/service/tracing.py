@@ -12,7 +12,7 @@ from fercore.service.settings import ServiceSettings
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span as OtelSpan
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import SpanContext, Tracer
 
 # OpenTelemetry is imported where it is used: where it is off it shall cost neither memory nor time
 # ruff: noqa: PLC0415
@@ -27,11 +27,13 @@ class Span:
 
     Attributes:
         traceparent: W3C Trace Context, by which another process's span becomes this one's child; or empty.
+        is_kept: whether it is sent to the collector: of some requests it is not (FER_TRACE_SHARE).
     """
 
     def __init__(self, span: "OtelSpan | None" = None, traceparent: str = "") -> None:
         self._span = span
         self.traceparent = traceparent
+        self.is_kept = span is not None and span.is_recording()
 
     def rename(self, name: str) -> None:
         """Call it otherwise, now that more is known."""
@@ -42,6 +44,11 @@ class Span:
         """Add attributes, each as `fer.<name>`."""
         if self._span is not None:
             self._span.set_attributes(_named(attributes))
+
+    def link(self, traceparent: str) -> None:
+        """Point to a span that shares this work, when that one is known only now."""
+        if self._span is not None:
+            self._span.add_link(_pointed_at(traceparent))
 
 
 class Tracing:
@@ -71,15 +78,15 @@ class Tracing:
             kind: its side of a call.
             parent: a traceparent from elsewhere, where an empty or malformed one begins a new trace; None
                 goes on with the task's current span.
-            links: traceparents of other traces that share this work.
+            links: traceparents of spans that share this work; empty and malformed ones are left out.
             attributes: each as `fer.<name>`; never pixels.
         """
         if self._tracer is None:
             yield _NOTHING
             return
-        from opentelemetry.trace import Link, SpanKind, get_current_span
+        from opentelemetry.trace import Link, SpanKind
 
-        shared = [get_current_span(_context(link)).get_span_context() for link in links]
+        shared = [_pointed_at(link) for link in links]
         with self._tracer.start_as_current_span(
             name,
             context=None if parent is None else _context(parent),
@@ -88,6 +95,10 @@ class Tracing:
             links=[Link(context) for context in shared if context.is_valid],
         ) as span:
             yield Span(span, _traceparent())
+
+    def traceparent(self) -> str:
+        """Give the traceparent of the task's current span; empty where there is none."""
+        return _traceparent() if self._tracer is not None else ""
 
 
 _NOTHING = Span()
@@ -100,18 +111,19 @@ def tracing_of(service: str, settings: ServiceSettings) -> Iterator[Tracing]:
     if not settings.otlp_endpoint:
         yield OFF
         return
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    from fercore.service.span_export import SpanExport
 
     provider = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(settings.trace_share)),
         resource=Resource.create({"service.name": f"fer-{service}"}),
         shutdown_on_exit=False,
     )
-    exporter = OTLPSpanExporter(f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_TIMEOUT_S)
+    exporter = SpanExport(f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout_s=EXPORT_TIMEOUT_S)
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
     try:
         yield Tracing(provider.get_tracer("fer"))
@@ -129,6 +141,13 @@ def _context(traceparent: str) -> "Context":
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     return TraceContextTextMapPropagator().extract({"traceparent": traceparent}, context=Context())
+
+
+def _pointed_at(traceparent: str) -> "SpanContext":
+    """Give the span that a traceparent names; of an empty or malformed one an invalid one."""
+    from opentelemetry.trace import get_current_span
+
+    return get_current_span(_context(traceparent)).get_span_context()
 
 
 def _traceparent() -> str:

@@ -21,7 +21,8 @@ def main() -> None:
     settings = load(AllInOneSettings)
     set_level(settings.log_level)
     with tracing_of("allinone", settings) as tracing:
-        app = create_app(settings, backend=create_backend(settings), metrics=Metrics(), tracing=tracing)
+        backend = create_backend(settings, tracing=tracing)
+        app = create_app(settings, backend=backend, metrics=Metrics(), tracing=tracing)
         serve(app, settings, banner=BANNER, websockets=settings)
 
 

@@ -19,8 +19,8 @@ def main() -> None:
     settings = load(ClassifierSettings)
     set_level(settings.log_level)
     queue = RedisStreams(settings.redis_url.get_secret_value())
-    backend = create_backend(settings)
     with tracing_of("classifier", settings) as tracing:
+        backend = create_backend(settings, tracing=tracing)
         app = create_app(settings, queue=queue, backend=backend, metrics=Metrics(), tracing=tracing)
         serve(app, settings)
 

@@ -106,9 +106,13 @@ class FaceHandler:
         return bodies
 
     def _spans(self, frames: Sequence[_Frame], model: str) -> ExitStack:
-        """Open a span for each frame in its own trace, and in the first one's the call that all share."""
+        """Open a span for each frame in its own trace, and one for the call that all share.
+
+        A span has one parent, so that the call stands in one trace, of those that are kept. It and the other
+        frames point to each other by links, as OpenTelemetry advises for batches.
+        """
         with ExitStack() as stack:
-            for frame in reversed(frames):
+            spans = [
                 stack.enter_context(
                     self._tracing.span(
                         "classify",
@@ -118,11 +122,22 @@ class FaceHandler:
                         queue_ms=frame.queue_ms,
                     )
                 )
-            others = [frame.trace for frame in frames[1:]]
-            faces = sum(len(frame.batch.faces) for frame in frames)
-            stack.enter_context(
-                self._tracing.span("infer", kind="client", links=others, model=model, faces=faces)
+                for frame in frames
+            ]
+            parent = next((span for span in spans if span.is_kept), spans[0])
+            others = [span for span in spans if span is not parent]
+            call = stack.enter_context(
+                self._tracing.span(
+                    "infer",
+                    kind="client",
+                    parent=parent.traceparent,
+                    links=[span.traceparent for span in others],
+                    model=model,
+                    faces=sum(len(frame.batch.faces) for frame in frames),
+                )
             )
+            for span in others:
+                span.link(call.traceparent)
             return stack.pop_all()
 
 

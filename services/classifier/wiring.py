@@ -147,12 +147,12 @@ def create_app(
     return app
 
 
-def create_backend(settings: ClassifierSettings) -> Backend:
+def create_backend(settings: ClassifierSettings, *, tracing: Tracing = OFF) -> Backend:
     """Make what runs the models; only the one that is used is imported."""
     if settings.backend == "triton":
         from fercore.inference.triton import TritonBackend  # noqa: PLC0415
 
-        return TritonBackend(settings.triton_address)
+        return TritonBackend(settings.triton_address, traceparent=tracing.traceparent)
     from fercore.inference.onnxruntime import OnnxRuntimeBackend  # noqa: PLC0415
 
     return OnnxRuntimeBackend(settings.model_repository, threads=settings.threads)

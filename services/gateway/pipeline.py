@@ -6,6 +6,7 @@ Knows messages and the queue, neither HTTP nor pixels. REST and WebSocket call t
 import asyncio
 import itertools
 import logging
+from collections.abc import Sequence
 from time import perf_counter
 from uuid import uuid4
 
@@ -77,6 +78,7 @@ class Pipeline:
         request_id: str,
         deadline_s: float,
         trace_parent: str | None = None,
+        trace_links: Sequence[str] = (),
     ) -> Prediction:
         """Send one encoded picture through the cluster.
 
@@ -86,6 +88,7 @@ class Pipeline:
             request_id: the caller's; it need not be unique.
             deadline_s: from now.
             trace_parent: see `Tracing.span`.
+            trace_links: likewise.
 
         Raises:
             UnknownDetector: no live worker offers it.
@@ -95,7 +98,9 @@ class Pipeline:
             DeadlineExceeded: no reply in time.
             FerError: whatever a worker answered.
         """
-        with self._tracing.span("frame", kind="producer", parent=trace_parent, request_id=request_id) as span:
+        with self._tracing.span(
+            "frame", kind="producer", parent=trace_parent, links=trace_links, request_id=request_id
+        ) as span:
             answer = await self._analyze(image, options, request_id, deadline_s, span.traceparent)
             span.note(faces=len(answer.faces))
         return answer

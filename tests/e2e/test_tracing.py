@@ -1,24 +1,29 @@
 """One request is one connected trace through every process, and costs nothing where nobody collects."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+import redis
 from websockets.sync.client import connect
 
 from tests.cluster import Cluster
 from tests.collector import Collector, Seen
 from tests.pictures import astronaut, encoded, no_face_jpeg, portrait_jpeg
 from tests.triton_server import TritonServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
 JPEG = {"content-type": "image/jpeg"}
-CALLER = "0af7651916cd43dd8448eb211c80319c"
-TRACEPARENT = {"traceparent": f"00-{CALLER}-b7ad6b7169203331-01"}
+CALLER, CALLERS_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+TRACEPARENT = {"traceparent": f"00-{CALLER}-{CALLERS_SPAN}-01"}
+TOGETHER = [f"together-{number}" for number in range(4)]
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +97,39 @@ def test_a_picture_is_one_trace_from_the_door_to_the_model(cluster: Cluster, col
     }
 
 
+def test_frames_that_share_a_call_to_the_model_are_each_led_to_it(cluster: Cluster, collector: Collector):
+    with ThreadPoolExecutor(len(TOGETHER)) as pool, redis.Redis.from_url(cluster.redis.url) as broker:
+        cluster.classifier.signal(signal.SIGSTOP)
+        asked = [pool.submit(predict, cluster, portrait_jpeg(), request_id) for request_id in TOGETHER]
+        until(lambda: broker.xlen("fer:faces") == len(TOGETHER))
+        cluster.classifier.signal(signal.SIGCONT)
+        assert {answer.result().status_code for answer in asked} == {200}
+
+    def all_are_there(spans: list[Seen]) -> bool:
+        traces = [of_request(spans, request_id) for request_id in TOGETHER]
+        roots = {span.trace_id for trace in traces for span in trace if span.name == "POST /predict"}
+        faces = sum(
+            int(span.attributes["fer.faces"]) for trace in traces for span in trace if span.name == "infer"
+        )
+        return len(roots) == faces == len(TOGETHER)
+
+    spans = collector.wait_for(all_are_there)
+    calls = {(span.trace_id, span.span_id): span for span in spans if span.name == "infer"}
+    led_to = []
+    for request_id in TOGETHER:
+        by_name = {span.name: span for span in of_request(spans, request_id)}
+        (link,) = by_name["classify"].links or [(by_name["infer"].trace_id, by_name["infer"].span_id)]
+        led_to.append(calls[link])
+    assert any(call.attributes["fer.faces"] > 1 for call in led_to)
+
+
 def test_a_callers_trace_goes_on(cluster: Cluster, collector: Collector):
     predict(cluster, no_face_jpeg(), "in-a-trace", **TRACEPARENT)
     spans = collector.wait_for(lambda spans: len(of_request(spans, "in-a-trace")) >= 3)
     trace = of_request(spans, "in-a-trace")
     assert {span.trace_id for span in trace} == {CALLER}
     assert way(trace)[-1] == ("fer-detector", "detect")
-    assert next(span for span in trace if span.name == "POST /predict").parent_id == "b7ad6b7169203331"
+    assert next(span for span in trace if span.name == "POST /predict").parent_id == CALLERS_SPAN
 
 
 def test_a_fault_marks_its_spans(cluster: Cluster, collector: Collector):
@@ -112,9 +143,12 @@ def test_a_fault_marks_its_spans(cluster: Cluster, collector: Collector):
     assert trace["POST /predict"].attributes["fer.status"] == 422
 
 
-def test_each_frame_of_a_stream_is_a_trace_of_its_own(cluster: Cluster, collector: Collector):
+def test_each_frame_of_a_stream_is_a_trace_of_its_own_that_points_to_the_callers(
+    cluster: Cluster, collector: Collector
+):
     with connect(
-        f"{cluster.url.replace('http', 'ws', 1)}/stream", additional_headers={"x-request-id": "a-stream"}
+        f"{cluster.url.replace('http', 'ws', 1)}/stream",
+        additional_headers={"x-request-id": "a-stream", **TRACEPARENT},
     ) as stream:
         for _ in range(2):
             stream.send(portrait_jpeg())
@@ -123,8 +157,10 @@ def test_each_frame_of_a_stream_is_a_trace_of_its_own(cluster: Cluster, collecto
         lambda spans: all(len(of_request(spans, f"a-stream-{seq}")) >= 4 for seq in (0, 1))
     )
     traces = [of_request(spans, f"a-stream-{seq}") for seq in (0, 1)]
-    assert traces[0][0].trace_id != traces[1][0].trace_id
-    assert [name for _, name in way(traces[0])] == ["frame", "detect", "classify", "infer"]
+    assert len({CALLER, *(span.trace_id for trace in traces for span in trace)}) == 3
+    for trace in traces:
+        assert [name for _, name in way(trace)] == ["frame", "detect", "classify", "infer"]
+        assert [span.links for span in trace if span.parent_id == ""] == [((CALLER, CALLERS_SPAN),)]
 
 
 def test_probes_are_not_traced(cluster: Cluster, collector: Collector):

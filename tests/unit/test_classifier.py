@@ -39,7 +39,7 @@ def crops(*emotions: int) -> np.ndarray:
     return faces
 
 
-def delivery(*emotions: int, model: str = "a", body: bytes | None = None) -> Delivery:
+def delivery(*emotions: int, model: str = "a", body: bytes | None = None, trace: str = "") -> Delivery:
     batch = FaceBatch(
         width=100,
         height=100,
@@ -50,7 +50,7 @@ def delivery(*emotions: int, model: str = "a", body: bytes | None = None) -> Del
         timings=DetectTimings(queue_ms=1, decode_ms=2, detect_ms=3, align_ms=4),
     )
     envelope = Envelope(
-        f"r{next(NUMBERS)}", "gateway", 5000, encode(batch) if body is None else body, sent_ms=990
+        f"r{next(NUMBERS)}", "gateway", 5000, encode(batch) if body is None else body, trace, sent_ms=990
     )
     return Delivery(FACES, f"{next(NUMBERS)}-0", envelope, {}, 1)
 

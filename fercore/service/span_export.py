@@ -1,0 +1,61 @@
+"""Send spans to a collector by OTLP over HTTP; its absence is told in the log once, and so is its return.
+
+Knows OpenTelemetry's exporter, no service. Imported only where traces are sent.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._shared_internal import BatchProcessor
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from typing_extensions import override
+
+logger = logging.getLogger(__name__)
+_exporting = logging.getLogger(OTLPSpanExporter.__module__)
+_batching = logging.getLogger(BatchProcessor.__module__)
+
+
+class SpanExport(OTLPSpanExporter):
+    """Stands in for the library's exporter, which would log each try in vain.
+
+    Args:
+        endpoint: the collector's address of traces.
+        timeout_s: of a batch, tries again included; then it is lost.
+    """
+
+    def __init__(self, endpoint: str, *, timeout_s: float) -> None:
+        super().__init__(endpoint, timeout=timeout_s)
+        self._is_away = False
+        self._reason = ""
+        _exporting.addFilter(self._note)
+        _batching.addFilter(self._is_worth_telling)
+
+    @override
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send a batch; see `SpanExporter`."""
+        self._reason = ""
+        result = super().export(spans)
+        was_away, self._is_away = self._is_away, result is not SpanExportResult.SUCCESS
+        if self._is_away and not was_away:
+            logger.warning("the collector of traces is away", extra={"reason": self._reason})
+        elif was_away and not self._is_away:
+            logger.warning("the collector of traces is back")
+        return result
+
+    @override
+    def shutdown(self) -> None:
+        """Send nothing more; see `SpanExporter`."""
+        super().shutdown()  # type: ignore[no-untyped-call]  # the library gives it no types
+        _exporting.removeFilter(self._note)
+        _batching.removeFilter(self._is_worth_telling)
+
+    def _note(self, told: logging.LogRecord) -> bool:
+        """Keep what the library says first of a batch, for it is the reason, and let none of it be logged."""
+        self._reason = self._reason or told.getMessage()
+        return False
+
+    def _is_worth_telling(self, _: logging.LogRecord) -> bool:
+        """Tell of spans that are thrown away only where a collector is there and too slow."""
+        return not self._is_away
