@@ -177,10 +177,11 @@ class Pipeline:
             waiting.cancel()  # else asyncio complains of a fault that nobody has looked at
 
     def _fail_all(self, error: UpstreamUnavailable) -> None:
-        is_new, self._fault = error.detail != self._fault, error.detail
+        """Tell what the loss made of requests; that a Redis is away is told by who watches it."""
+        self._fault = error.detail
         failed = {key: waiting for key, waiting in self._waiting.items() if not waiting.done()}
         for waiting in failed.values():
             waiting.set_exception(UpstreamUnavailable(error.detail))
-        if failed or is_new:
-            request_ids = [key.partition("/")[0] for key in failed] or None
+        if failed:
+            request_ids = [key.partition("/")[0] for key in failed]
             logger.warning("the queue was lost", extra={"request_ids": request_ids, "reason": error.detail})

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from tests.log_lines import LogLine, log_lines
 from tests.pictures import portrait_jpeg
 from tests.redis_server import free_port
 from tests.triton_server import TritonServer
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -55,13 +55,6 @@ class Logs:
 
     def lines(self, service: str) -> list[LogLine]:
         return log_lines(self.texts[service])
-
-
-def until(condition: Callable[[], object]) -> None:
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < give_up, f"not within {PATIENCE_S} s"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -273,8 +266,21 @@ def test_libraries_say_nothing_below_a_warning(logs: Logs) -> None:
 
 
 def test_what_a_client_does_wrong_is_no_error_of_ours(logs: Logs) -> None:
-    errors = [line for line in logs.lines("gateway") if line.level in ("ERROR", "CRITICAL")]
-    assert {line.logger.split(".")[0] for line in errors} <= {"opentelemetry"}  # its collector is away
+    assert [line for line in logs.lines("gateway") if line.level in ("ERROR", "CRITICAL")] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_collector_of_traces_that_is_away_all_the_time_is_one_line(logs: Logs, service: str) -> None:
+    told = [line for line in logs.lines(service) if "collector" in line.event or "opentel" in line.logger]
+    assert [line.event for line in told] == ["the collector of traces is away"]
+    assert "refused" in str(told[0].details["reason"])
+
+
+def test_of_a_lost_queue_only_what_it_did_to_requests_is_told_beside_the_redis_that_is_away(
+    logs: Logs,
+) -> None:
+    lost = [line for line in logs.lines("gateway") if line.event == "the queue was lost"]
+    assert [bool(line.request_ids) for line in lost] == [True]
 
 
 def test_nothing_is_told_with_a_traceback_but_bugs(logs: Logs) -> None:
