@@ -1,7 +1,7 @@
 """Take the picture of Prometheus' own page with the latency quantiles of a cluster that is kept busy.
 
 `python -m docs.images.prometheus` starts the cluster as processes, asks with one and two callers, and writes
-`docs/images/prometheus-latency.png`. Needs `prometheus`, `chromium`, and `make models NAMES=yunet`.
+`docs/images/prometheus-latency.png`. Needs `prometheus` and `chromium`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tests.prometheus_server import Prometheus
 
 PICTURE = Path(__file__).parent / "prometheus-latency.png"
 QUERY = '{__name__=~"fer:frame_seconds:p50|fer:frame_seconds:p95|fer:frame_seconds:p99"}'
-SETTINGS = {"FER_DETECTOR": "yunet", "FER_PREDICT_DEADLINE_S": "20"}
+SETTINGS = {"FER_PREDICT_DEADLINE_S": "20"}
 SECONDS = 75
 CALLERS = (1, 2)
 
