@@ -1,6 +1,7 @@
 """The command line: `python -m training --help`.
 
-Knows no detail of any command and imports only the chosen one; prints a TrainingError as one line.
+Knows no detail of any command and imports only the chosen one; prints a TrainingError, or a full disk, as one
+line.
 """
 
 import argparse
@@ -50,6 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
         options.execute(options)
     except TrainingError as err:
         print(f"error: {err}", file=sys.stderr)
+        return 1
+    except OSError as err:  # where more could be said, a TrainingError has said it
+        place = f"{err.filename}: " if err.filename else ""
+        print(f"error: {place}{err.strerror or err}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped by the user; a training run goes on with --resume", file=sys.stderr)

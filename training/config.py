@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from training.errors import TrainingError
+from training.errors import TrainingError, tell
 from training.fit_config import FitConfig
 from training.learning_config import (
     BalancingConfig,
@@ -171,5 +171,4 @@ def read_config(path: Path, kind: type[Model]) -> Model:
     except yaml.YAMLError as err:
         raise TrainingError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
     except ValidationError as err:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in err.errors())
-        raise TrainingError(f"{path}: {wrong}") from err
+        raise TrainingError(f"{path}: {tell(err, 'file')}") from err

@@ -3,6 +3,13 @@
 Knows nothing of what went wrong.
 """
 
+from pydantic import ValidationError
+
 
 class TrainingError(Exception):
     """A wrong config, data set, run or model folder; the message is shown as it is."""
+
+
+def tell(err: ValidationError, whole: str) -> str:
+    """Name each wrong field and its fault in one line; a fault of no single field is called `whole`'s."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}" for e in err.errors())

@@ -12,7 +12,7 @@ from typing_extensions import override
 import training.architectures
 from fercore.contracts.emotions import EMOTIONS
 from training.config import ArchitectureConfig
-from training.errors import TrainingError
+from training.errors import TrainingError, tell
 from training.plugins import find_module
 from training.preprocessing import Preprocessing
 
@@ -31,8 +31,7 @@ def build_network(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> n
     try:
         return module.build(classes, config.options)
     except ValidationError as err:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors())
-        raise TrainingError(f"architecture.options of {config.name}: {wrong}") from err
+        raise TrainingError(f"architecture.options of {config.name}: {tell(err, 'options')}") from err
 
 
 def build_initial(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> nn.Module:

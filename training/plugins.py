@@ -16,7 +16,7 @@ import services.detector.detectors
 import training.datasets
 from fercore.vision.detection import Detector
 from training.config import DataConfig
-from training.errors import TrainingError
+from training.errors import TrainingError, tell
 from training.faces import DataSet
 
 
@@ -34,8 +34,7 @@ def load_data(config: DataConfig, folder: Path) -> DataSet:
     try:
         return module.load(folder, config.training_rows, config.options)
     except ValidationError as err:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'options'}: {e['msg']}" for e in err.errors())
-        raise TrainingError(f"data.options of {config.name}: {wrong}") from err
+        raise TrainingError(f"data.options of {config.name}: {tell(err, 'options')}") from err
 
 
 def make_detector(name: str, repository: Path) -> Detector:

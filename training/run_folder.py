@@ -8,7 +8,6 @@ import io
 import json
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +15,7 @@ import torch
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from training.errors import TrainingError
+from training.whole import write_whole
 
 CONFIG, PROVENANCE, METRICS = "config.json", "provenance.json", "metrics.csv"
 CHECKPOINT, BEST, PREPROCESSING = "checkpoint.pt", "best.pt", "preprocessing.pt"
@@ -88,7 +88,7 @@ def save_state(path: Path, state: dict[str, object]) -> None:
     """
     content = io.BytesIO()  # torch hides what went wrong when it writes a file itself
     torch.save(state, content)
-    _write_whole(path, content.getbuffer())
+    write_whole(path, content.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, object]:
@@ -118,18 +118,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         TrainingError: the disk is full, say; what stood there still does.
     """
-    _write_whole(path, text.encode())
-
-
-def _write_whole(path: Path, content: bytes | memoryview) -> None:
-    beside = path.with_name(path.name + ".partial")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as err:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise TrainingError(f"{path} cannot be written: {err.strerror}") from err
+    write_whole(path, text.encode())
 
 
 def git_commit() -> str:

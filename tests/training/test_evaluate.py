@@ -119,7 +119,7 @@ def test_a_report_that_cannot_be_written_is_one_clear_line(folder, data, tmp_pat
     (tmp_path / "file").write_text("", encoding="utf-8")
     arguments = ["--data", str(data), "--report", str(tmp_path / "file"), "--resamples", "0"]
     assert main(["evaluate", str(folder), *arguments]) == 1
-    assert "cannot write" in capsys.readouterr().err
+    assert f"error: {tmp_path / 'file'}: File exists" in capsys.readouterr().err
 
 
 def test_folding_keeps_the_shares_among_the_labels_that_are_left():

@@ -1,5 +1,7 @@
 """Public weights through the exporters and plug-ins find the faces that torch finds, decoded another way."""
 
+import argparse
+import resource
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -15,9 +17,11 @@ from fercore.vision.decode import decode
 from services.detector.detectors import mtcnn, retinaface
 from tests.requires import data_folder
 from training.__main__ import main
+from training.commands import export_detector
 from training.detection.exporters import mtcnn as mtcnn_exporter
 from training.detection.exporters import retinaface as retinaface_exporter
 from training.detection.exporting import read_weights
+from training.errors import TrainingError
 
 RETINAFACE = "Face-Detector-1MB-with-landmark__mobilenet0.25_Final.pth"
 STAGES = ("pnet", "rnet", "onet")
@@ -244,6 +248,35 @@ def test_a_file_that_is_no_retinaface_is_refused_and_nothing_written(tmp_path, c
     assert export(tmp_path / "models", "retinaface", file) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
+
+
+def test_a_disk_full_after_the_first_graph_leaves_the_old_cascade_and_nothing_else(tmp_path, capsys):
+    assert export(tmp_path, "mtcnn", *stage_files()) == 0
+    folder = tmp_path / "detector_mtcnn"
+    (folder / "pnet.onnx").write_bytes(b"an older one")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    graphs = mtcnn_exporter.export(argparse.Namespace(**dict(zip(STAGES, stage_files(), strict=True))))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # pnet's 28 KB fit, rnet's 400 do not
+    try:
+        options = argparse.Namespace(name="mtcnn", repository=tmp_path, export=lambda _: graphs)
+        with pytest.raises(TrainingError, match="detector_mtcnn cannot be written: File too large"):
+            export_detector.run(options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["detector_mtcnn"]
+
+
+def test_a_full_disk_of_temporary_files_is_one_clear_line(tmp_path, capsys):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        assert export(tmp_path, "mtcnn", *stage_files()) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert capsys.readouterr().err.splitlines()[-1] == "error: File too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stages_in_the_wrong_order_are_refused(tmp_path, capsys):

@@ -13,6 +13,7 @@ from tests.training.tiny_fer import FerFolder
 from training import fit as fitting
 from training.__main__ import COMMANDS, STOPPED, main
 from training.config import load_config
+from training.detection.config import load_detector_config
 from training.errors import TrainingError
 from training.fit_config import FitConfig
 from training.networks import build_network
@@ -119,6 +120,16 @@ def test_every_committed_config_names_things_that_exist(name):
     assert features.ndim == 4
 
 
+@pytest.mark.parametrize(
+    "path", sorted(Path("training/configs/detectors").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_committed_config_of_a_detector_is_one(path):
+    config = load_detector_config(path)
+    assert config.name == path.stem
+    before = config.start_from
+    assert before is None or Path(f"training/configs/detectors/{Path(before).name}.yaml").is_file()
+
+
 def test_early_stopping_keeps_the_best_epoch(fer: FerFolder, config_file, tmp_path, monkeypatch):
     accuracies = iter([0.5, 0.7, 0.6, 0.6, 0.9])
     monkeypatch.setattr(fitting, "judge", lambda *_: (1.0, next(accuracies)))
@@ -221,6 +232,12 @@ def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_afterwards(
     assert not list((tmp_path / "broken").rglob("*.partial"))
     assert train(config_file, data, tmp_path / "broken", "--resume") == 0
     assert figures(tmp_path / "broken") == figures(tmp_path / "whole")
+
+
+def test_a_run_s_folder_that_cannot_be_made_is_one_clear_line(fer: FerFolder, config_file, tmp_path, capsys):
+    (tmp_path / "runs").write_text("a file")
+    assert train(config_file, fer.write(), tmp_path / "runs") == 1
+    assert one_line_error(capsys) == f"error: {tmp_path / 'runs' / 'tiny'}: Not a directory"
 
 
 @pytest.mark.parametrize(

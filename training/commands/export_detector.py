@@ -1,7 +1,7 @@
 """Turn a run, or the public PyTorch weights of a detector, into the graphs that its plug-in loads.
 
-They are written to REPOSITORY/detector_<name>/, replacing those that stood there. Each graph must answer as
-torch does (1e-4), or nothing is written. `make models` fetches the weights and names this command.
+They become REPOSITORY/detector_<name>/, replacing all that stood there. Each graph must answer as torch does
+(1e-4), or nothing is written. `make models` fetches the weights and names this command.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from training.commands import target
 from training.detection import exporters
+from training.whole import whole_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +29,8 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     graphs: dict[str, bytes] = options.export(options)
     folder: Path = options.repository / f"detector_{options.name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    with whole_folder(folder) as beside:
+        for name, graph in graphs.items():
+            (beside / name).write_bytes(graph)
     for name, graph in graphs.items():
-        partial = folder / f".{name}.partial"
-        partial.write_bytes(graph)
-        partial.replace(folder / name)
         print(f"wrote {folder / name}, {len(graph)} bytes")

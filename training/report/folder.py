@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from training.errors import TrainingError
 from training.report.page import Section, page
 from training.run_folder import write_text
+from training.whole import write_whole
 
 PAGE, FIGURES = "index.html", "evaluation.json"
 
@@ -27,18 +27,16 @@ def write_report(
         figures: the JSON text.
 
     Raises:
-        TrainingError: the folder cannot be written.
+        OSError: the folder cannot be made.
+        TrainingError: a file cannot be written.
     """
     drawn = [(section, section.draw()) for section in sections]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for section, pictures in drawn:
-            for name, data in pictures.items():
-                (folder / f"{section.name}-{name}.png").write_bytes(data)
-        write_text(folder / FIGURES, figures)
-        write_text(folder / PAGE, page(title, facts, drawn))
-    except OSError as err:
-        raise TrainingError(f"cannot write {folder}: {err.strerror}") from err
+    folder.mkdir(parents=True, exist_ok=True)
+    for section, pictures in drawn:
+        for name, data in pictures.items():
+            write_whole(folder / f"{section.name}-{name}.png", data)
+    write_text(folder / FIGURES, figures)
+    write_text(folder / PAGE, page(title, facts, drawn))
 
 
 def as_json(document: Mapping[str, object]) -> str:
