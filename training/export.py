@@ -4,9 +4,8 @@ Knows no command line. What is written is complete or not there at all.
 """
 
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from fercore.contracts.card import FACE_SIZE, FEATURES_NAME, INPUT_NAME, LOGITS_NAME, Metric, ModelCard
@@ -23,12 +23,13 @@ from training import graphs, run_folder
 from training.balancing import post_hoc_shift
 from training.calibrate import find_uncertain_bound, fit_temperature
 from training.config import RunConfig, load_config
-from training.errors import TrainingError
+from training.errors import TrainingError, tell
 from training.evaluate import evaluate
 from training.faces import DataSet, Split
 from training.measures import softmax
 from training.networks import Servable, build_network
 from training.preprocessing import Preprocessing
+from training.whole import whole_folder
 
 TOLERANCE = 1e-4
 """Largest difference of a logit between torch and the exported graph."""
@@ -36,20 +37,27 @@ TOLERANCE = 1e-4
 PARITY_FACES = 512
 VERSION = "1"
 CARD_SUBSETS = ("all", "without_either")
-SPLIT_NAMES: dict[Split, str] = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What an export is called and where it goes; `made_by` is the command if it is not `export` itself.
+    """What an export is called, where it goes, and what its card says of it.
 
-    `logit_adjustment` is the tau of `post_hoc_shift`; `description` is the card's, if not the usual one.
+    Attributes:
+        name: of the model.
+        repository: it goes into this folder.
+        reported: splits that are measured for the card.
+        made_by: the command that makes it.
+        data_arguments: what every command needs to find the data, nothing where the default does.
+        logit_adjustment: tau of `post_hoc_shift`.
+        description: the card's, if not the usual one.
     """
 
     name: str
     repository: Path
     reported: tuple[Split, ...]
-    made_by: str = ""
+    made_by: str
+    data_arguments: tuple[str, ...] = ()
     logit_adjustment: float = 0.0
     description: str = ""
 
@@ -57,6 +65,11 @@ class Export:
     def folder(self) -> Path:
         """The model's folder."""
         return self.repository / f"{FOLDER_PREFIX}{self.name}"
+
+    def measured_by(self, split: Split) -> str:
+        """Give the command that measures the model on a split."""
+        measuring = ("python", "-m", "training", "evaluate", str(self.folder), "--split", split)
+        return shlex.join([*measuring, *self.data_arguments])
 
 
 def load_run(run: Path) -> tuple[RunConfig, Servable]:
@@ -106,8 +119,11 @@ def write_model(
         config: what the graph was made from.
         data: what it was trained on and is measured on.
         target: what it is called and where it goes.
+
+    Raises:
+        TrainingError: the check says so, the card would have an empty field, or the disk is full.
     """
-    with _written_whole(target.folder) as folder:
+    with whole_folder(target.folder) as folder:
         (folder / VERSION).mkdir()
         (folder / VERSION / "model.onnx").write_bytes(graph)
         features = graphs.output_shape(graph, FEATURES_NAME)
@@ -115,7 +131,10 @@ def write_model(
             triton_config(target.folder.name, len(data.labels), features), encoding="utf-8"
         )
         check(folder)
-        card = _make_card(config, data, target, folder, hashlib.sha256(graph).hexdigest())
+        try:
+            card = _make_card(config, data, target, folder, hashlib.sha256(graph).hexdigest())
+        except ValidationError as err:
+            raise TrainingError(f"export refused: the card is not complete: {tell(err, 'card')}") from err
         (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return card
 
@@ -168,22 +187,20 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
     logits = graphs.run_folder(folder, validation.crops())
     temperature = fit_temperature(logits, validation.majority)
     bound, right_above, above = find_uncertain_bound(softmax(logits, temperature), validation.majority)
-    measured = f"{config.data.name} {SPLIT_NAMES['validation']}, {len(validation)} majority rows"
+    measured = f"{config.data.name} {data.name_of('validation')}, {len(validation)} majority rows"
     today = datetime.now(tz=UTC).date().isoformat()
-    making = "export" if config.forest is None else "hybrid"
-    command = target.made_by or f"python -m training {making} runs/{config.name} --name {target.name}"
     metrics = [
-        Metric(name=name, value=round(value, 4), measured_on=measured, command=command, date=today)
+        Metric(name=name, value=round(value, 4), measured_on=measured, command=target.made_by, date=today)
         for name, value in (("accuracy_above_uncertain_bound", right_above), ("share_above_bound", above))
     ]
     for split in target.reported:
         faces = data.splits[split]
         answers = logits if split == "validation" else graphs.run_folder(folder, faces.crops())
-        command = f"python -m training evaluate model_repository/{target.folder.name} --split {split}"
+        command = target.measured_by(split)
         for subset, measures in evaluate(faces, answers, temperature, data.labels).items():
             if subset not in CARD_SUBSETS:
                 continue
-            where = f"{config.data.name} {SPLIT_NAMES[split]}, {measures.rows} majority rows ({subset})"
+            where = f"{config.data.name} {data.name_of(split)}, {measures.rows} majority rows ({subset})"
             figures = {
                 "accuracy": measures.accuracy,
                 "balanced_accuracy": measures.balanced_accuracy,
@@ -213,16 +230,3 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
         training_config=config.model_dump(mode="json"),
         training_config_sha256=config.sha256(),
     )
-
-
-@contextmanager
-def _written_whole(folder: Path) -> Iterator[Path]:
-    """Give a folder beside, of the same name, to write into; put it in place only if nothing went wrong."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as parent:
-        beside = Path(parent) / folder.name
-        beside.mkdir()
-        yield beside
-        if folder.exists():
-            folder.rename(Path(parent) / "replaced")
-        beside.rename(folder)

@@ -79,6 +79,7 @@ class DataSet:
         labels: the emotions it knows, in canonical order; what votes and majorities count in.
         dropped: how many rows were left out, by reason.
         warnings: what everybody has to know who reads a figure measured on it.
+        split_names: what its authors call its splits, or how they were cut, where `Split` does not say it.
     """
 
     splits: dict[Split, Faces]
@@ -87,6 +88,11 @@ class DataSet:
     labels: tuple[Emotion, ...] = EMOTIONS
     dropped: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    split_names: Mapping[Split, str] = field(default_factory=dict)
+
+    def name_of(self, split: Split) -> str:
+        """Name a split as figures measured on it should."""
+        return self.split_names.get(split, split)
 
     def report(self) -> tuple[str, ...]:
         """Give a line for each warning and for each reason why rows were left out."""

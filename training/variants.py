@@ -79,7 +79,8 @@ def make_variant(
     Raises:
         TrainingError: fewer than 99 % of the labels agree; nothing is written.
     """
-    target = replace(target, description=f"{card.description}, {precision.upper()}")
+    bits = " with weights of 7 bits" if reduce_range else ""
+    target = replace(target, description=f"{card.description}, {precision.upper()}{bits}")
     file = source / card.version / "model.onnx"
     validation = data.splits["validation"]
     original = graphs.run_folder(source, validation.crops())

@@ -56,6 +56,8 @@ def test_npy_annotations_give_eight_classes_and_published_validation_is_test(tmp
     data = affectnet.load(tmp_path, "majority")
     assert data.labels == EMOTIONS
     assert [len(faces) for faces in data.splits.values()] == [24, 8, 8]
+    assert data.name_of("validation") == "validation cut from train"
+    assert data.name_of("test") == "published validation"
     assert [data.labels[number].value for number in data.splits["test"].majority] == list(ORDER)
     assert data.splits["train"].crops(0, 2).shape == (2, 112, 112, 3)
 

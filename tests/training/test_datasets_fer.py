@@ -65,6 +65,7 @@ def test_the_atlases_give_the_original_labels(fer: FerFolder):
     assert shown(data.splits["test"], data.labels)[:7] == [ORIGINAL[(134 + i) % 7] for i in range(7)]
     np.testing.assert_array_equal(data.splits["validation"].tiles[3], fer.tiles[67])
     assert data.dropped == {"rows whose label may belong to another tile": 1}
+    assert (data.name_of("validation"), data.name_of("test")) == ("PublicTest", "PrivateTest")
 
 
 def test_copies_of_evaluation_rows_leave_training_and_are_counted(tmp_path):
@@ -94,6 +95,7 @@ def test_folders_whose_names_tell_the_usage_have_all_three_splits(tmp_path):
     data = fer2013.load(write_folders(tmp_path, lambda row: f"{usages[row]}_{row}"), "majority")
     assert [len(faces) for faces in data.splits.values()] == [28, 21, 7]
     assert data.warnings == ()
+    assert (data.name_of("validation"), data.name_of("test")) == ("PublicTest", "PrivateTest")
     assert data.splits["train"].tiles.shape == (28, 48, 48)
     assert sorted(shown(data.splits["test"], data.labels)) == sorted(ORIGINAL)
 
@@ -103,6 +105,7 @@ def test_folders_whose_names_do_not_tell_have_validation_cut_from_training(tmp_p
     data = fer2013.load(folder, "majority", {"seed": 3})
     assert [len(faces) for faces in data.splits.values()] == [21, 7, 28]
     assert "PublicTest cannot be told" in data.warnings[0]
+    assert (data.name_of("validation"), data.name_of("test")) == ("validation cut from train", "test")
     again, other = (fer2013.load(folder, "majority", {"seed": seed}) for seed in (3, 4))
     np.testing.assert_array_equal(data.splits["validation"].tiles, again.splits["validation"].tiles)
     assert (data.splits["validation"].tiles != other.splits["validation"].tiles).any()

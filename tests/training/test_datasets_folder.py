@@ -37,6 +37,7 @@ def test_given_splits_are_kept_and_only_the_classes_there_are_labels(tmp_path):
     assert [len(faces) for faces in data.splits.values()] == [9, 9, 9]
     assert data.splits["train"].votes[0].tolist() == [0, 1, 0]
     assert data.warnings == ()
+    assert (data.name_of("validation"), data.name_of("test")) == ("validation", "test")
     assert data.sources[0].terms == "made by us"
 
 
@@ -68,6 +69,7 @@ def test_only_the_split_that_is_missing_is_cut(tmp_path):
     (tmp_path / "faces" / "test").rename(tmp_path / "away")
     data = folder.load(tmp_path, "majority", OPTIONS)
     assert [len(faces) for faces in data.splits.values()] == [6, 9, 3]
+    assert (data.name_of("validation"), data.name_of("test")) == ("validation", "test cut from train")
 
 
 def test_copies_across_splits_leave_training_only(tmp_path):

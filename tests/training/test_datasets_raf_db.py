@@ -31,6 +31,7 @@ def test_labels_count_from_surprise_and_test_rows_are_test(tmp_path):
     data = raf_db.load(tmp_path, "majority")
     assert data.labels == EMOTIONS[:7]
     assert [len(faces) for faces in data.splits.values()] == [21, 7, 7]
+    assert (data.name_of("validation"), data.name_of("test")) == ("validation cut from train", "test")
     test = data.splits["test"]
     assert [data.labels[number].value for number in test.majority] == list(ORDER)
     np.testing.assert_allclose(data.splits["train"].votes.sum(axis=1), 1)

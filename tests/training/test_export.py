@@ -1,6 +1,9 @@
 """From a run to a served folder: the tensor contract, parity, the card, and nothing half-written."""
 
 import json
+import resource
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +11,14 @@ import onnx
 import pytest
 import torch
 
+from fercore.contracts.emotions import EMOTIONS
 from fercore.inference.repository import scan_repository
 from tests.training.tiny_fer import FerFolder
+from training import export as exporting
 from training import graphs
 from training.__main__ import main
-from training.export import load_run
+from training.errors import TrainingError
+from training.export import Export, load_run, write_model
 from training.plugins import load_data
 
 
@@ -54,7 +60,67 @@ def test_the_test_split_is_measured_only_when_asked_for(run, data, tmp_path):
     assert {metric.measured_on for metric in accuracy} == {
         f"fer_plus PrivateTest, 30 majority rows ({rows})" for rows in ("all", "without_either")
     }
-    assert "--split test" in accuracy[0].command
+    measuring = (
+        f"python -m training evaluate {tmp_path / 'models' / 'emotion_tiny'} --split test --data {data}"
+    )
+    assert accuracy[0].command == measuring
+
+
+def test_the_commands_in_the_card_can_be_run_and_give_its_figures(run, data, tmp_path, capsys):
+    assert export(run, data, tmp_path / "models", "--name", "other", "--report-test") == 0
+    (model,) = scan_repository(tmp_path / "models").models
+    commands = {metric.command for metric in model.card.metrics}
+    assert len(commands) == 3
+    for command in commands:
+        capsys.readouterr()
+        python, m, training, *arguments = shlex.split(command)
+        assert (python, m, training) == ("python", "-m", "training")
+        assert main(arguments) == 0
+        printed = capsys.readouterr().out
+        for metric in model.card.metrics:
+            assert metric.command != command or f"{metric.value:.4f}" in printed
+
+
+@pytest.mark.parametrize(
+    ("faulty", "field"),
+    [({"sources": ()}, "data: "), ({"labels": tuple(reversed(EMOTIONS))}, "labels must be distinct")],
+)
+def test_a_card_with_an_empty_or_wrong_field_is_refused_and_nothing_written(
+    run, data, tmp_path, faulty, field
+):
+    config, servable = load_run(run)
+    graph = graphs.to_onnx(servable)
+    goal = Export("tiny", tmp_path / "models", ("validation",), made_by="by hand")
+    faces = replace(load_data(config.data, data), **faulty)
+    with pytest.raises(TrainingError, match=f"export refused: the card is not complete: .*{field}"):
+        write_model(graph, lambda _: None, config, faces, goal)
+    assert list((tmp_path / "models").iterdir()) == []
+    unnamed = replace(goal, made_by="")
+    with pytest.raises(TrainingError, match="command: String should have at least 1 character"):
+        write_model(graph, lambda _: None, config, load_data(config.data, data), unnamed)
+
+
+def test_a_disk_full_before_the_card_is_one_clear_line_and_leaves_the_old_model(
+    run, data, tmp_path, monkeypatch, capsys
+):
+    repository = tmp_path / "models"
+    assert export(run, data, repository) == 0
+    before = {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()}
+    limits, check_parity = resource.getrlimit(resource.RLIMIT_FSIZE), exporting.check_parity
+
+    def with_a_disk_full_after_the_check(*arguments):
+        check_parity(*arguments)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+
+    monkeypatch.setattr(exporting, "check_parity", with_a_disk_full_after_the_check)
+    try:
+        assert export(run, data, repository) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == f"error: {repository / 'emotion_tiny'} cannot be written: File too large"
+    assert {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()} == before
+    assert [path.name for path in repository.iterdir()] == ["emotion_tiny"]
 
 
 def test_logits_are_adjusted_by_the_shares_of_the_training_labels(run, data, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import numpy_helper
 
 from fercore.inference.repository import scan_repository
 from tests.training.tiny_fer import FerFolder
@@ -60,6 +61,62 @@ def test_a_variant_is_one_more_model_of_the_same_contract(repository, data, monk
     assert features.dtype == np.float32
 
 
+def test_weights_of_7_bits_make_a_model_of_its_own_that_says_so(repository, data, monkeypatch):
+    monkeypatch.setattr(variants, "LEAST_AGREEMENT", 0.0)
+    assert variant(repository, data) == 0
+    assert variant(repository, data, "--reduce-range") == 0
+    models = {model.name: model for model in scan_repository(repository).models}
+    assert list(models) == ["tiny", "tiny_int8", "tiny_int8_7bit"]
+    full, reduced = models["tiny_int8"], models["tiny_int8_7bit"]
+    assert full.card.description.endswith(", INT8")
+    assert reduced.card.description.endswith(", INT8 with weights of 7 bits")
+    largest = [
+        max(int(np.abs(weights.astype(int)).max()) for weights in int8_weights(model.path / "1/model.onnx"))
+        for model in (full, reduced)
+    ]
+    assert largest[0] > 64 >= largest[1]
+
+
+def int8_weights(file: Path) -> list[np.ndarray]:
+    model = onnx.load_model(file)
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    quantised = [weights[node.input[0]] for node in model.graph.node if node.input[0] in weights]
+    return [tensor for tensor in quantised if tensor.dtype == np.int8]
+
+
+def test_only_int8_has_a_range_to_reduce(repository, data, capsys):
+    assert variant(repository, data, "--reduce-range", "--precision", "fp16") == 1
+    assert "--reduce-range is for INT8, not for FP16" in capsys.readouterr().err
+
+
+def test_int8_is_qdq_of_unsigned_activations_and_signed_weights_a_channel():
+    faces = np.random.default_rng(1).integers(0, 256, (64, 112, 112, 3), dtype=np.uint8)
+    graph = onnx.load_model_from_string(variants.to_int8(SHIPPED, faces)).graph
+    assert not [node.op_type for node in graph.node if "Integer" in node.op_type or "QLinear" in node.op_type]
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    makers = {node.output[0]: node for node in graph.node}
+    activations = [stored[node.input[2]].dtype for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert set(activations) == {np.dtype(np.uint8)}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert convolutions
+    for node in convolutions:
+        seen, weights = (makers[name] for name in node.input[:2])
+        assert (seen.op_type, weights.op_type) == ("DequantizeLinear", "DequantizeLinear")
+        assert stored[seen.input[2]].dtype == np.uint8
+        kernel, scales, zeros = (stored[name] for name in weights.input)
+        assert kernel.dtype == zeros.dtype == np.int8
+        assert scales.shape == (len(kernel),)
+        assert not zeros.any()
+
+
+def test_half_precision_answers_as_the_shipped_model_within_a_fiftieth():
+    faces = blobs()
+    full, half = (logits_of(graph, faces) for graph in (SHIPPED.read_bytes(), variants.to_fp16(SHIPPED)))
+    assert np.ptp(full) > 5
+    np.testing.assert_allclose(half, full, atol=0.02)
+    assert (half != full).any()
+
+
 def test_a_variant_that_disagrees_is_refused_and_nothing_is_written(repository, data, monkeypatch, capsys):
     monkeypatch.setattr(variants, "LEAST_AGREEMENT", 1.01)
     assert variant(repository, data) == 1
@@ -79,14 +136,20 @@ def test_what_is_no_model_folder_is_named(repository, data, capsys):
     assert "config.pbtxt is missing" in capsys.readouterr().err
 
 
-def test_the_shipped_model_in_int8_answers_nearly_the_same(tmp_path):
-    rng = np.random.default_rng(0)
-    blobs = rng.integers(0, 255, (96, 7, 7, 1), dtype=np.uint8).repeat(16, 1).repeat(16, 2).repeat(3, 3)
-    quantised = tmp_path / "int8.onnx"
-    quantised.write_bytes(variants.to_int8(SHIPPED, blobs))
-    answers = [
-        ort.InferenceSession(file, providers=["CPUExecutionProvider"]).run(["logits"], {"face": blobs})[0]
-        for file in (SHIPPED, quantised)
-    ]
-    assert (answers[0].argmax(axis=1) == answers[1].argmax(axis=1)).mean() > 0.9
-    assert quantised.stat().st_size < SHIPPED.stat().st_size / 3
+def test_the_shipped_model_in_int8_answers_nearly_the_same():
+    faces = blobs()
+    quantised = variants.to_int8(SHIPPED, faces)
+    answers = [logits_of(graph, faces).argmax(axis=1) for graph in (SHIPPED.read_bytes(), quantised)]
+    assert (answers[0] == answers[1]).mean() > 0.9
+    assert len(quantised) < SHIPPED.stat().st_size / 3
+
+
+def blobs() -> np.ndarray:
+    """Grey squares of any brightness: every face another, and none of them one."""
+    random = np.random.default_rng(0)
+    return random.integers(0, 255, (96, 7, 7, 1), dtype=np.uint8).repeat(16, 1).repeat(16, 2).repeat(3, 3)
+
+
+def logits_of(graph: bytes, faces: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    return session.run(["logits"], {"face": faces})[0]

@@ -32,8 +32,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     config, _ = load_run(options.run)
     goal = target.read(options, config.name, options.repository)
-    if options.logit_adjustment:
-        goal = replace(goal, logit_adjustment=options.logit_adjustment, made_by=options.command_line)
+    goal = replace(goal, logit_adjustment=options.logit_adjustment)
     card = export(options.run, load_data(config.data, options.data), goal)
     for metric in card.metrics:
         print(f"{metric.name:32} {metric.value:7.4f}  {metric.measured_on}")

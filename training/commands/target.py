@@ -30,7 +30,7 @@ def add_repository_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read(options: argparse.Namespace, usual_name: str, repository: Path, *, made_by: str = "") -> Export:
+def read(options: argparse.Namespace, usual_name: str, repository: Path) -> Export:
     """Give what the options say.
 
     Raises:
@@ -40,4 +40,5 @@ def read(options: argparse.Namespace, usual_name: str, repository: Path, *, made
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise TrainingError(f"--name {name!r}: only a-z, 0-9 and _")
     reported: tuple[Split, ...] = ("validation", "test") if options.report_test else ("validation",)
-    return Export(name, repository, reported, made_by)
+    data = () if options.data == locations.DATA else ("--data", str(options.data))
+    return Export(name, repository, reported, made_by=options.command_line, data_arguments=data)

@@ -1,10 +1,12 @@
 """Make an INT8 or FP16 variant of REPOSITORY/emotion_<name> as REPOSITORY/emotion_<name>_<precision>.
 
-INT8 is calibrated on training crops. A variant must give the label of the original for 99 % of the validation
-split, or nothing is written; what it loses and gains is printed, times for one face on one thread here.
+INT8 is calibrated on training crops; with --reduce-range it is called <name>_int8_7bit. A variant must give
+the label of the original for 99 % of the validation split, or nothing is written; what it loses and gains is
+printed, times for one face on one thread here.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from fercore.inference.repository import scan_repository
@@ -23,11 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reduce-range", action="store_true", help="INT8 weights of 7 bits, for CPUs without VNNI"
     )
-    target.add_arguments(parser, usual_name="<name>_<precision>")
+    target.add_arguments(parser, usual_name="<name>_<precision>, and _7bit with --reduce-range")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
+    if options.reduce_range and options.precision != "int8":
+        raise TrainingError(f"--reduce-range is for INT8, not for {options.precision.upper()}")
     folder = options.model.resolve()
     scan = scan_repository(folder.parent)
     found = [model for model in scan.models if model.path == folder]
@@ -35,9 +39,9 @@ def run(options: argparse.Namespace) -> None:
         reasons = [broken.reason for broken in scan.broken if broken.folder == folder.name]
         raise TrainingError(f"{options.model} is no model folder: {', '.join(reasons) or 'it is not there'}")
     (source,) = found
-    usual_name = f"{source.name}_{options.precision}"
-    goal = target.read(options, usual_name, folder.parent, made_by=options.command_line)
-    if goal.folder == folder:
+    usual_name = f"{source.name}_{options.precision}{'_7bit' if options.reduce_range else ''}"
+    goal = target.read(options, usual_name, Path(os.path.relpath(folder.parent)))
+    if goal.name == source.name:
         raise TrainingError(f"--name {goal.name} would replace the model that the variant is made of")
     data = load_data(RunConfig.model_validate(source.card.training_config).data, options.data)
     variant = make_variant(

@@ -23,7 +23,7 @@ from training.reading.class_names import match_number
 from training.reading.intake import Intake, list_folder
 from training.reading.options import SplitOptions
 from training.reading.pictures import Crop, is_picture, read_crops
-from training.reading.split_hygiene import cut_missing
+from training.reading.split_hygiene import cut_missing, name_cut
 
 NPY_FOLDERS: dict[str, Split] = {"train_set": "train", "val_set": "test"}
 CSV_FILES: dict[str, Split] = {"training.csv": "train", "validation.csv": "test"}
@@ -103,6 +103,7 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
         "non-commercial research, by agreement with its authors",
         intake.sha256(),
         found.dropped,
+        split_names=name_cut(["validation"]) | {"test": "published validation"},
     )
     return assemble(LabelledRows(tiles, found.emotions, splits), provenance)
 

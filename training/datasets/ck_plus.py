@@ -17,7 +17,7 @@ from training.faces import SPLITS, DataSet
 from training.plugins import make_detector
 from training.reading.assembly import LabelledRows, Provenance, assemble
 from training.reading.class_names import match_number
-from training.reading.fer_rows import FER2013_ORDER, read_pixel_csv
+from training.reading.fer_rows import FER2013_ORDER, SPLIT_NAMES, read_pixel_csv
 from training.reading.intake import Intake, list_folder
 from training.reading.options import SplitOptions
 from training.reading.pictures import is_picture, likeliest_face, read_crops
@@ -93,7 +93,10 @@ def _read_csv(root: Path) -> DataSet:
         f"{rows.file} does not say who is shown: its splits share persons, so figures on it are too good; "
         f"use the folders {IMAGES}/ and {LABELS}/ for a split by person"
     )
-    return assemble(found, Provenance(rows.file, NAME, TERMS, intake.sha256(), warnings=(warning,)))
+    provenance = Provenance(
+        rows.file, NAME, TERMS, intake.sha256(), warnings=(warning,), split_names=SPLIT_NAMES
+    )
+    return assemble(found, provenance)
 
 
 def _read_folders(root: Path, chosen: Options) -> DataSet:

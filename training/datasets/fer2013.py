@@ -11,11 +11,18 @@ from fercore.contracts.emotions import Emotion
 from training.faces import SPLITS, DataSet, Split
 from training.reading.assembly import LabelledRows, Provenance, assemble
 from training.reading.class_folders import list_class_folders
-from training.reading.fer_rows import ATLAS_LABELS, TILE, USAGES, find_kaggle_csv, read_fer_rows
+from training.reading.fer_rows import (
+    ATLAS_LABELS,
+    SPLIT_NAMES,
+    TILE,
+    USAGES,
+    find_kaggle_csv,
+    read_fer_rows,
+)
 from training.reading.intake import Intake
 from training.reading.options import SplitOptions
 from training.reading.pictures import read_grey_tiles
-from training.reading.split_hygiene import cut_missing
+from training.reading.split_hygiene import cut_missing, name_cut
 
 NAME, TERMS = "FER2013", "research use, images gathered from the web"
 SPLIT_OF_USAGE: dict[str, Split] = dict(zip(USAGES, SPLITS, strict=True))
@@ -47,7 +54,8 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
         splits=[SPLITS[usage] for usage in rows.usages.tolist()],
         is_certain=rows.is_certain.tolist(),
     )
-    return assemble(found, Provenance(rows.file, NAME, TERMS, intake.sha256()))
+    provenance = Provenance(rows.file, NAME, TERMS, intake.sha256(), split_names=SPLIT_NAMES)
+    return assemble(found, provenance)
 
 
 def _read_folders(root: Path, chosen: Options) -> DataSet:
@@ -66,10 +74,12 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
             emotions.append(emotion)
             splits.append(SPLIT_OF_USAGE.get(path.name.partition("_")[0], split))
     warnings: tuple[str, ...] = ()
+    split_names = SPLIT_NAMES
     if "validation" not in splits:
         splits = cut_missing(splits, emotions, ["validation"], chosen.share, chosen.seed)
         warnings = (f"{root}: PublicTest cannot be told from PrivateTest, both are test",)
+        split_names = name_cut(["validation"])
     intake = Intake(root)
     tiles = read_grey_tiles(paths, intake, TILE)
-    provenance = Provenance(root, NAME, TERMS, intake.sha256(), Counter(), warnings)
+    provenance = Provenance(root, NAME, TERMS, intake.sha256(), Counter(), warnings, split_names)
     return assemble(LabelledRows(tiles, emotions, splits), provenance)

@@ -16,7 +16,7 @@ from fercore.contracts.emotions import EMOTIONS
 from training.errors import TrainingError
 from training.faces import NO_MAJORITY, SPLITS, DataSet, Faces, Split
 from training.reading.assembly import COPIES, UNCERTAIN
-from training.reading.fer_rows import USAGES, read_fer_rows
+from training.reading.fer_rows import SPLIT_NAMES, USAGES, read_fer_rows
 from training.reading.intake import Intake
 from training.reading.options import ReaderOptions
 from training.reading.split_hygiene import find_copies
@@ -94,6 +94,7 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
         ),
         sha256=intake.sha256(),
         dropped=+dropped,
+        split_names=SPLIT_NAMES,
     )
 
 

@@ -17,7 +17,7 @@ from training.reading.class_folders import list_class_folders
 from training.reading.intake import Intake, list_folder
 from training.reading.options import SplitOptions
 from training.reading.pictures import read_crops
-from training.reading.split_hygiene import cut_missing
+from training.reading.split_hygiene import cut_missing, name_cut
 
 SPLIT_OF_NAME: dict[str, Split] = {
     "train": "train",
@@ -75,5 +75,7 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
         if missing
         else ()
     )
-    provenance = Provenance(root, root.name, chosen.terms, intake.sha256(), warnings=warnings)
+    provenance = Provenance(
+        root, root.name, chosen.terms, intake.sha256(), warnings=warnings, split_names=name_cut(missing)
+    )
     return assemble(LabelledRows(tiles, emotions, splits), provenance)

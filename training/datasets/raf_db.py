@@ -14,7 +14,7 @@ from training.reading.class_names import match_number
 from training.reading.intake import Intake
 from training.reading.options import SplitOptions
 from training.reading.pictures import read_crops
-from training.reading.split_hygiene import cut_missing
+from training.reading.split_hygiene import cut_missing, name_cut
 
 LABELS = Path("EmoLabel/list_patition_label.txt")
 ALIGNED = Path("Image/aligned")
@@ -54,7 +54,11 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
     paths = [root / ALIGNED / f"{name}_aligned.jpg" for name in names]
     tiles, _ = read_crops(paths, intake, side_px=SIDE_PX)
     provenance = Provenance(
-        root / LABELS, "RAF-DB (basic)", "non-commercial research, on request to its authors", intake.sha256()
+        root / LABELS,
+        "RAF-DB (basic)",
+        "non-commercial research, on request to its authors",
+        intake.sha256(),
+        split_names=name_cut(["validation"]),
     )
     return assemble(LabelledRows(tiles, emotions, splits), provenance)
 

@@ -4,7 +4,7 @@ Knows no file format; FER+, whose rows have votes, is put together by itself.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +49,7 @@ class Provenance:
         sha256: of what was read.
         dropped: how many rows the reader itself left out, by reason.
         warnings: what a user has to know of the splits.
+        split_names: as `DataSet` has them.
     """
 
     place: object
@@ -57,6 +58,7 @@ class Provenance:
     sha256: str
     dropped: Counter[str] = field(default_factory=Counter)
     warnings: tuple[str, ...] = ()
+    split_names: Mapping[Split, str] = field(default_factory=dict)
 
 
 def assemble(rows: LabelledRows, provenance: Provenance) -> DataSet:
@@ -95,4 +97,5 @@ def assemble(rows: LabelledRows, provenance: Provenance) -> DataSet:
         labels=labels,
         dropped=dict(dropped),
         warnings=provenance.warnings,
+        split_names=provenance.split_names,
     )

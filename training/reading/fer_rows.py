@@ -13,6 +13,7 @@ import numpy as np
 
 from fercore.contracts.emotions import Emotion
 from training.errors import TrainingError
+from training.faces import SPLITS, Split
 from training.reading.class_names import match_number
 from training.reading.intake import Intake
 from training.reading.split_hygiene import Tiles
@@ -25,6 +26,7 @@ KAGGLE_FILES = ("fer2013.csv", "icml_face_data.csv")
 LABEL_COLUMNS = ("row", "atlas", "tile", "emotion", "usage", "label_row_certain", "pixel_exact")
 PIXEL_COLUMNS = ("emotion", "pixels", "Usage")
 USAGES = ("Training", "PublicTest", "PrivateTest")
+SPLIT_NAMES: dict[Split, str] = dict(zip(SPLITS, USAGES, strict=True))
 
 FER2013_ORDER = (
     Emotion.ANGER,

@@ -50,6 +50,11 @@ def cut_missing(
     return result
 
 
+def name_cut(missing: Sequence[Split]) -> dict[Split, str]:
+    """Name the splits that `cut_missing` makes."""
+    return {split: f"{split} cut from train" for split in missing}
+
+
 def cut_by_person(persons: Sequence[str], share: float, seed: int) -> list[Split]:
     """Give all rows of a person to one split: a share of the persons to validation, the same to test.
 
