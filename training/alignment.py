@@ -14,11 +14,10 @@ from fercore.contracts.card import FACE_SIZE
 from fercore.vision.align import Points, aligned_square, similarity_square
 from fercore.vision.crop import Boxes, Framing, RgbImage, Square, canonical_square, crop_face
 from fercore.vision.detection import Detector
-from fercore.vision.picture import Picture, detect_in
 from training.errors import TrainingError
 from training.graphs import Crops
+from training.likeliest import Box, find_likeliest
 
-Box = npt.NDArray[np.float32]
 Frame = Callable[[Box, Points | None, Framing], Square]
 Pictures = Sequence[Callable[[], RgbImage]]
 """Each is made when it is wanted: thousands of enlarged tiles do not fit in memory."""
@@ -49,12 +48,11 @@ def locate(pictures: Pictures, detector: Detector, *, min_score: float, min_face
     boxes: list[Box] = []
     landmarks: list[Points | None] = []
     for place, picture in enumerate(tqdm(pictures, desc="detecting", unit="picture")):
-        found = detect_in(detector, Picture.in_full(picture()), min_face_px=min_face_px)
-        if len(found.scores) and found.scores.max() >= min_score:
-            likeliest = found.scores.argmax()
+        face = find_likeliest(detector, picture(), min_score=min_score, min_face_px=min_face_px)
+        if face is not None:
             places.append(place)
-            boxes.append(found.boxes[likeliest])
-            landmarks.append(found.landmarks_of(likeliest))
+            boxes.append(face[0])
+            landmarks.append(face[1])
     if not places:
         raise TrainingError("the detector found no face in any picture")
     return Located(np.array(places, np.int64), np.stack(boxes), landmarks)

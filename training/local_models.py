@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from google.protobuf.message import DecodeError
 from pydantic import ValidationError
 
@@ -16,9 +17,10 @@ from fercore.contracts.emotions import EMOTIONS, Emotion
 from training import graphs, run_folder
 from training.config import DataConfig
 from training.errors import TrainingError
+from training.evaluate import fold
 from training.export import load_run
 from training.graphs import Crops, Logits
-from training.measures import Probabilities, softmax
+from training.measures import Labels, Probabilities, softmax
 
 CARD = "card.json"
 
@@ -49,6 +51,14 @@ class LocalModel:
         if logits.shape[1] != len(self.emotions):
             raise TrainingError(f"the model gives {logits.shape[1]} logits for {len(self.emotions)} labels")
         return softmax(logits, self.temperature)
+
+    def choose(self, crops: Crops, among: tuple[Emotion, ...]) -> Labels:
+        """Give the likeliest of some emotions for each crop, int64 [n], index in `among`.
+
+        Raises:
+            TrainingError: as `answer`, or it does not know one of them.
+        """
+        return np.asarray(fold(self.answer(crops), self.emotions, among).argmax(axis=1), np.int64)
 
 
 def open_model(path: Path, *, threads: int) -> LocalModel:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fercore.contracts.api import PredictOptions
 from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import Framing, canonical_square, crop_face, crop_whole
 from fercore.vision.detection import Detections
@@ -52,6 +53,7 @@ def persons_of(data: DataSet) -> dict[str, set[str]]:
 def test_last_frames_are_the_expression_and_first_frames_neutral(tmp_path):
     data = ck_plus.load(write_ck(tmp_path), "majority", {"last_frames": 2})
     assert data.labels == EMOTIONS
+    assert (data.name_of("validation"), data.name_of("test")) == ("validation", "test")
     train = data.splits["train"]
     assert len(train) == len(persons_of(data)["train"]) * 7 * 3
     person = min(persons_of(data)["train"])
@@ -103,9 +105,12 @@ class _TwoBoxes:
 
     framing = Framing(1.1, 0.05, -0.1)
 
+    def __init__(self, score: float = 0.8) -> None:
+        self.score = score
+
     def detect(self, image: np.ndarray, *, min_face_px: int) -> Detections:
         boxes = np.array([[0, 0, 20, 20], [12, 8, 42, 44]], np.float32)
-        return Detections(boxes, np.array([0.3, 0.8], np.float32))
+        return Detections(boxes, np.array([0.3, self.score], np.float32))
 
 
 def test_a_detector_frames_the_likeliest_face_as_serving_does():
@@ -113,6 +118,12 @@ def test_a_detector_frames_the_likeliest_face_as_serving_does():
     box = np.array([12, 8, 42, 44], np.float32)
     expected = crop_face(image, canonical_square(box, _TwoBoxes.framing))
     np.testing.assert_array_equal(likeliest_face(_TwoBoxes())(image), expected)
+
+
+def test_a_face_that_serving_would_not_give_is_none():
+    bound = PredictOptions().min_score
+    assert likeliest_face(_TwoBoxes(score=bound))(picture(1, 48, 64)) is not None
+    assert likeliest_face(_TwoBoxes(score=bound - 0.01))(picture(1, 48, 64)) is None
 
 
 @pytest.mark.parametrize(
@@ -164,4 +175,5 @@ def test_the_csv_has_contempt_last_and_says_that_it_mixes_persons(tmp_path):
     assert names == ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt"]
     assert "its splits share persons" in data.warnings[0]
     assert data.report()[0].startswith("warning: ")
+    assert data.name_of("test") == "PrivateTest"
     assert data.splits["train"].persons is None

@@ -1,4 +1,4 @@
-"""Whole pictures through detector, framing and crop."""
+"""Whole pictures through detector, framing and model."""
 
 from pathlib import Path
 
@@ -6,57 +6,70 @@ import cv2
 import numpy as np
 import pytest
 
-from fercore.vision.crop import Framing, crop_whole
-from fercore.vision.detection import Detections
+from tests.training.tiny_pictures import cut_short, write_picture
+from tests.weights import ROOT
+from training.__main__ import main
 from training.errors import TrainingError
-from training.portraits import answer_among_four, find_portraits
+from training.portraits import FOUR, list_portraits, load_portraits
 
-
-class _UpperLeftQuarter:
-    """Finds a dark picture's upper left quarter, surely, and all of it, less surely; in bright ones none."""
-
-    framing = Framing(1.0, 0.0, 0.0)
-
-    def detect(self, image: np.ndarray, *, min_face_px: int) -> Detections:
-        height, width = image.shape[:2]
-        if image.mean() > 128:
-            return Detections.none()
-        boxes = [[0, 0, width, height], [0, 0, width / 2, height / 2]]
-        return Detections(np.array(boxes, np.float32), np.array([0.6, 0.9], np.float32))
+MODEL = ROOT / "tests" / "model_repository" / "emotion_tiny"
+PORTRAIT = cv2.imread(str(ROOT / "docs" / "images" / "astronaut.jpg"))[..., ::-1]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def data(tmp_path: Path) -> Path:
+    """A face that is said to be sad, nothing at all that is said to be angry, and the face, happy."""
     images = tmp_path / "portraits_4class" / "images"
-    images.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    for name, low in (("a.png", 0), ("b.png", 200), ("c.png", 0)):
-        cv2.imwrite(str(images / name), random.integers(low, low + 50, (64, 64, 3), dtype=np.uint8))
-    (images.parent / "labels.csv").write_text("file,emotion\na.png,angry\nb.png,sad\nc.png,happy\n")
+    for name, picture in (("a", PORTRAIT), ("b", np.zeros((64, 64, 3), np.uint8)), ("c", PORTRAIT)):
+        write_picture(images / f"{name}.png", picture)
+    (images.parent / "labels.csv").write_text("file,emotion\na.png,sad\nb.png,angry\nc.png,happy\n")
     return tmp_path
 
 
-def test_the_likeliest_face_of_each_picture_is_cropped_as_in_serving(folder: Path):
-    found = find_portraits(folder, _UpperLeftQuarter(), min_face_px=1, min_score=0.5)
-    assert found.labels.tolist() == [4, 1]
-    assert found.missed == (3,)
-    image = cv2.cvtColor(cv2.imread(str(folder / "portraits_4class/images/c.png")), cv2.COLOR_BGR2RGB)
-    np.testing.assert_array_equal(found.crops[1][:90, :90], crop_whole(image[:32, :32])[:90, :90])
+def portraits(data: Path, *more: str) -> int:
+    return main(["portraits", str(MODEL), "--detector", "haar", "--data", str(data), *more])
 
 
-def test_unsure_faces_do_not_count(folder: Path):
-    with pytest.raises(TrainingError, match="no face"):
-        find_portraits(folder, _UpperLeftQuarter(), min_face_px=1, min_score=0.95)
+def test_what_is_found_and_what_is_right_are_told_by_emotion(data, capsys):
+    assert portraits(data) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a face found in 2 of 3 portraits"
+    assert lines[1] in {
+        f"accuracy over those {right / 2:.4f}, over all {right / 3:.4f}" for right in (0, 1)
+    }  # the same face cannot be both
+    by_emotion = {line.split()[0]: line for line in lines[2:]}
+    assert list(by_emotion) == [emotion.value for emotion in FOUR]
+    assert "none found, missed 1" in by_emotion["anger"]
+    assert "missed 0" in by_emotion["sadness"]
 
 
-def test_a_missing_folder_and_an_unknown_emotion_are_named(folder: Path):
+def test_unsure_faces_do_not_count(data, capsys):
+    assert portraits(data, "--min-score", "1") == 1
+    assert "found no face in any picture" in capsys.readouterr().err
+
+
+def test_the_portraits_are_those_of_the_table_in_its_order(data):
+    pictures, labels = load_portraits(data)
+    assert [FOUR[label].value for label in labels] == ["sadness", "anger", "happiness"]
+    np.testing.assert_array_equal(pictures[2](), PORTRAIT)
+
+
+def test_a_damaged_or_missing_portrait_is_one_clear_line(data, capsys):
+    damaged = cut_short(data / "portraits_4class" / "images" / "b.png")
+    assert portraits(data) == 1
+    assert f"error: {damaged}: the picture does not decode" in capsys.readouterr().err
+    damaged.unlink()
+    assert portraits(data) == 1
+    assert f"error: cannot read {damaged}" in capsys.readouterr().err
+
+
+def test_a_missing_folder_an_unknown_emotion_and_an_empty_table_are_named(data):
     with pytest.raises(TrainingError, match=r"labels\.csv"):
-        find_portraits(folder / "none", _UpperLeftQuarter(), min_face_px=1, min_score=0.5)
-    (folder / "portraits_4class" / "labels.csv").write_text("file,emotion\na.png,bored\n")
+        list_portraits(data / "none")
+    table = data / "portraits_4class" / "labels.csv"
+    table.write_text("file,emotion\na.png,bored\n")
     with pytest.raises(TrainingError, match="bored"):
-        find_portraits(folder, _UpperLeftQuarter(), min_face_px=1, min_score=0.5)
-
-
-def test_answers_are_chosen_among_the_four_that_are_shown():
-    logits = np.array([[0, 1, 9, 2, 3, 9, 9, 9], [4, 1, 9, 2, 3, 9, 9, 9]], np.float32)
-    assert answer_among_four(logits).tolist() == [4, 0]
+        list_portraits(data)
+    table.write_text("file,emotion\n")
+    with pytest.raises(TrainingError, match="names no picture"):
+        list_portraits(data)

@@ -16,16 +16,16 @@ import numpy as np
 
 from fercore.contracts.emotions import Emotion
 from fercore.vision.crop import RgbImage
-from fercore.vision.decode import decode
 from training.alignment import WAYS, Pictures, crop_located, locate
 from training.commands import locations
 from training.config import DataConfig
-from training.evaluate import fold, only_judged
+from training.evaluate import only_judged
 from training.framing import surrounded
+from training.likeliest import MIN_FACE_PX, MIN_SCORE
 from training.local_models import open_model
 from training.measures import Labels
 from training.plugins import load_data, make_detector
-from training.portraits import FOUR, read_portraits
+from training.portraits import FOUR, load_portraits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="default: all")
     parser.add_argument("--enlarged", nargs="+", type=float, default=[1.0], help="default: 1, as calibrated")
     parser.add_argument("--turned", type=float, default=0.0, help="degrees (default: %(default)s)")
-    parser.add_argument("--min-score", type=float, default=0.5, help="default: %(default)s")
-    parser.add_argument("--min-face-px", type=int, default=24, help="default: %(default)s")
+    parser.add_argument("--min-score", type=float, default=MIN_SCORE, help="default: %(default)s")
+    parser.add_argument("--min-face-px", type=int, default=MIN_FACE_PX, help="default: %(default)s")
     parser.add_argument(
         "--repository", type=Path, default=locations.REPOSITORY, help="for its weights (default: %(default)s)"
     )
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     for way in options.ways:
         for enlarged in options.enlarged:
             crops = crop_located(pictures, located, WAYS[way], detector.framing, enlarged=enlarged)
-            answers = fold(model.answer(crops), model.emotions, emotions).argmax(axis=1)
+            answers = model.choose(crops, emotions)
             accuracy = (answers == labels).mean()
             recall = np.mean([(answers[labels == label] == label).mean() for label in np.unique(labels)])
             print(f"{way:28} {enlarged:8.2f}  {accuracy:8.4f}  {recall:11.4f}", flush=True)
@@ -73,9 +73,7 @@ def _tiles(data: Path) -> tuple[Pictures, Labels, tuple[Emotion, ...]]:
 
 
 def _portraits(data: Path) -> tuple[Pictures, Labels, tuple[Emotion, ...]]:
-    rows = list(read_portraits(data))
-    labels = np.array([FOUR.index(emotion) for _, emotion in rows], np.int64)
-    return [partial(decode, encoded) for encoded, _ in rows], labels, FOUR
+    return *load_portraits(data), FOUR
 
 
 def _turned(picture: Callable[[], RgbImage], degrees: float) -> RgbImage:

@@ -12,7 +12,7 @@ from training.config import DataConfig
 from training.errors import TrainingError
 from training.evaluate import examine, examine_split, fold, only_judged
 from training.faces import DataSet
-from training.portraits import FOLDER, FOUR, read_portraits
+from training.portraits import FOLDER, FOUR, list_portraits
 from training.posting import NothingThereError
 from training.report.page import Section
 from training.served import Service, classify_faces, predict_photographs
@@ -98,10 +98,9 @@ def _ask_classifier(options: argparse.Namespace, load: Load) -> tuple[dict[str, 
 
 
 def _ask_gateway(options: argparse.Namespace, _: Load) -> tuple[dict[str, object], Section]:
-    portraits = list(read_portraits(options.data))
-    if not portraits:
-        raise TrainingError(f"{options.data / FOLDER} holds no picture")
-    served = predict_photographs(_service(options, options.model), [data for data, _ in portraits])
+    portraits = list_portraits(options.data)
+    pictures = [file.read_bytes() for file, _ in portraits]
+    served = predict_photographs(_service(options, options.model), pictures)
     truth = np.array([FOUR.index(emotion) for _, emotion in portraits], np.int64)[served.rows]
     found = examine(
         fold(served.probabilities, served.emotions, FOUR),

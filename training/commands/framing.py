@@ -13,6 +13,7 @@ from fercore.contracts.api import Landmarks
 from training.commands import locations
 from training.config import DataConfig
 from training.framing import measure_framing
+from training.likeliest import MIN_SCORE
 from training.plugins import load_data, make_detector
 
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tiles", type=int, default=4000, help="how many, evenly taken (default: %(default)s)"
     )
-    parser.add_argument("--min-score", type=float, default=0.5, help="default: %(default)s")
+    parser.add_argument("--min-score", type=float, default=MIN_SCORE, help="default: %(default)s")
     parser.add_argument(
         "--repository", type=Path, default=locations.REPOSITORY, help="for its weights (default: %(default)s)"
     )

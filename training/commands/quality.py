@@ -23,17 +23,17 @@ from training.alignment import crop_located, locate
 from training.commands import locations
 from training.config import DataConfig
 from training.errors import TrainingError
-from training.evaluate import fold, only_judged
+from training.evaluate import only_judged
 from training.faces import Faces
 from training.framing import surrounded
 from training.graphs import Crops
+from training.likeliest import MIN_SCORE
 from training.local_models import open_model
 from training.measures import Labels
 from training.plugins import load_data, make_detector
 from training.quality import DEGRADATIONS, Tile, find_bound
 
 POSE_EDGES = (0, 5, 10, 15, 20, 30, 90)
-MIN_SCORE = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
     faces = judged.only(chosen)
 
     def answer(crops: Crops) -> Labels:
-        return np.asarray(fold(model.answer(crops), model.emotions, data.labels).argmax(axis=1), np.int64)
+        return model.choose(crops, data.labels)
 
     as_it_is = _assess(faces.tiles)
     accuracy = float((answer(as_it_is[0]) == faces.majority).mean())

@@ -10,22 +10,26 @@ import numpy as np
 from tqdm import tqdm
 
 from fercore.vision.boxes import overlaps
-from fercore.vision.decode import decode
 from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import Picture, detect_in
 from training.detection.config import TeacherConfig
 from training.detection.views import Known
 from training.detection.wider import Scene
+from training.reading.pictures import open_picture
 
 SAME_FACE_IOU = 0.45
 SMALLEST_FACE_PX = 8
 
 
 def know(scenes: Sequence[Scene], teacher: Detector | None, config: TeacherConfig | None) -> list[Known]:
-    """Decode each scene and ask the teacher, if there is one."""
+    """Decode each scene and ask the teacher, if there is one.
+
+    Raises:
+        TrainingError: a picture is damaged.
+    """
     known = []
     for scene in tqdm(scenes, desc="reading pictures", unit="picture"):
-        picture = Picture.in_full(decode(scene.file.read_bytes()))
+        picture = Picture.in_full(open_picture(scene.file))
         nothing = np.full((len(scene.boxes), 5, 2), np.nan, np.float32)
         plain = Known(picture.pixels, scene.boxes, nothing, ~scene.is_valid)
         if teacher is None or config is None:

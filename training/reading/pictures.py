@@ -17,8 +17,8 @@ from fercore.vision.align import aligned_square
 from fercore.vision.crop import FaceCrop, RgbImage, crop_face, crop_whole
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detector
-from fercore.vision.picture import Picture, detect_in
 from training.errors import TrainingError
+from training.likeliest import find_likeliest
 from training.reading.intake import Intake
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -51,6 +51,11 @@ def read_picture(path: Path, intake: Intake) -> RgbImage:
     if min(image.shape[:2]) < MIN_SIDE_PX:
         raise TrainingError(f"{path}: {_size(image)} pixels are too few (at least {MIN_SIDE_PX} a side)")
     return image
+
+
+def open_picture(path: Path) -> RgbImage:
+    """Decode a file that belongs to no data set of emotions; raises as `read_picture`."""
+    return read_picture(path, Intake(path.parent))
 
 
 def read_grey_tiles(paths: Sequence[Path], intake: Intake, side_px: int) -> npt.NDArray[np.uint8]:
@@ -108,15 +113,11 @@ def check_size(path: Path, image: RgbImage, side_px: int) -> None:
 
 
 def likeliest_face(detector: Detector) -> Crop:
-    """Give a function that crops a picture's likeliest face as serving frames it."""
+    """Give a function that crops a picture's likeliest face as serving finds and frames it."""
 
     def crop(image: RgbImage) -> FaceCrop | None:
-        found = detect_in(detector, Picture.in_full(image), min_face_px=MIN_SIDE_PX)
-        if len(found.scores) == 0:
-            return None
-        likeliest = found.scores.argmax()
-        square = aligned_square(found.boxes[likeliest], found.landmarks_of(likeliest), detector.framing)
-        return crop_face(image, square)
+        face = find_likeliest(detector, image)
+        return None if face is None else crop_face(image, aligned_square(*face, detector.framing))
 
     return crop
 
