@@ -1,5 +1,6 @@
 """The hybrid: texture equals its definition pixel by pixel, the graph names what scikit-learn names."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,10 @@ def test_a_run_becomes_a_served_hybrid_by_two_commands(fer: FerFolder, hybrid_co
     assert "python -m training hybrid" in capsys.readouterr().err
     arguments = ["hybrid", str(runs / "tiny"), *places, "--repository", str(repository), "--name", "forest"]
     assert main(arguments) == 0
-    assert " MB, 7 trees" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert re.search(r"\d\.\d MB, 7 trees", printed)
+    told = re.search(r"accuracy on PublicTest: forest (0\.\d{4}), network (0\.\d{4})\n", printed)
+    assert told
     scan = scan_repository(repository)
     assert scan.broken == ()
     (model,) = scan.models
@@ -147,7 +151,9 @@ def test_a_run_becomes_a_served_hybrid_by_two_commands(fer: FerFolder, hybrid_co
     logits = graphs.run_folder(model.path, random_crops(3))
     assert logits.shape == (3, 8)
     assert FACE_SIZE == 112
-    assert main(["evaluate", str(model.path), *places]) == 0
+    for answering, accuracy in zip((model.path, runs / "tiny"), told.groups(), strict=True):
+        assert main(["evaluate", str(answering), *places]) == 0
+        assert f"accuracy {accuracy}" in capsys.readouterr().out
 
 
 def test_a_config_whose_network_is_random_says_so_and_one_without_a_forest_is_refused(
@@ -155,7 +161,9 @@ def test_a_config_whose_network_is_random_says_so_and_one_without_a_forest_is_re
 ):
     arguments = ["hybrid", str(hybrid_config), "--data", str(fer.write()), "--repository", str(tmp_path)]
     assert main(arguments) == 0
-    assert "its features are random" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "its features are random" in printed
+    assert ", network" not in printed  # its last layer was never trained
     content = yaml.safe_load(hybrid_config.read_text(encoding="utf-8"))
     del content["forest"]
     hybrid_config.write_text(yaml.safe_dump(content), encoding="utf-8")

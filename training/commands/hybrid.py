@@ -2,7 +2,8 @@
 
 The network is that of a run (its best weights), or of a config with pretrained weights, and stays as it is.
 The config's section `forest` bounds the forest. The graph must name the same emotion as scikit-learn on at
-least 99 % of the validation split, or nothing is written.
+least 99 % of the validation split, or nothing is written. Its accuracy there is printed beside that of the
+run's network.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from training.commands import target
 from training.config import RunConfig, load_config
 from training.errors import TrainingError
 from training.export import load_run, write_model
+from training.faces import Faces
 from training.forest import forest_logits
 from training.networks import Servable, build_initial
 from training.plugins import load_data
@@ -45,17 +47,26 @@ def run(options: argparse.Namespace) -> None:
     validation = data.splits["validation"]
     expected = forest_logits(forest, hybrid.describe(describer, validation), len(data.labels))
 
-    def check(folder: Path) -> float:
-        agreement = hybrid.check_agreement(expected, graphs.run_folder(folder, validation.crops()))
+    def check(folder: Path) -> None:
+        served = graphs.run_folder(folder, validation.crops())
+        agreement = hybrid.check_agreement(expected, served)
         print(
             f"the graph and scikit-learn name the same emotion on {agreement:.2%} of {len(validation)} faces"
         )
-        return agreement
+        print(f"accuracy on {data.name_of('validation')}: forest {_accuracy(served, validation):.4f}", end="")
+        if options.source.is_dir():
+            network = graphs.run_torch(servable, validation.crops())
+            print(f", network {_accuracy(network, validation):.4f}", end="")
+        print()
 
     card = write_model(graph, check, config, data, goal)
     for metric in card.metrics:
         print(f"{metric.name:32} {metric.value:7.4f}  {metric.measured_on}")
     print(f"{len(graph) / 1e6:.1f} MB, {config.forest.trees} trees; wrote {goal.folder}")
+
+
+def _accuracy(logits: graphs.Logits, faces: Faces) -> float:
+    return float((logits.argmax(axis=1) == faces.majority).mean())
 
 
 def _read(source: Path) -> tuple[RunConfig, Servable]:
