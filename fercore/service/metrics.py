@@ -81,7 +81,16 @@ class Metrics:
             "fer_batch_size", "Faces in one inference call", buckets=_COUNT_BUCKETS, registry=registry
         )
         self.predictions = Counter(
-            "fer_predictions_total", "Faces by top emotion", ("model", "emotion"), registry=registry
+            "fer_predictions_total",
+            "Faces by top emotion",
+            ("model", "version", "emotion"),
+            registry=registry,
+        )
+        self.uncertain_faces = Counter(
+            "fer_uncertain_faces_total",
+            "Faces that are marked uncertain, by reason; one may have both",
+            ("model", "version", "reason"),
+            registry=registry,
         )
         self.streams = Gauge("fer_streams", "Live streams that are open", registry=registry)
         self.stream_frames = Counter(

@@ -7,10 +7,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from fercore.contracts.api import UncertainReason
 from fercore.contracts.card import INPUT_NAME, LOGITS_NAME
 from fercore.contracts.errors import DeadlineExceeded, NotReady, UnknownModel, UpstreamUnavailable
 from fercore.contracts.messages import FaceEmotions
@@ -63,13 +65,16 @@ class ClassifierCore:
         except KeyError:
             raise UnknownModel(name, tuple(self._models)) from None
 
-    async def classify(self, name: str, crops: npt.NDArray[np.uint8], *, timeout_s: float) -> Classified:
+    async def classify(
+        self, name: str, crops: npt.NDArray[np.uint8], *, timeout_s: float, low_quality: int = 0
+    ) -> Classified:
         """Give calibrated probabilities for faces of one or many frames.
 
         Args:
             name: of the model.
             crops: uint8 [n, 112, 112, 3], RGB, canonical framing; n is any number of at least 1.
             timeout_s: bounds the whole call, the second try included.
+            low_quality: how many of these faces the detector found too ill seen; only counted.
 
         Raises:
             UnknownModel: there is no such model.
@@ -97,7 +102,9 @@ class ClassifierCore:
             for row in probabilities
         )
         for top in probabilities.argmax(axis=1):
-            self._metrics.predictions.labels(model.name, model.card.labels[top]).inc()
+            self._count_emotion(model, model.card.labels[top], 1)
+        self._count_uncertain(model, "low_score", sum(face.uncertain for face in emotions))
+        self._count_uncertain(model, "low_quality", low_quality)
         return Classified(model, emotions, timer.ms)
 
     async def watch(self) -> None:
@@ -114,8 +121,22 @@ class ClassifierCore:
                 logger.info("models", extra={"ready": [model.name for model in ready]})
                 self._metrics.model_info.clear()
                 for model in ready:
-                    self._metrics.model_info.labels(model.name, model.card.version).set(1)
+                    self._show(model)
             await asyncio.sleep(READY_EVERY_S)
+
+    def _show(self, model: ModelFolder) -> None:
+        """Give all figures of a model, most of them 0: an emotion that was never seen has a share too."""
+        self._metrics.model_info.labels(model.name, model.card.version).set(1)
+        for emotion in model.card.labels:
+            self._count_emotion(model, emotion, 0)
+        for reason in get_args(UncertainReason):
+            self._count_uncertain(model, reason, 0)
+
+    def _count_emotion(self, model: ModelFolder, emotion: str, faces: int) -> None:
+        self._metrics.predictions.labels(model.name, model.card.version, emotion).inc(faces)
+
+    def _count_uncertain(self, model: ModelFolder, reason: UncertainReason, faces: int) -> None:
+        self._metrics.uncertain_faces.labels(model.name, model.card.version, reason).inc(faces)
 
     async def _infer(
         self, model: ModelFolder, crops: npt.NDArray[np.uint8], timeout_s: float

@@ -93,7 +93,9 @@ class FaceHandler:
         timeout_s = min(self._infer_timeout_s, max(frame.time_left_s for frame in frames))
         try:
             with self._spans(frames, model):
-                classified = await self._core.classify(model, crops, timeout_s=timeout_s)
+                classified = await self._core.classify(
+                    model, crops, timeout_s=timeout_s, low_quality=sum(map(_count_low, frames))
+                )
         except FerError as err:
             log_fault(err)
             return [encode_error(err)] * len(frames)
@@ -139,6 +141,10 @@ class FaceHandler:
             for span in others:
                 span.link(call.traceparent)
             return stack.pop_all()
+
+
+def _count_low(frame: _Frame) -> int:
+    return sum(face.quality.is_low for face in frame.batch.faces)
 
 
 def _crops(batch: FaceBatch) -> npt.NDArray[np.uint8]:

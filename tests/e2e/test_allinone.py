@@ -222,7 +222,7 @@ async def test_metrics_tell_what_happened(client):
         'fer_requests_total{code="200",route="/predict",service="gateway"}',
         'fer_stage_duration_seconds_count{stage="infer"}',
         'fer_queue_messages_total{outcome="done",stream="fer:frames"}',
-        f'fer_predictions_total{{emotion="happiness",model="{DEFAULT_MODEL}"}}',
+        f'fer_predictions_total{{emotion="happiness",model="{DEFAULT_MODEL}",version="1"}}',
         f'fer_model_info{{model="{DEFAULT_MODEL}",version="1"}} 1.0',
         "fer_inflight 0.0",
     ):

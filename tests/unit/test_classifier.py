@@ -1,7 +1,9 @@
 """Faces of several frames share one inference call, and each frame gets its own faces back."""
 
+import asyncio
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from fercore.contracts.errors import (
 from fercore.contracts.messages import (
     DetectTimings,
     FaceBatch,
+    FaceQuality,
     FoundFace,
     RemoteError,
     decode_reply,
@@ -27,6 +30,7 @@ from fercore.messaging.queue import FACES, Delivery, Envelope
 from fercore.service.metrics import Metrics
 from services.classifier.core import ClassifierCore
 from services.classifier.handler import FaceHandler
+from tests.consuming import until
 from tests.fakes import QUALITY, BrightnessBackend, model_folder
 
 pytestmark = pytest.mark.anyio
@@ -39,13 +43,19 @@ def crops(*emotions: int) -> np.ndarray:
     return faces
 
 
-def delivery(*emotions: int, model: str = "a", body: bytes | None = None, trace: str = "") -> Delivery:
+def delivery(
+    *emotions: int,
+    model: str = "a",
+    body: bytes | None = None,
+    trace: str = "",
+    quality: FaceQuality = QUALITY,
+) -> Delivery:
     batch = FaceBatch(
         width=100,
         height=100,
         detector="haar",
         model=model,
-        faces=tuple(FoundFace(box=(n, 0, 5, 5), score=1, quality=QUALITY) for n in range(len(emotions))),
+        faces=tuple(FoundFace(box=(n, 0, 5, 5), score=1, quality=quality) for n in range(len(emotions))),
         crops=crops(*emotions).tobytes(),
         timings=DetectTimings(queue_ms=1, decode_ms=2, detect_ms=3, align_ms=4),
     )
@@ -182,6 +192,48 @@ async def test_probabilities_follow_the_temperature_and_low_ones_are_uncertain()
     assert face.uncertain
     with pytest.raises(UnknownModel, match="there is: a"):
         await core.classify("b", crops(5), timeout_s=5)
+
+
+async def test_faces_are_counted_by_model_version_emotion_and_why_they_are_uncertain():
+    sure, doubtful, metrics = model_folder("a"), model_folder("b", uncertain_below=1), Metrics()
+    core = ClassifierCore([sure, doubtful], backend=BrightnessBackend(), metrics=metrics)
+    handle = FaceHandler(core, lambda: 1000.0, infer_timeout_s=5)
+    dim = msgspec.structs.replace(QUALITY, is_low=True)
+    await handle([delivery(1, 1), delivery(3), delivery(2, 2, quality=dim), delivery(1, 4, model="b")])
+    assert counted(metrics, "fer_predictions_total", "emotion") == {
+        ("a", "1", "happiness"): 2,
+        ("a", "1", "surprise"): 2,
+        ("a", "1", "sadness"): 1,
+        ("b", "1", "happiness"): 1,
+        ("b", "1", "anger"): 1,
+    }
+    assert counted(metrics, "fer_uncertain_faces_total", "reason") == {
+        ("a", "1", "low_score"): 0,
+        ("a", "1", "low_quality"): 2,
+        ("b", "1", "low_score"): 2,
+        ("b", "1", "low_quality"): 0,
+    }
+
+
+async def test_a_model_that_is_ready_shows_emotions_that_nobody_has_shown_yet():
+    metrics = Metrics()
+    core = ClassifierCore([model_folder("a")], backend=BrightnessBackend(), metrics=metrics)
+    watching = asyncio.create_task(core.watch())
+    await until(lambda: core.ready_models)
+    watching.cancel()
+    assert counted(metrics, "fer_predictions_total", "emotion") == {("a", "1", name): 0 for name in EMOTIONS}
+    reasons = counted(metrics, "fer_uncertain_faces_total", "reason")
+    assert reasons == {("a", "1", "low_score"): 0, ("a", "1", "low_quality"): 0}
+
+
+def counted(metrics: Metrics, name: str, label: str) -> dict[tuple[str, str, str], float]:
+    """Give a counter by model, version and one label more."""
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    return {
+        (sample.labels["model"], sample.labels["version"], sample.labels[label]): sample.value
+        for sample in samples
+        if sample.name == name
+    }
 
 
 async def test_a_model_that_the_backend_has_not_loaded_is_not_ready_and_its_folder_not_named(classify):
