@@ -19,7 +19,7 @@ class LogLine(BaseModel):
 
     time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$")]
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-    service: Literal["gateway", "detector", "classifier", "allinone", "triton"]
+    service: Literal["gateway", "detector", "classifier", "allinone", "triton", "haproxy"]
     logger: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]
     event: Annotated[str, Field(min_length=1)]
     request_id: RequestId = ""
