@@ -187,6 +187,13 @@ def test_the_doors_own_errors_are_problem_json(status: int) -> None:
     assert ("Retry-After" in found[1]) == (status == 503)
 
 
+def test_nobody_can_log_in_to_grafana() -> None:
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"  # a password of admin's beside the login form
+    assert environment["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert "GF_AUTH_ANONYMOUS_ORG_ROLE" not in environment  # who comes is a viewer
+
+
 def test_prometheus_finds_every_replica_by_name() -> None:
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     found = {
