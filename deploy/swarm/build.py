@@ -19,7 +19,8 @@ HEADER = """\
 # it: docs/operations.md. Differs from compose: the door is open on FER_PORT (8080) of every node, Prometheus
 # on none; images come from FER_REGISTRY, such as registry.example/, models from a folder of every node;
 # `state` and Prometheus stay on managers, with their data; networks are encrypted, for pictures cross them
-# between nodes; Swarm has no no-new-privileges, which each engine's daemon.json may set for all.
+# between nodes; Swarm has no no-new-privileges, which each engine's daemon.json may set for all. Secrets come
+# by the same overlays, deploy/compose/password.yml and webhook.yml, with FER_SECRETS as an absolute path.
 """
 
 Service = dict[str, Any]

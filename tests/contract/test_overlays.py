@@ -87,6 +87,14 @@ def test_a_password_is_brought_in_files_by_names_that_settings_know(name: str) -
     assert bool(rest) == (name == "gateway")  # who alone knows the state store
 
 
+def test_every_secret_of_the_gateway_can_come_in_a_file() -> None:
+    given = [
+        secret["target"] for name in ("password", "webhook") for secret in overlay(name)["gateway"]["secrets"]
+    ]
+    secrets = [name for name, field in GatewaySettings.model_fields.items() if field.annotation is SecretStr]
+    assert sorted(given) == sorted(f"{ENV_PREFIX}{name}".lower() for name in secrets)
+
+
 @pytest.mark.parametrize("name", ["redis", "state"])
 def test_a_password_changes_nothing_else_of_a_redis(name: str) -> None:
     program, file, *options = overlay("password")[name]["command"]
@@ -107,6 +115,7 @@ def test_passwords_are_made_once_and_fit(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / f"fer_{name}_url").write_text(files[f"{name}_url"])
     monkeypatch.setenv("FER_SECRETS_DIR", str(tmp_path))
     assert load(GatewaySettings).state_url.get_secret_value() == files["state_url"].strip()
+    assert len(files["webhook_secret"].strip()) == 48
     subprocess.run([ROOT / "deploy/local/passwords", folder], check=True)
     assert {file.name: file.read_text() for file in folder.iterdir()} == files
 
