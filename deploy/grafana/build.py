@@ -29,7 +29,7 @@ LEGEND = (
     .show_legend(True)
 )
 
-Kind = Literal["line", "stack", "bars", "number", "heat"]
+Kind = Literal["line", "change", "stack", "bars", "number", "heat"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Panel:
         title: what it shows.
         queries: PromQL and how each series is called.
         unit: as Grafana names it.
-        kind: how it is drawn.
+        kind: how it is drawn; only a `change` may be below 0.
         width: of 24 columns.
         text: why one looks at it.
     """
@@ -87,12 +87,18 @@ OVERVIEW = [
         text="The objective allows 5 %.",
     ),
     Panel(
+        "Requests and live frames that fail",
+        [("fer:failed_requests:ratio5m", "requests"), ("fer:failed_frames:ratio5m", "live frames")],
+        "percentunit",
+        text="By a fault of the cluster's. The objective allows 0.1 %.",
+    ),
+    Panel(
         "Processor time",
         [(per_second("process_cpu_seconds_total", "job"), "{{job}}")],
         text="Cores in use; saturation where it reaches the limit in docker-compose.yml.",
     ),
     Panel("Memory", [("sum by (job) (process_resident_memory_bytes)", "{{job}}")], "bytes"),
-    Panel("Replicas that answer", [("sum by (job) (up)", "{{job}}")]),
+    Panel("Replicas that answer", [("fer:replicas:up", "{{job}}")]),
 ]
 
 LATENCY = [
@@ -125,11 +131,11 @@ LATENCY = [
 QUEUES = [
     Panel("Messages waiting or in hand", [("fer:queue_depth:max", "{{stream}}")]),
     Panel("Age of the oldest message", [("fer:queue_oldest_seconds:max", "{{stream}}")], "s"),
+    Panel("Messages done", [('fer:queue_messages:rate1m{outcome="done"}', "{{stream}}")], "cps"),
     Panel(
-        "Messages by outcome",
-        [("fer:queue_messages:rate1m", "{{stream}} {{outcome}}")],
-        "cps",
-        "stack",
+        "Messages not done at once",
+        [(added('fer_queue_messages_total{outcome!="done"}', "stream, outcome"), "{{stream}} {{outcome}}")],
+        kind="bars",
         text="`taken_over` from dead workers, `expired` past their deadline, `dead` buried.",
     ),
     Panel(
@@ -156,29 +162,50 @@ QUEUES = [
     ),
 ]
 
-DONE_BY_MODEL = f"({per_second(TRITON_DONE, 'model')} > 0)"
-MIX = f"{per_second('fer_predictions_total', 'emotion')} / ignoring (emotion) group_left "
+VERSION = "model, version"
+NAMED = "{{model}} {{version}}"
+
+
+def share_of_faces(metric: str, by: str) -> tuple[str, str]:
+    """Give the share of a model version's faces by one label more, and how each series is called."""
+    faces = f"({per_second('fer_predictions_total', VERSION)} > 0)"
+    share = f"{per_second(metric, f'{VERSION}, {by}')} / ignoring ({by}) group_left () {faces}"
+    return share, f"{NAMED} {{{{{by}}}}}"
+
+
+INFERENCE_US = per_second("nv_inference_request_duration_us", VERSION)
+INFERENCES = per_second(TRITON_DONE, VERSION)
 
 MODELS = [
-    Panel("Models offered", [("max by (model, version) (fer_model_info)", "{{model}} {{version}}")]),
-    Panel("Faces by model", [(per_second("fer_predictions_total", "model"), "{{model}}")], "cps"),
+    Panel("Models offered", [("max by (model, version) (fer_model_info)", NAMED)]),
+    Panel("Faces", [(per_second("fer_predictions_total", VERSION), NAMED)], "cps"),
     Panel(
         "Emotions",
-        [(MIX + per_second("fer_predictions_total"), "{{emotion}}")],
+        [share_of_faces("fer_predictions_total", "emotion")],
         "percentunit",
         "stack",
-        24,
+        text="Shares of the faces. Several models that are asked at once fill 100 % each.",
+    ),
+    Panel(
+        "Drift of the emotions",
+        [("fer:emotion_share:drift", f"{NAMED} {{{{emotion}}}}")],
+        "percentunit",
+        "change",
+        text="The share in the last hour less that a day before, or less the mean on the first day. "
         "A mix that drifts while the audience does not is a camera, or a model, that changed.",
     ),
     Panel(
-        "Inferences by model version",
-        [(per_second(TRITON_DONE, "model, version"), "{{model}} {{version}}")],
-        "cps",
+        "Faces that are uncertain",
+        [share_of_faces("fer_uncertain_faces_total", "reason")],
+        "percentunit",
+        text="`low_score`: the model doubts; `low_quality`: the face is ill seen. One face may have both.",
     ),
+    Panel("Inferences", [(INFERENCES, NAMED)], "cps"),
     Panel(
-        "Time of an inference by model",
-        [(f"{per_second('nv_inference_request_duration_us', 'model')} / {DONE_BY_MODEL} / 1e6", "{{model}}")],
+        "Time of an inference",
+        [(f"{INFERENCE_US} / ({INFERENCES} > 0) / 1e6", NAMED)],
         "s",
+        text="From its arrival at Triton to its answer; one inference may hold the faces of several frames.",
     ),
 ]
 
@@ -193,9 +220,9 @@ STREAMS = [
     ),
     Panel(
         "Frames by outcome",
-        [(per_second("fer_stream_frames_total", "outcome"), "{{outcome}}")],
+        [(per_second(FRAMES_OF_STREAMS, "outcome"), "{{outcome}}")],
         "cps",
-        "stack",
+        text="`dropped` for a newer one, `refused` for the client's fault, `failed` for the cluster's.",
     ),
     Panel("Streams by gateway", [("sum by (instance) (fer_streams)", "{{instance}}")]),
     Panel("Alerts", [(added("fer_alerts_total", "rule"), "{{rule}}")], kind="bars"),
@@ -221,7 +248,9 @@ def panel(wanted: Panel) -> object:
     elif wanted.kind == "heat":
         drawn = heatmap.Panel().calculate(calculate=False)
     else:
-        drawn = timeseries.Panel().legend(LEGEND).min(0)
+        drawn = timeseries.Panel().legend(LEGEND)
+        if wanted.kind != "change":
+            drawn = drawn.min(0)
         if wanted.kind == "stack":
             drawn = drawn.fill_opacity(40).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
         if wanted.kind == "bars":

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from websockets.sync.client import connect
 
 from tests.cluster import Cluster
@@ -32,6 +34,7 @@ TOLD = {
         "fer_inflight",
         "fer_streams",
         'fer_stream_frames_total{outcome="result"}',
+        'fer_stream_frames_total{outcome="failed"}',
         'fer_redis_up{redis="queue"}',
         'fer_redis_memory_bytes{redis="queue"}',
         'fer_redis_memory_limit_bytes{redis="queue"}',
@@ -53,6 +56,7 @@ TOLD = {
         'fer_queue_messages_total{stream="fer:faces", outcome="done"}',
         "fer_batch_size_count",
         'fer_predictions_total{emotion="happiness"}',
+        'fer_uncertain_faces_total{reason="low_score"}',
         "fer_model_info",
     ],
     "triton": [
@@ -61,7 +65,10 @@ TOLD = {
         "nv_inference_queue_duration_us",
     ],
 }
-"""Which service tells which figures under load."""
+"""Which service tells which figures under load; HAProxy runs in compose only, see tests/compose."""
+
+SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*){([^}]+)}")
+CHOICE = re.compile(r'(\w+)=~"([^"]*\|[^"]*)"')
 
 
 @pytest.fixture(scope="module")
@@ -135,20 +142,59 @@ def with_label(metric: str, name: str, value: str) -> str:
     return f'{head}{{{name}="{value}"{", " if labels else ""}{labels}}}'
 
 
-def panels() -> dict[str, str]:
-    """Give the queries of all panels as Grafana would ask them."""
+def panels() -> dict[str, tuple[str, str]]:
+    """Give the queries of all panels as Grafana would ask them, and how it would name their series."""
     queries = {}
     for file in sorted((ROOT / "deploy/grafana/dashboards").glob("*.json")):
         for panel in json.loads(file.read_text())["panels"]:
             for target in panel["targets"]:
                 text = target["expr"].replace("$__rate_interval", "15s")
-                queries[f"{file.stem}: {panel['title']} {target['refId']}"] = text
+                name = f"{file.stem}: {panel['title']} {target['refId']}"
+                queries[name] = text, target["legendFormat"]
     return queries
 
 
-def test_every_panel_shows_something_under_load(prometheus: Prometheus):
-    assert len(panels()) > 25
-    assert prometheus.wait_for(panels(), PATIENCE_S) == []
+def rules() -> list[str]:
+    """Give the expressions of all rules."""
+    files = [yaml.safe_load(file.read_text()) for file in (ROOT / "deploy/prometheus/rules").glob("*.yml")]
+    return [rule["expr"] for file in files for group in file["groups"] for rule in group["rules"]]
+
+
+def selectors(expression: str) -> set[str]:
+    """Give what an expression selects or leaves out by labels; of a choice of values, one for each."""
+    found = {match[0] for match in SELECTOR.finditer(expression + expression.replace("!=", "="))}
+    while choices := {text: choice for text in found if (choice := CHOICE.search(text))}:
+        for text, choice in choices.items():
+            found.remove(text)
+            found |= {text.replace(choice[0], f'{choice[1]}="{value}"') for value in choice[2].split("|")}
+    return found
+
+
+def test_every_panel_shows_something_under_load_and_can_name_it(prometheus: Prometheus):
+    assert len(panels()) > 30
+    queries = {name: query for name, (query, _) in panels().items()}
+    assert prometheus.wait_for(queries, PATIENCE_S) == []
+    for name, (query, legend) in panels().items():
+        for series in prometheus.ask(query):
+            assert set(re.findall(r"{{(\w+)}}", legend)) <= set(series["metric"]), name
+
+
+def test_a_choice_of_values_is_selected_one_by_one():
+    assert selectors('sum(rate(a{b=~"c|d", e!="f"}[1m])) / g{h="i"}') == {
+        'a{b="c", e!="f"}',
+        'a{b="c", e="f"}',
+        'a{b="d", e!="f"}',
+        'a{b="d", e="f"}',
+        'g{h="i"}',
+    }
+
+
+def test_every_label_of_a_rule_or_a_panel_selects_something_under_load(prometheus: Prometheus):
+    """A label, or a value of one, that nobody gives would be an alert that never comes."""
+    expressions = rules() + [query for query, _ in panels().values()]
+    wanted = set().union(*map(selectors, expressions)) - {'up{job="haproxy"}'}
+    assert len(wanted) > 10
+    assert prometheus.wait_for({text: text for text in wanted}, PATIENCE_S) == []
 
 
 def test_committed_dashboards_are_what_the_code_builds():
