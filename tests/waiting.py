@@ -9,4 +9,4 @@ def until(condition: Callable[[], object], *, timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"it did not come true within {timeout_s} s"
-        time.sleep(0.05)
+        time.sleep(0.1)

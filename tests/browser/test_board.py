@@ -4,8 +4,6 @@ Its clock stands still and is moved on by hand, so that nothing depends on how f
 FER_SCREENSHOTS to a folder to keep pictures of it in light, dark and phone width.
 """
 
-import time
-from collections.abc import Callable
 from itertools import pairwise
 
 import httpx
@@ -18,6 +16,7 @@ from tests.browser.conftest import Watched
 from tests.browser.test_figures import reading
 from tests.browser.test_page import assert_clean, keep_screenshot
 from tests.pictures import portrait_jpeg
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -63,13 +62,6 @@ class Board:
         for _ in range(6):
             self.page.clock.run_for(10_000)
         return self.readings == before
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 Knows no test.
 """
 
+import copy
 import os
+import re
 import subprocess
-import time
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -14,8 +16,9 @@ from tests.pictures import portrait_jpeg
 from tests.triton_server import ROOT, free_ports
 
 PROJECT = "fer-test"
+TAG = "test"
 READ = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000{}').read().decode())"
-LINES_KEPT = 30
+LINES_SHOWN = 10
 
 
 class Compose:
@@ -29,15 +32,14 @@ class Compose:
             "FER_PORT": str(self.port),
             "FER_PROMETHEUS_PORT": str(self.prometheus_port),
             "FER_HTTPS_PORT": str(self.https_port),
-            "FER_VERSION": "test",
+            "FER_VERSION": TAG,
         }
 
     def with_overlay(self, *overlays: str, **settings: object) -> "Compose":
         return self.with_files(*(f"deploy/compose/{name}.yml" for name in overlays), **settings)
 
     def with_files(self, *files: str, **settings: object) -> "Compose":
-        other = Compose()
-        other.__dict__ |= self.__dict__
+        other = copy.copy(self)
         other._files = [*self._files, *files]
         other._settings = self._settings | {name: str(value) for name, value in settings.items()}
         return other
@@ -66,7 +68,7 @@ class Compose:
         return self.run("ps", "--quiet", service).split()
 
     def logs(self, *services: str) -> str:
-        return self.run("logs", "--no-color", "--tail", str(LINES_KEPT), *services)
+        return self.run("logs", "--no-color", *services)
 
     def predict(self) -> httpx.Response:
         headers = {"Content-Type": "image/jpeg"}
@@ -77,6 +79,31 @@ class Compose:
             return self.predict().status_code == 200
         except httpx.TransportError:
             return False
+
+    def ask_prometheus(self, query: str) -> list[dict[str, Any]]:
+        """Give what a query finds now: `metric` and `value` of each series."""
+        address = f"http://127.0.0.1:{self.prometheus_port}/api/v1/query"
+        found: list[dict[str, Any]] = httpx.get(address, params={"query": query}).json()["data"]["result"]
+        return found
+
+
+def keep_logs(folder: Path) -> str:
+    """Write all that each container has told into a file of its own, and give the last lines of each."""
+    named = ["docker", "ps", "--all", "--filter", f"label=com.docker.compose.project={PROJECT}"]
+    names = subprocess.run([*named, "--format", "{{.Names}}"], capture_output=True, text=True, check=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = []
+    for name in sorted(names.stdout.split()):
+        file = folder / f"{name}.log"
+        with file.open("wb") as log:
+            subprocess.run(["docker", "logs", name], stdout=log, stderr=subprocess.STDOUT, check=True)
+        shown += [f"== {file}", *file.read_text(errors="replace").splitlines()[-LINES_SHOWN:]]
+    return "\n".join(shown)
+
+
+def log_of(container: str) -> str:
+    """Give what it has written to its standard output, as it was; `docker compose logs` adds to it."""
+    return subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True).stdout
 
 
 def inspect(container: str, form: str) -> str:
@@ -100,14 +127,21 @@ def metrics(container: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def metric(container: str, sample: str) -> float:
+    """Read a figure of a service by its name and labels, as they stand in `/metrics`; 0 if it is missing."""
+    found = re.search(rf"^{re.escape(sample)} (\S+)$", metrics(container), re.MULTILINE)
+    return float(found[1]) if found else 0
+
+
+def megabytes_over(base: str, image: str) -> float:
+    """How much an image adds to what it is built on."""
+    build = ["docker", "build", "--quiet", "-"]  # so that the base is at hand, however the engine keeps it
+    built = subprocess.run(build, input=f"FROM {base}\n", capture_output=True, text=True, check=True)
+    whole, below = (int(inspect(name, "{{.Size}}")) for name in (image, built.stdout.strip()))
+    return (whole - below) / 1e6
+
+
 def is_ready(container: str) -> bool:
     """Tell whether the service in this container says so."""
     command = ["docker", "exec", container, "python", "-c", READ.format("/readyz")]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def until(condition: Callable[[], bool], *, timeout_s: float = 120) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.2)

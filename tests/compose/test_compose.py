@@ -5,25 +5,53 @@ Needs a Docker engine; `FER_REQUIRE=docker` makes its absence a failure.
 
 import json
 import os
+import re
 import socket
 import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.compose.project import Compose, kill, restarts, until
+from tests.compose.project import TAG, Compose, keep_logs, kill, log_of, megabytes_over, metric, restarts
+from tests.log_lines import LogLine, log_lines
 from tests.pictures import portrait_jpeg
+from tests.readme import COMMANDS, run
+from tests.triton_server import ROOT
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
-def test_a_portrait_goes_in_at_the_door_and_comes_out_happy(compose: Compose) -> None:
+LIVE_RESULTS = 'fer_stream_frames_total{outcome="result"}'
+MAX_MEGABYTES = {"gateway": 120}
+"""Of an image, over its base."""
+
+
+def test_the_readmes_first_command_goes_in_at_the_door_and_comes_out_happy(compose: Compose) -> None:
     until(compose.answers)
-    [*_, face] = sorted(compose.predict().json()["faces"], key=lambda face: face["box"]["width"])
+    [face] = run(COMMANDS[0], compose.url)["faces"]
     assert face["emotion"] == "happiness"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_curl_of_the_readme_works_at_the_door(compose: Compose, command: str) -> None:
+    until(compose.answers)
+    assert run(command, compose.url)
+
+
+def test_images_are_small(compose: Compose, report: list[str]) -> None:
+    dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text()
+    base = re.findall(r"^FROM (\S+)$", dockerfile, re.MULTILINE)[-1]
+    sizes = {
+        name: megabytes_over(base, f"fer-{name}:{TAG}")
+        for name in ("gateway", "detector", "classifier", "triton")
+    }
+    report.append(f"MB over {base}: " + ", ".join(f"{name} {size:.1f}" for name, size in sizes.items()))
+    assert {name: sizes[name] for name, limit in MAX_MEGABYTES.items() if sizes[name] > limit} == {}
 
 
 def test_only_the_door_and_prometheus_are_published(compose: Compose) -> None:
@@ -117,10 +145,7 @@ def test_a_triton_that_is_ready_but_dead_is_restarted(compose: Compose) -> None:
 
 def test_prometheus_scrapes_every_part(compose: Compose) -> None:
     def jobs_up() -> set[str]:
-        answer = httpx.get(
-            f"http://127.0.0.1:{compose.prometheus_port}/api/v1/query", params={"query": "up == 1"}
-        )
-        return {row["metric"]["job"] for row in answer.json()["data"]["result"]}
+        return {row["metric"]["job"] for row in compose.ask_prometheus("up == 1")}
 
     parts = {"gateway", "detector", "classifier", "triton", "haproxy", "prometheus"}
     until(lambda: jobs_up() == parts)
@@ -138,7 +163,33 @@ def test_the_door_itself_answers_problem_json_when_no_gateway_is_there(compose: 
     assert answer.json()["code"] == "upstream_unavailable"
     assert answer.json()["request_id"] == "abc-1"
     assert answer.json()["instance"] == "/models"
+    [told] = told_by_the_door(compose, "abc-1")
+    assert (told.level, told.event) == ("WARNING", "a request failed")
+    assert told.details == {"status": 503, "server": "<NOSRV>", "ended": "SC"}
     until(compose.answers)
+
+
+def told_by_the_door(compose: Compose, request_id: str) -> list[LogLine]:
+    """Give the lines on a request; of what it is itself doing, HAProxy writes lines of its own form."""
+    [door] = compose.containers("haproxy")
+    lines = log_lines("\n".join(line for line in log_of(door).splitlines() if line.startswith("{")))
+    return [line for line in lines if line.request_id == request_id]
+
+
+def test_what_a_gateway_answers_the_door_does_not_tell_again(compose: Compose) -> None:
+    until(compose.answers)
+    answer = httpx.post(f"{compose.url}/predict", content=b"none", headers={"X-Request-ID": "abc-2"})
+    assert answer.status_code == 415
+    assert told_by_the_door(compose, "abc-2") == []
+
+
+def test_all_that_a_container_has_told_is_kept(compose: Compose, tmp_path: Path) -> None:
+    shown = keep_logs(tmp_path)
+    kept = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    for service in ("gateway", "detector", "classifier", "triton", "redis", "state", "haproxy", "prometheus"):
+        [name, *_] = [name for name in kept if service in name]
+        assert kept[name].splitlines()[-1] in shown
+        assert len(kept[name]) > 0
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(compose: Compose) -> None:
@@ -153,6 +204,8 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(compose: Compose)
 def test_streams_pass_the_door_to_both_gateways(compose: Compose) -> None:
     until(compose.answers)
     url, own, foreign = f"ws://127.0.0.1:{compose.port}/stream", compose.url, "https://evil.example"
+    gateways = compose.containers("gateway")
+    before = [metric(gateway, LIVE_RESULTS) for gateway in gateways]
     with pytest.raises(InvalidStatus):
         connect(url, origin=foreign)
     with ExitStack() as stack:
@@ -164,3 +217,7 @@ def test_streams_pass_the_door_to_both_gateways(compose: Compose) -> None:
             assert [face["face_id"] for face in answer["faces"]] == [1]
             stream.send('{"type": "stop"}')
             assert json.loads(stream.recv(timeout=10))["results"] == 1
+    after = [metric(gateway, LIVE_RESULTS) for gateway in gateways]
+    by_gateway = [new - old for new, old in zip(after, before, strict=True)]
+    assert sum(by_gateway) == len(streams)
+    assert min(by_gateway) >= 1

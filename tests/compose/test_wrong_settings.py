@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.project import PROJECT, Compose, inspect, is_ready, until
+from tests.compose.project import PROJECT, Compose, inspect, is_ready
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -2,23 +2,16 @@
 
 import json
 import re
-import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.cluster import Service
+from tests.readme import COMMANDS, README, ROOT, output, run
 from tests.redis_server import free_port
-from tests.requires import IN_CI, missing
-
-ROOT = Path(__file__).parent.parent.parent
-README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^\$ (curl .*)$", README, re.MULTILINE)
 
 pytestmark = pytest.mark.e2e
 
@@ -33,18 +26,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     finally:
         assert service.stop() == 0
         assert "Traceback" not in service.log()
-
-
-def run(command: str, url: str) -> dict:
-    words = [word.replace("http://127.0.0.1:8080", url) for word in shlex.split(command)]
-    if shutil.which("curl") is None:
-        missing("curl", "not installed", is_required=IN_CI)
-    return json.loads(output(*words, "-sS", "--fail"))
-
-
-def output(*command: str) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
-    return done.stdout
 
 
 def test_the_first_command_gives_the_answer_that_stands_below_it(service):
