@@ -36,6 +36,7 @@ def two_readings() -> tuple[str, str]:
         metrics.faces_per_frame.observe(number % 2)
     metrics.stage_duration.labels("decode").observe(0.020)
     metrics.requests.labels("gateway", "/v1/predict", "503").inc()
+    metrics.requests.labels("gateway", "/predict", "504")  # has never come
     metrics.requests.labels("detector", "/predict", "200").inc()
     metrics.stream_frames.labels("result").inc(5)
     metrics.inflight.set(2)

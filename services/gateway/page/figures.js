@@ -23,7 +23,11 @@ export function figuresBetween(before, after, seconds) {
     const old = before.sumBy(name, label, wanted);
     return new Map([...after.sumBy(name, label, wanted)].map(([key, sum]) => [key, sum - (old.get(key) ?? 0)]));
   };
-  const rates = (counts) => new Map([...counts].map(([key, count]) => [key, count / seconds]));
+  const rates = (name, label, wanted) => {
+    const ever = after.sumBy(name, label, wanted); // some are counted from 0, for the alerts: told once they have come
+    const counts = [...grownBy(name, label, wanted)].filter(([key]) => ever.get(key) > 0);
+    return new Map(counts.map(([key, count]) => [key, count / seconds]));
+  };
   const frames = grown(`${STAGE}_count`, ofStage("total"));
   const buckets = [...grownBy(`${STAGE}_bucket`, "le", ofStage("total"))]
     .map(([edge, count]) => [edge === "+Inf" ? Infinity : Number(edge), count])
@@ -33,8 +37,8 @@ export function figuresBetween(before, after, seconds) {
   return {
     framesRate: frames / seconds,
     facesRate: countsFaces ? grown("fer_faces_per_frame_sum") / seconds : null,
-    requestsByCode: rates(grownBy(REQUESTS, "code", isPredict)),
-    liveByOutcome: rates(grownBy("fer_stream_frames_total", "outcome")),
+    requestsByCode: rates(REQUESTS, "code", isPredict),
+    liveByOutcome: rates("fer_stream_frames_total", "outcome"),
     quantilesMs: Object.fromEntries([50, 95, 99].map((q) => [q, quantileMs(q / 100, buckets)])),
     withinObjective: frames > 0 && within ? within[1] / frames : null,
     stagesMs: frames > 0 ? stagesMs(grown, frames) : null,
