@@ -16,15 +16,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fercore.vision.crop import RgbImage
 from training import run_folder
 from training.detection.config import DetectorConfig
 from training.detection.dense import DenseTeacher
 from training.detection.exporting import load_weights
-from training.detection.losses import Loss, judge
+from training.detection.losses import Loss, judge, stack
 from training.detection.network import FerFace, normalise
 from training.detection.pasted import Paste
-from training.detection.views import Known, disturb, draw_mosaic, draw_view
+from training.detection.views import Known, draw_mosaic, draw_view
 from training.device import autocast, choose_device
 from training.epoch import SEED_STRIDE, cosine
 from training.errors import TrainingError
@@ -36,9 +35,6 @@ HELD_OUT_VIEWS = 4
 """Of each held-out picture, the same ones after every epoch."""
 
 EXAM_BATCH = 8
-
-Batch = tuple[list[Known], list[RgbImage]]
-"""Views as they are judged, and their pictures as the network sees them."""
 
 
 def fit(
@@ -141,11 +137,11 @@ def _run_epoch(
         keep_statistics(state.network)
     batches = _batches(config, known, paste, random, steps)
     title = f"epoch {epoch + 1}/{fitting.epochs}"
-    for number, batch in enumerate(tqdm(batches, total=steps, desc=title, unit="batch", mininterval=1.0)):
+    for number, views in enumerate(tqdm(batches, total=steps, desc=title, unit="batch", mininterval=1.0)):
         step = epoch * steps + number
         warmth = min(1.0, 0.1 + 0.9 * step / max(1, fitting.warmup_epochs * steps))
         state.set_lr(fitting.lr * warmth * cosine(fitting, step / steps))
-        loss = _judge(state.network, batch, config, dense_teacher)
+        loss = _judge(state.network, views, config, dense_teacher)
         if not math.isfinite(float(loss.total.detach())):
             raise TrainingError(
                 f"the loss is no number in batch {number + 1} of epoch {epoch + 1}: lower fit.lr"
@@ -157,13 +153,12 @@ def _run_epoch(
 
 
 def _judge(
-    network: nn.Module, batch: Batch, config: DetectorConfig, dense_teacher: DenseTeacher | None
+    network: nn.Module, views: list[Known], config: DetectorConfig, dense_teacher: DenseTeacher | None
 ) -> Loss:
-    views, seen = batch
     device = next(network.parameters()).device
-    pictures = torch.from_numpy(np.stack(seen)).to(device)
     with autocast(device, config.fit.precision):
-        maps = network(normalise(pictures).contiguous(memory_format=torch.channels_last))
+        pictures = normalise(stack(views).to(device))
+        maps = network(pictures.contiguous(memory_format=torch.channels_last))
     maps = [part.float().cpu() for part in maps]  # they are small: what is said of them is told on the CPU
     if dense_teacher is None:
         return judge(maps, views)
@@ -178,30 +173,28 @@ def _batches(
     paste: Paste | None,
     random: np.random.Generator,
     steps: int,
-) -> Iterator[Batch]:
+) -> Iterator[list[Known]]:
     """Draw the views of an epoch, the next batch while the last one is learnt."""
     fitting = config.fit
     order = np.concatenate([random.permutation(len(known)) for _ in range(fitting.views)])
     streams = random.spawn(steps)
 
-    def draw(number: int) -> Batch:
+    def draw(number: int) -> list[Known]:
         stream = streams[number]
         side_px = int(stream.choice(fitting.sides_px))
         count = max(1, round(fitting.batch_size * (fitting.sides_px[0] / side_px) ** 2))
         start = number * fitting.batch_size
         rows = order[start : start + count]
         views = [_draw(known, row, side_px, fitting.mosaic, stream) for row in rows]
-        if paste:
-            views = [paste.into(view, stream) for view in views]
-        return views, [disturb(view, stream) for view in views]
+        return [paste.into(view, stream) for view in views] if paste else views
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(draw, 0)
         for number in range(steps):
-            batch = coming.result()
+            views = coming.result()
             if number + 1 < steps:
                 coming = pool.submit(draw, number + 1)
-            yield batch
+            yield views
 
 
 def _draw(
@@ -219,9 +212,8 @@ def _examine(
     network.eval()
     size = EXAM_BATCH
     with torch.no_grad():
-        batches = (exam[start : start + size] for start in range(0, len(exam), size))
         losses = [
-            float(_judge(network, (views, [view.image for view in views]), config, dense_teacher).total)
-            for views in batches
+            float(_judge(network, exam[start : start + size], config, dense_teacher).total)
+            for start in range(0, len(exam), size)
         ]
     return float(np.mean(losses))

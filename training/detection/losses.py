@@ -6,6 +6,7 @@ Knows no data and no network.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import Tensor
@@ -113,3 +114,8 @@ def distance_iou(some: Tensor, others: Tensor) -> Tensor:
     penalty = penalty + ((sides - other_sides).square() / squares).sum(dim=1)
     overlap: Tensor = shared.prod(dim=1) / union.clamp(min=1e-6) - penalty
     return overlap
+
+
+def stack(views: Sequence[Known]) -> Tensor:
+    """Give the pictures of a batch, uint8 [n, h, w, 3]."""
+    return torch.from_numpy(np.stack([view.image for view in views]))

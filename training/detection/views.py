@@ -1,4 +1,4 @@
-"""Random views of a scene to learn from: a square window at a random scale, mirrored, turned; then disturbed.
+"""Random views of a scene to learn from: a square window at a random scale, mirrored, turned, relit.
 
 Knows no network. All randomness comes from the generator that is handed in.
 """
@@ -39,9 +39,6 @@ class Known:
     is_ignored: npt.NDArray[np.bool_]
 
 
-COVERED_SHARE, SMALLEST_COVERED_PX = 0.25, 16
-"""So many of the faces that are at least so large are covered in part."""
-
 SHOWN_SHARE = 0.6
 """A picture is not made smaller than this share of a view: what is empty teaches nothing."""
 
@@ -74,7 +71,7 @@ def draw_view(known: Known, side_px: int, random: np.random.Generator) -> Known:
     angle = float(random.normal(0, 8)) if random.random() < 0.4 else 0.0
     is_mirrored = random.random() < 0.5
     matrix = _matrix(scale, angle, centre, side_px, is_mirrored=is_mirrored)
-    image = _warp(known.image, matrix, side_px, scale)
+    image = _warp(known.image, matrix, side_px, scale, random)
     boxes, landmarks = _move(known, matrix, scale, is_mirrored=is_mirrored)
     shown = np.clip(boxes, 0, side_px)
     sides, shown_sides = boxes[:, 2:] - boxes[:, :2], shown[:, 2:] - shown[:, :2]
@@ -82,40 +79,6 @@ def draw_view(known: Known, side_px: int, random: np.random.Generator) -> Known:
     is_there = (shown_sides > 1).all(axis=1)
     is_ignored = known.is_ignored | (share < SEEN_SHARE) | (sides.max(axis=1) < SMALLEST_FACE_PX)
     return Known(image, shown[is_there], landmarks[is_there], is_ignored[is_there])
-
-
-def disturb(view: Known, random: np.random.Generator) -> RgbImage:
-    """Give the picture as a network learns to bear it: some faces covered in part, and all of it relit.
-
-    What the view shows stays the same, so who teaches may judge the view as it was (noisy student, Xie et
-    al., CVPR 2020).
-    """
-    image = view.image.copy()
-    for box in view.boxes[~view.is_ignored].astype(int):
-        if max(box[2:] - box[:2]) >= SMALLEST_COVERED_PX and random.random() < COVERED_SHARE:
-            _cover(image, box, random)
-    return _relit(image, random)
-
-
-def _cover(image: RgbImage, box: npt.NDArray[np.int_], random: np.random.Generator) -> None:
-    """Lay another part of the picture, or one colour, over a strip along a side of a box, in place."""
-    left, top, right, bottom = (int(edge) for edge in box)
-    share, side = random.uniform(0.15, 0.45), random.integers(0, 4)
-    width, height = round((right - left) * share), round((bottom - top) * share)
-    strips = (
-        (left, top, left + width, bottom),
-        (right - width, top, right, bottom),
-        (left, top, right, top + height),
-        (left, bottom - height, right, bottom),
-    )
-    x1, y1, x2, y2 = strips[side]
-    place = image[y1:y2, x1:x2]
-    if random.random() < 0.5:
-        place[:] = random.integers(0, 256, 3)
-    else:
-        x = random.integers(0, image.shape[1] - place.shape[1] + 1)
-        y = random.integers(0, image.shape[0] - place.shape[0] + 1)
-        place[:] = image[y : y + place.shape[0], x : x + place.shape[1]].copy()
 
 
 def _frame(known: Known, side_px: int, random: np.random.Generator) -> tuple[float, npt.NDArray[np.float64]]:
@@ -144,7 +107,9 @@ def _matrix(
     return np.column_stack([turn, side_px / 2 - turn @ centre])
 
 
-def _warp(image: RgbImage, matrix: npt.NDArray[np.float64], side_px: int, scale: float) -> RgbImage:
+def _warp(
+    image: RgbImage, matrix: npt.NDArray[np.float64], side_px: int, scale: float, random: np.random.Generator
+) -> RgbImage:
     factor = 1.0
     while scale / factor < 0.6:  # averaged down by halves first: no aliasing
         image = np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
@@ -152,7 +117,7 @@ def _warp(image: RgbImage, matrix: npt.NDArray[np.float64], side_px: int, scale:
     halved = matrix.copy()
     halved[:, :2] /= factor
     view = cv2.warpAffine(image, halved, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=(114,) * 3)
-    return np.asarray(view, np.uint8)
+    return _relit(np.asarray(view, np.uint8), random)
 
 
 def _relit(image: RgbImage, random: np.random.Generator) -> RgbImage:
