@@ -24,8 +24,9 @@ from training.detection.assignment import assign, decode_boxes, lay_cells
 from training.detection.config import TeacherConfig, load_detector_config
 from training.detection.dense import load_dense_teacher
 from training.detection.exporters.ferface import to_graph
-from training.detection.losses import judge
-from training.detection.network import OUTPUTS, STRIDES, FerFace, Served
+from training.detection.losses import join_maps, judge
+from training.detection.network import OUTPUTS, STRIDES, FerFace
+from training.detection.served import OFFSET, SAME_FACE_IOU, SCORE_FLOOR, Maps
 from training.detection.teaching import add_taught, know
 from training.detection.views import Known, draw_mosaic, draw_view
 from training.detection.wider import read_wider
@@ -154,7 +155,7 @@ def perfect_maps(view: Known) -> list[torch.Tensor]:
     answers[:, 1:3] = ((box[:2] + box[2:]) / 2 - cells.corners) / strides
     answers[:, 3:5] = ((box[2:] - box[:2]) / strides).log()
     answers[:, 5:] = ((points[None] - cells.corners[:, None]) / strides[:, None]).flatten(1)
-    sides = [SIDE_PX // stride for stride in STRIDES]
+    sides = [-(-SIDE_PX // stride) for stride in STRIDES]
     parts = answers.split([side * side for side in sides])
     return [part.T.reshape(1, OUTPUTS, side, side) for part, side in zip(parts, sides, strict=True)]
 
@@ -237,25 +238,29 @@ def test_a_run_is_exported_as_the_plug_in_loads_it(
     assert "best.pt" in capsys.readouterr().err
 
 
-def test_the_plug_in_reads_the_maps_as_training_does(tmp_path: Path):
+def test_the_plug_in_gives_what_the_network_says_of_its_surest_cells(tmp_path: Path):
     torch.manual_seed(0)
-    served = Served(FerFace()).eval()
+    network = FerFace().eval()
     with torch.no_grad():
-        served.network.head[-1].bias[0] = 0.0
-        served.network.head[-1].weight *= 20
+        network.head[-1].bias[0] = 0.0
+        network.head[-1].weight *= 20
     (tmp_path / "detector_ferface").mkdir()
-    (tmp_path / "detector_ferface" / "model.onnx").write_bytes(to_graph(served))
-    picture = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
+    (tmp_path / "detector_ferface" / "model.onnx").write_bytes(to_graph(network))
+    picture = np.random.default_rng(0).integers(
+        0, 255, (96, 160, 3), dtype=np.uint8
+    )  # half a cell of the last map
     found = ferface.create(tmp_path).detect(picture, min_face_px=1)
     with torch.no_grad():
-        answers = torch.cat([part.flatten(2)[0].T for part in served.eval()(torch.from_numpy(picture[None]))])
-    scores = (answers[:, 0] - ferface.OFFSET).sigmoid().numpy()
-    boxes = decode_boxes(answers[:, 1:5], lay_cells(128, 192)).numpy()
-    likely = scores >= ferface.SCORE_FLOOR
-    kept = keep_strongest(boxes[likely], scores[likely], ferface.SAME_FACE_IOU)
+        answers = join_maps(Maps(network)(torch.from_numpy(picture[None])))[0]
+    cells = lay_cells(96, 160)
+    scores, boxes = (answers[:, 0] - OFFSET).sigmoid().numpy(), decode_boxes(answers[:, 1:5], cells).numpy()
+    likely = np.flatnonzero(scores >= SCORE_FLOOR)
+    kept = likely[keep_strongest(boxes[likely], scores[likely], SAME_FACE_IOU)]
     assert len(kept) > 3
-    np.testing.assert_allclose(found.scores, scores[likely][kept], atol=1e-4)
-    np.testing.assert_allclose(found.boxes, boxes[likely][kept], atol=0.05)
+    np.testing.assert_allclose(found.scores, scores[kept], atol=1e-4)
+    np.testing.assert_allclose(found.boxes, boxes[kept], atol=0.05)
+    steps = answers[kept, 5:].reshape(-1, 5, 2) * cells.strides[kept, None, None]
+    np.testing.assert_allclose(found.landmarks, cells.corners[kept, None] + steps, atol=0.05)
 
 
 def test_a_wrong_config_is_one_clear_line(config_file: Path):

@@ -33,14 +33,16 @@ class Cells:
 
 
 def lay_cells(height: int, width: int) -> Cells:
-    """Lay out the cells of a picture, map by map, row by row."""
+    """Lay out the cells of a picture, map by map, row by row; a map of part of a stride has a cell for it.
+
+    Stays open in both when it is traced.
+    """
     corners, strides = [], []
     for stride in STRIDES:
-        rows, columns = torch.meshgrid(
-            torch.arange(height // stride), torch.arange(width // stride), indexing="ij"
-        )
+        counts = [(side + stride - 1) // stride for side in (height, width)]
+        rows, columns = torch.meshgrid(*(torch.arange(count) for count in counts), indexing="ij")
         corners.append(torch.stack([columns, rows], dim=-1).reshape(-1, 2).float() * stride)
-        strides.append(torch.full((len(corners[-1]),), float(stride)))
+        strides.append(torch.full_like(corners[-1][:, 0], stride))
     return Cells(torch.cat(corners), torch.cat(strides))
 
 

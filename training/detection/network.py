@@ -105,19 +105,6 @@ class FerFace(nn.Module):
         return torch.cat([answer[:, :1], answer[:, 1:] * scale], dim=1)
 
 
-class Served(nn.Module):
-    """FerFace as it is exported: from uint8 RGB [n, h, w, 3] to its maps, scores as logits."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    @override
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        """Map uint8 [n, h, w, 3], h and w multiples of 32, to the maps."""
-        return tuple(self.network(normalise(pictures)))
-
-
 def normalise(pictures: Tensor) -> Tensor:
     """Map uint8 [n, h, w, 3] to float32 [n, 3, h, w], about -1 to 1."""
     return (pictures.permute(0, 3, 1, 2).float() - 127.5) / 127.5

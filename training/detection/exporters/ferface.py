@@ -1,7 +1,4 @@
-"""ferface, or another detector trained here: the best weights of a run.
-
-Knows no decoding: the plug-in `ferface` does it.
-"""
+"""ferface, or another detector trained here: the best weights of a run."""
 
 import argparse
 import hashlib
@@ -10,12 +7,13 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training import run_folder
 from training.detection.config import DetectorConfig, load_detector_config
-from training.detection.exporting import INPUT, load_weights, to_onnx
-from training.detection.network import STRIDES, FerFace, Served
+from training.detection.exporting import INPUT, load_weights, to_onnx, trace
+from training.detection.network import STRIDES, FerFace
+from training.detection.served import Maps, Served
 from training.graphs import OPSET
 
 TERMS = (
@@ -30,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def export(options: argparse.Namespace) -> dict[str, bytes]:
-    """Make `model.onnx`, from uint8 RGB [1, h, w, 3] to a map for each stride, and `card.json`.
+    """Make `model.onnx`, from uint8 RGB [1, h, w, 3] to boxes, scores and landmarks, and `card.json`.
 
     Raises:
         TrainingError: it is no finished run, or the graph answers otherwise than torch.
@@ -38,23 +36,25 @@ def export(options: argparse.Namespace) -> dict[str, bytes]:
     config = load_detector_config(options.run / run_folder.CONFIG)
     state = run_folder.load_state(options.run / run_folder.BEST)
     network = load_weights(FerFace(), cast("dict[str, Tensor]", state["network"]), "ferface")
-    graph = to_graph(Served(network).eval())
+    graph = to_graph(network)
     card = _make_card(options.run, config, hashlib.sha256(graph).hexdigest())
     card["parameters"] = sum(weights.numel() for weights in network.parameters())
     return {"model.onnx": graph, "card.json": (json.dumps(card, indent=2) + "\n").encode()}
 
 
-def to_graph(served: Served) -> bytes:
-    """Trace the network; height and width stay open."""
-    names = [f"stride_{stride}" for stride in STRIDES]
-    return to_onnx(
-        served,
-        [(1, 96, 160, 3), (1, 480, 640, 3), (1, 32, 32, 3)],
-        outputs=names,
-        axes={INPUT: {1: "height", 2: "width"}}
-        | {name: {2: f"{name}_rows", 3: f"{name}_columns"} for name in names},
-        dtype=torch.uint8,
-    )
+def to_graph(network: nn.Module) -> bytes:
+    """Trace a network as it is served; height and width stay open.
+
+    Its maps are compared with torch's in a graph of their own: of faces, noise has none, or too many alike.
+    """
+    shapes = [(1, 96, 160, 3), (1, 480, 640, 3), (1, 32, 32, 3)]
+    sides: dict[str, dict[int, str]] = {INPUT: {1: "height", 2: "width"}}
+    maps = [f"stride_{stride}" for stride in STRIDES]
+    axes = sides | {name: {2: f"{name}_rows", 3: f"{name}_columns"} for name in maps}
+    to_onnx(Maps(network).eval(), shapes, outputs=maps, axes=axes, dtype=torch.uint8)
+    given = ["boxes", "scores", "landmarks"]
+    axes = sides | {name: {0: "faces"} for name in given}
+    return trace(Served(network).eval(), shapes[0], outputs=given, axes=axes, dtype=torch.uint8)
 
 
 def _make_card(run: Path, config: DetectorConfig, sha256: str) -> dict[str, object]:
