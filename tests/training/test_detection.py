@@ -25,8 +25,8 @@ from training.detection.config import TeacherConfig, load_detector_config
 from training.detection.dense import load_dense_teacher
 from training.detection.exporters.ferface import to_graph
 from training.detection.losses import join_maps, judge
-from training.detection.network import OUTPUTS, STRIDES, FerFace
-from training.detection.served import OFFSET, SAME_FACE_IOU, SCORE_FLOOR, Maps
+from training.detection.network import OUTPUTS, STRIDES, FerFace, normalise
+from training.detection.served import OFFSET, SAME_FACE_IOU, SCORE_FLOOR
 from training.detection.teaching import add_taught, know
 from training.detection.views import Known, draw_mosaic, draw_view
 from training.detection.wider import read_wider
@@ -251,7 +251,7 @@ def test_the_plug_in_gives_what_the_network_says_of_its_surest_cells(tmp_path: P
     )  # half a cell of the last map
     found = ferface.create(tmp_path).detect(picture, min_face_px=1)
     with torch.no_grad():
-        answers = join_maps(Maps(network)(torch.from_numpy(picture[None])))[0]
+        answers = join_maps(network(normalise(torch.from_numpy(picture[None]))))[0]
     cells = lay_cells(96, 160)
     scores, boxes = (answers[:, 0] - OFFSET).sigmoid().numpy(), decode_boxes(answers[:, 1:5], cells).numpy()
     likely = np.flatnonzero(scores >= SCORE_FLOOR)

@@ -18,6 +18,9 @@ OUTPUTS = 1 + 4 + 10
 """Of a cell: score (logit), box (dx, dy, ln w, ln h), five landmarks (dx, dy), in units of the stride."""
 
 WIDTH, PYRAMID_WIDTH = 64, 64
+GREY = 127.5
+"""The middle of a pixel's range, and half of its width."""
+
 RARE = 0.01
 """Score of an untrained cell: faces are rare (Lin et al., ICCV 2017)."""
 
@@ -107,4 +110,4 @@ class FerFace(nn.Module):
 
 def normalise(pictures: Tensor) -> Tensor:
     """Map uint8 [n, h, w, 3] to float32 [n, 3, h, w], about -1 to 1."""
-    return (pictures.permute(0, 3, 1, 2).float() - 127.5) / 127.5
+    return (pictures.permute(0, 3, 1, 2).float() - GREY) / GREY

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from training import run_folder
 from training.detection.config import DetectorConfig, load_detector_config
@@ -35,14 +35,15 @@ def export(options: argparse.Namespace) -> dict[str, bytes]:
     """
     config = load_detector_config(options.run / run_folder.CONFIG)
     state = run_folder.load_state(options.run / run_folder.BEST)
-    network = load_weights(FerFace(), cast("dict[str, Tensor]", state["network"]), "ferface")
+    network = FerFace()
+    load_weights(network, cast("dict[str, Tensor]", state["network"]), "ferface")
     graph = to_graph(network)
     card = _make_card(options.run, config, hashlib.sha256(graph).hexdigest())
     card["parameters"] = sum(weights.numel() for weights in network.parameters())
     return {"model.onnx": graph, "card.json": (json.dumps(card, indent=2) + "\n").encode()}
 
 
-def to_graph(network: nn.Module) -> bytes:
+def to_graph(network: FerFace) -> bytes:
     """Trace a network as it is served; height and width stay open.
 
     Its maps are compared with torch's in a graph of their own: of faces, noise has none, or too many alike.
