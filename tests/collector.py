@@ -32,11 +32,13 @@ class Collector:
 
     Attributes:
         status: what it answers; but for 200 it keeps nothing.
+        asked: how often it was.
     """
 
     def __init__(self) -> None:
         self.spans: list[Seen] = []
         self.status = 200
+        self.asked = 0
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,6 +47,7 @@ class Collector:
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
                 status = collector.status
+                collector.asked += 1
                 if status == 200:
                     collector.spans += spans_of(body)
                 self.send_response(status)

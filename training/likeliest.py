@@ -1,4 +1,4 @@
-"""The likeliest face of a picture, found as serving finds faces.
+"""The faces of a picture that serving would report, and the likeliest of them.
 
 Knows a detector only by its seam, and no framing.
 """
@@ -9,8 +9,8 @@ import numpy.typing as npt
 from fercore.contracts.api import PredictOptions
 from fercore.vision.align import Points
 from fercore.vision.crop import RgbImage
-from fercore.vision.detection import Detector
-from fercore.vision.picture import Picture, detect_in
+from fercore.vision.detection import Detections, Detector
+from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
 
 MIN_SCORE = PredictOptions().min_score
 MIN_FACE_PX = PredictOptions().min_face_px
@@ -19,15 +19,26 @@ MIN_FACE_PX = PredictOptions().min_face_px
 Box = npt.NDArray[np.float32]
 
 
+def find_faces(
+    detector: Detector,
+    picture: Picture,
+    *,
+    min_score: float = MIN_SCORE,
+    min_face_px: int = MIN_FACE_PX,
+    longer_side_px: int = DETECT_SIZE_PX,
+) -> Detections:
+    """Find faces whose score and longer side are at least those, the surest first."""
+    found = detect_in(detector, picture, min_face_px=min_face_px, longer_side_px=longer_side_px)
+    sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1, initial=0)
+    kept = np.flatnonzero((found.scores >= min_score) & (sides >= min_face_px))
+    kept = kept[np.argsort(-found.scores[kept], kind="stable")]
+    landmarks = None if found.landmarks is None else found.landmarks[kept]
+    return Detections(found.boxes[kept], found.scores[kept], landmarks)
+
+
 def find_likeliest(
     detector: Detector, image: RgbImage, *, min_score: float = MIN_SCORE, min_face_px: int = MIN_FACE_PX
 ) -> tuple[Box, Points | None] | None:
-    """Give the likeliest face's box, float32 [4], and landmarks, float32 [5, 2], if the detector finds any.
-
-    None where no face has a score of at least `min_score`.
-    """
-    found = detect_in(detector, Picture.in_full(image), min_face_px=min_face_px)
-    if not (found.scores >= min_score).any():
-        return None
-    likeliest = found.scores.argmax()
-    return found.boxes[likeliest], found.landmarks_of(likeliest)
+    """Give the surest face's box, float32 [4], and landmarks, float32 [5, 2], if the detector finds any."""
+    found = find_faces(detector, Picture.in_full(image), min_score=min_score, min_face_px=min_face_px)
+    return (found.boxes[0], found.landmarks_of(0)) if len(found.scores) else None

@@ -40,8 +40,14 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             beside = Path(parent) / folder.name
             beside.mkdir()
             yield beside
+            replaced = Path(parent) / "replaced"
             if folder.exists():
-                folder.rename(Path(parent) / "replaced")
-            beside.rename(folder)
+                folder.rename(replaced)
+            try:
+                beside.rename(folder)
+            except BaseException:
+                if replaced.exists():
+                    replaced.rename(folder)
+                raise
     except OSError as err:
         raise TrainingError(f"{folder} cannot be written: {err.strerror}") from err

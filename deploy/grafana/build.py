@@ -191,7 +191,7 @@ MODELS = [
         [("fer:emotion_share:drift", f"{NAMED} {{{{emotion}}}}")],
         "percentunit",
         "change",
-        text="The share in the last hour less that a day before, or less the mean on the first day. "
+        text="The share of an hour less that a day before; where nothing was seen then, less the mean since. "
         "A mix that drifts while the audience does not is a camera, or a model, that changed.",
     ),
     Panel(

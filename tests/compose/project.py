@@ -17,7 +17,10 @@ from tests.triton_server import ROOT, free_ports
 
 PROJECT = "fer-test"
 TAG = "test"
-READ = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000{}').read().decode())"
+READ = "import urllib.request as r; print(r.urlopen('http://{}').read().decode())"
+SERVICE, DOOR = "127.0.0.1:8000", "haproxy:8404"
+"""Where a container finds itself, and HAProxy's own figures."""
+
 LINES_SHOWN = 10
 
 
@@ -96,7 +99,8 @@ def keep_logs(folder: Path) -> str:
     for name in sorted(names.stdout.split()):
         file = folder / f"{name}.log"
         with file.open("wb") as log:
-            subprocess.run(["docker", "logs", name], stdout=log, stderr=subprocess.STDOUT, check=True)
+            # it may be gone by now
+            subprocess.run(["docker", "logs", name], stdout=log, stderr=subprocess.STDOUT, check=False)
         shown += [f"== {file}", *file.read_text(errors="replace").splitlines()[-LINES_SHOWN:]]
     return "\n".join(shown)
 
@@ -123,13 +127,23 @@ def kill(container: str) -> None:
 
 
 def metrics(container: str) -> str:
-    command = ["docker", "exec", container, "python", "-c", READ.format("/metrics")]
+    command = ["docker", "exec", container, "python", "-c", READ.format(f"{SERVICE}/metrics")]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def metric(container: str, sample: str) -> float:
     """Read a figure of a service by its name and labels, as they stand in `/metrics`; 0 if it is missing."""
-    found = re.search(rf"^{re.escape(sample)} (\S+)$", metrics(container), re.MULTILINE)
+    return _figure(metrics(container), sample)
+
+
+def metric_of_door(gateway: str, sample: str) -> float:
+    """Read a figure of HAProxy's own, which only its neighbours can ask, such as this gateway's container."""
+    command = ["docker", "exec", gateway, "python", "-c", READ.format(f"{DOOR}/metrics")]
+    return _figure(subprocess.run(command, capture_output=True, text=True, check=True).stdout, sample)
+
+
+def _figure(text: str, sample: str) -> float:
+    found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0
 
 
@@ -143,5 +157,5 @@ def megabytes_over(base: str, image: str) -> float:
 
 def is_ready(container: str) -> bool:
     """Tell whether the service in this container says so."""
-    command = ["docker", "exec", container, "python", "-c", READ.format("/readyz")]
+    command = ["docker", "exec", container, "python", "-c", READ.format(f"{SERVICE}/readyz")]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

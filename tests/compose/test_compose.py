@@ -16,7 +16,17 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.compose.project import TAG, Compose, keep_logs, kill, log_of, megabytes_over, metric, restarts
+from tests.compose.project import (
+    TAG,
+    Compose,
+    keep_logs,
+    kill,
+    log_of,
+    megabytes_over,
+    metric,
+    metric_of_door,
+    restarts,
+)
 from tests.log_lines import LogLine, log_lines
 from tests.pictures import portrait_jpeg
 from tests.readme import COMMANDS, run
@@ -27,6 +37,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 LIVE_RESULTS = 'fer_stream_frames_total{outcome="result"}'
+OPEN_GATEWAYS = 'haproxy_backend_active_servers{proxy="gateways"}'
 MAX_MEGABYTES = {"gateway": 120}
 """Of an image, over its base."""
 
@@ -205,6 +216,7 @@ def test_streams_pass_the_door_to_both_gateways(compose: Compose) -> None:
     until(compose.answers)
     url, own, foreign = f"ws://127.0.0.1:{compose.port}/stream", compose.url, "https://evil.example"
     gateways = compose.containers("gateway")
+    until(lambda: metric_of_door(gateways[0], OPEN_GATEWAYS) == len(gateways))
     before = [metric(gateway, LIVE_RESULTS) for gateway in gateways]
     with pytest.raises(InvalidStatus):
         connect(url, origin=foreign)

@@ -26,12 +26,13 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def portraits(data: Path, *more: str) -> int:
-    return main(["portraits", str(MODEL), "--detector", "haar", "--data", str(data), *more])
+def portraits(data: Path, *more: str, detector: str = "ferface") -> int:
+    return main(["portraits", str(MODEL), "--detector", detector, "--data", str(data), *more])
 
 
-def test_what_is_found_and_what_is_right_are_told_by_emotion(data, capsys):
-    assert portraits(data) == 0
+@pytest.mark.parametrize("detector", ["ferface", "haar"])
+def test_what_is_found_and_what_is_right_are_told_by_emotion(data, capsys, detector):
+    assert portraits(data, detector=detector) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "a face found in 2 of 3 portraits"
     assert lines[1] in {
@@ -43,8 +44,9 @@ def test_what_is_found_and_what_is_right_are_told_by_emotion(data, capsys):
     assert "missed 0" in by_emotion["sadness"]
 
 
-def test_unsure_faces_do_not_count(data, capsys):
-    assert portraits(data, "--min-score", "1") == 1
+@pytest.mark.parametrize("bound", [("--min-score", "1"), ("--min-face-px", "400")])
+def test_unsure_and_small_faces_do_not_count(data, capsys, bound):
+    assert portraits(data, *bound) == 1
     assert "found no face in any picture" in capsys.readouterr().err
 
 

@@ -1,7 +1,7 @@
 """Turn a run, or the public PyTorch weights of a detector, into the graphs that its plug-in loads.
 
-They become REPOSITORY/detector_<name>/, replacing all that stood there. Each graph must answer as torch does
-(1e-4), or nothing is written. `make models` fetches the weights and names this command.
+They become REPOSITORY/detector_<name>/, replacing all that stood there. What each network says must be what
+torch says (1e-4), or nothing is written. `make models` fetches the weights and names this command.
 """
 
 import argparse

