@@ -60,53 +60,28 @@ def to_onnx(
     axes: Mapping[str, Mapping[int, str]],
     metadata: Mapping[str, str] | None = None,
     dtype: torch.dtype = torch.float32,
+    is_compared: bool = True,
 ) -> bytes:
     """Trace a network and compare its answers with the graph's.
 
     Args:
         network: takes one tensor, gives one for each of `outputs`.
         shapes: of inputs that are compared; the first is traced.
-        outputs: see `trace`.
-        axes: likewise.
-        metadata: likewise.
-        dtype: of the input, float32 (compared from -1 to 1) or uint8.
-
-    Raises:
-        TrainingError: a value differs by more than `TOLERANCE`.
-    """
-    graph = trace(network, shapes[0], outputs=outputs, axes=axes, metadata=metadata, dtype=dtype)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
-        file.write_bytes(graph)
-        _check(network, file, shapes, dtype)
-    return graph
-
-
-def trace(
-    network: nn.Module,
-    shape: tuple[int, ...],
-    *,
-    outputs: Sequence[str],
-    axes: Mapping[str, Mapping[int, str]],
-    metadata: Mapping[str, str] | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> bytes:
-    """Trace a network with an input of zeros; nothing is compared.
-
-    Args:
-        network: takes one tensor, gives one for each of `outputs`.
-        shape: of the input.
         outputs: their names.
         axes: names of the open axes, by input or output and axis.
         metadata: written into the file.
-        dtype: of the input.
+        dtype: of the input, float32 (compared from -1 to 1) or uint8.
+        is_compared: False where noise is no fair question.
+
+    Raises:
+        TrainingError: a value differs by more than `TOLERANCE`.
     """
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other needs more packages
         torch.onnx.export(
             network,
-            (torch.zeros(shape, dtype=dtype),),
+            (torch.zeros(shapes[0], dtype=dtype),),
             file,
             dynamo=False,
             opset_version=OPSET,
@@ -115,10 +90,13 @@ def trace(
             dynamic_axes={name: dict(open_axes) for name, open_axes in axes.items()},
         )
         model = onnx.load_model(file)
-    model.ir_version = IR_VERSION
-    onnx.helper.set_model_props(model, dict(metadata or {}))
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+        model.ir_version = IR_VERSION
+        onnx.helper.set_model_props(model, dict(metadata or {}))
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save_model(model, file)
+        if is_compared:
+            _check(network, file, shapes, dtype)
+        return file.read_bytes()
 
 
 def _check(network: nn.Module, file: Path, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> None:

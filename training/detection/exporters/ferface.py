@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training import run_folder
 from training.detection.config import DetectorConfig, load_detector_config
-from training.detection.exporting import INPUT, load_weights, to_onnx, trace
+from training.detection.exporting import INPUT, load_weights, to_onnx
 from training.detection.network import STRIDES, FerFace
 from training.detection.served import Maps, Served
 from training.graphs import OPSET
@@ -55,7 +55,9 @@ def to_graph(network: FerFace) -> bytes:
     to_onnx(Maps(network).eval(), shapes, outputs=maps, axes=axes, dtype=torch.uint8)
     given = ["boxes", "scores", "landmarks"]
     axes = sides | {name: {0: "faces"} for name in given}
-    return trace(Served(network).eval(), shapes[0], outputs=given, axes=axes, dtype=torch.uint8)
+    return to_onnx(
+        Served(network).eval(), shapes, outputs=given, axes=axes, dtype=torch.uint8, is_compared=False
+    )
 
 
 def _make_card(run: Path, config: DetectorConfig, sha256: str) -> dict[str, object]:
