@@ -106,6 +106,8 @@ class TritonBackend:
         match err.status():
             case "StatusCode.UNAVAILABLE":
                 raise UpstreamUnavailable("the inference server cannot be reached") from err
+            case "StatusCode.CANCELLED":  # by the server: a call that we cancel ends otherwise
+                raise UpstreamUnavailable("the inference server is going down") from err
             case "StatusCode.NOT_FOUND":
                 if model in self._seen:  # a server that is going down has let go of its models already
                     raise UpstreamUnavailable("the inference server is going down") from err
