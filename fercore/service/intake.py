@@ -16,7 +16,7 @@ from fercore.contracts.api import FailedPrediction
 from fercore.contracts.errors import FerError
 from fercore.service.admission import Admission, Permit
 from fercore.service.bodies import read_images
-from fercore.service.errors import log_fault, problem
+from fercore.service.errors import FAULT_STATUSES, log_fault, problem
 from fercore.service.logging import request_id_var
 from fercore.service.metrics import Metrics
 from fercore.service.settings import ImageLimits
@@ -30,6 +30,7 @@ class Intake:
 
     def __init__(self, limits: ImageLimits, metrics: Metrics) -> None:
         self._limits = limits
+        self._incomplete_answers = metrics.incomplete_answers
         self._admission = Admission(
             max_inflight=limits.max_inflight,
             max_inflight_bytes=limits.max_inflight_bytes,
@@ -86,7 +87,10 @@ class Intake:
         """
         async with self.images(request) as images:
             if len(images) > 1:
-                return json_response(together(await self._each(request, images, analyze)))
+                results = await self._each(request, images, analyze)
+                if any(_is_our_fault(result) for result in results):  # the status cannot tell it: it is 200
+                    self._incomplete_answers.labels(request.scope["route"].path).inc()
+                return json_response(together(results))
             self.check(images[0])
             only = await analyze(images[0], request_id_var.get() or "")
             return json_response(only, headers(only))
@@ -105,6 +109,10 @@ class Intake:
                 return FailedPrediction(error=problem(err, instance=request.url.path, request_id=request_id))
 
         return list(await asyncio.gather(*(one(number, image) for number, image in enumerate(images))))
+
+
+def _is_our_fault(result: BaseModel) -> bool:
+    return isinstance(result, FailedPrediction) and result.error.status in FAULT_STATUSES
 
 
 def json_response(body: BaseModel, headers: dict[str, str] | None = None) -> Response:

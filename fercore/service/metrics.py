@@ -38,6 +38,12 @@ class Metrics:
             buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
+        self.incomplete_answers = Counter(
+            "fer_incomplete_answers_total",
+            "Requests for several pictures that were answered, though we failed some of these",
+            ("route",),
+            registry=registry,
+        )
         self.stage_duration = Histogram(
             "fer_stage_duration_seconds",
             "Time in a stage",

@@ -68,8 +68,9 @@ def predict_routes(
             openapi_extra={"requestBody": OPENAPI_BODY},
             include_in_schema=is_in_schema,
         )
+        metrics.incomplete_answers.labels(path)  # these from 0, so that the first is an increase
         for status in FAULT_STATUSES:
-            metrics.requests.labels("gateway", path, str(status))  # from 0, so that the first is an increase
+            metrics.requests.labels("gateway", path, str(status))
     return router
 
 

@@ -28,6 +28,7 @@ HAPPY = {"name": "happy", "emotions": ["happiness"], "window_s": 1, "cooldown_s"
 TOLD = {
     "gateway": [
         'fer_requests_total{route="/predict", code="200"}',
+        'fer_incomplete_answers_total{route="/predict"}',
         "fer_request_duration_seconds_count",
         'fer_stage_duration_seconds_count{stage="queue"}',
         'fer_stage_duration_seconds_count{stage="total"}',

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from asgi_lifespan import LifespanManager
 
-from fercore.contracts.errors import InvalidImage, UpstreamUnavailable
+from fercore.contracts.errors import DeadlineExceeded, InvalidImage, UpstreamUnavailable
 from fercore.contracts.messages import (
     ClassifierOffer,
     DetectorOffer,
@@ -298,6 +298,24 @@ async def test_many_pictures_are_admitted_all_or_none(client, worker):
     refused = await client.post("/predict", content=four, headers=form)
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
     assert (await post(client)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "counted"),
+    [(DeadlineExceeded("too late"), 1), (InvalidImage("cut short"), 0)],
+    ids=["ours", "theirs"],
+)
+async def test_several_pictures_of_which_we_failed_one_are_counted(client, worker, metrics, fault, counted):
+    faults = []
+    good = encode(empty_result("a"))
+    worker(lambda envelope: reply_to(envelope, encode_error(faults.pop()) if faults else good))
+    await until_it_is(client, None)
+    faults.append(fault)
+    form = {"content-type": "multipart/form-data; boundary=b0undary"}
+    two = await client.post("/predict", content=multipart([("file", no_face_jpeg())] * 2), headers=form)
+    assert two.status_code == 200
+    assert sorted("error" in result for result in two.json()["results"]) == [False, True]
+    assert f'fer_incomplete_answers_total{{route="/predict"}} {counted}.0' in metrics.exposition().decode()
 
 
 async def test_senders_that_send_nothing_shut_nobody_out(client, worker):
