@@ -13,7 +13,9 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from fercore.service.settings import ENV_PREFIX, load
+from fercore.service.settings import ENV_PREFIX, ServiceSettings, load
+from services.classifier.settings import ClassifierSettings
+from services.detector.settings import DetectorSettings
 from services.gateway.settings import GatewaySettings
 
 pytestmark = pytest.mark.contract
@@ -28,6 +30,14 @@ EXAMPLE = dict(re.findall(r"^# \S.*\n#(FER_\w+)=(.*)$", (ROOT / ".env.example").
 """The variables that have a line of meaning above them."""
 
 HANDED_ON = [name for name, value in SERVICES["gateway"]["environment"].items() if value is None]
+
+SETTINGS: dict[str, type[ServiceSettings]] = {
+    "gateway": GatewaySettings,
+    "detector": DetectorSettings,
+    "classifier": ClassifierSettings,
+}
+OF_THE_IMAGE = {"FER_HOST"}
+"""A container listens on all of its addresses; which of the machine's leads there, FER_PUBLISH says."""
 
 
 class Loader(yaml.SafeLoader):
@@ -74,7 +84,32 @@ def test_what_compose_only_hands_on_has_the_services_own_default(monkeypatch: py
     assert load(GatewaySettings) == defaults
 
 
-@pytest.mark.parametrize("name", ["gateway", "detector", "classifier"])
+def test_what_the_detector_is_shown_has_the_services_own_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = load(DetectorSettings).detect_size_px
+    monkeypatch.setenv("FER_DETECT_SIZE_PX", EXAMPLE["FER_DETECT_SIZE_PX"])
+    assert load(DetectorSettings).detect_size_px == default
+
+
+@pytest.mark.parametrize(
+    ("document", "heading"), [("README.md", "## Settings"), ("docs/streaming.md", "## Limits")]
+)
+def test_every_setting_of_a_documents_table_reaches_a_service_that_has_it(
+    document: str, heading: str
+) -> None:
+    table = (ROOT / document).read_text().partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`FER_.*?) \|", table, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"FER_\w+", row)}
+    given = {
+        name
+        for service, settings in SETTINGS.items()
+        for name in SERVICES[service]["environment"]
+        if name.removeprefix(ENV_PREFIX).lower() in settings.model_fields
+    }
+    assert len(named) > 8
+    assert named <= given | {name for name, _ in VARIABLE.findall(BASE)} | OF_THE_IMAGE
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_a_password_is_brought_in_files_by_names_that_settings_know(name: str) -> None:
     secrets = {
         f"{ENV_PREFIX}{field}".lower()
