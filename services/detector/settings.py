@@ -10,6 +10,7 @@ from fercore.contracts.api import PluginName
 from fercore.contracts.defaults import DEFAULT_DETECTOR
 from fercore.service.plugins import plugin_names
 from fercore.service.settings import ImageLimits, QueueSettings
+from fercore.vision.canvas import LARGEST_SIDE_PX
 from fercore.vision.picture import DETECT_SIZE_PX
 from services.detector import detectors
 
@@ -26,7 +27,11 @@ class DetectorSettings(QueueSettings, ImageLimits):
     )
     detect_size_px: Annotated[
         int,
-        Field(ge=64, le=4096, description="Longer side of what a detector is shown; larger is averaged down"),
+        Field(
+            ge=64,
+            le=LARGEST_SIDE_PX,
+            description="Longer side of what a detector is shown; larger is averaged down",
+        ),
     ] = DETECT_SIZE_PX
     detect_timeout_s: Annotated[
         float, Field(gt=0, le=60, description="Seconds until `POST /detect` is answered")

@@ -19,6 +19,7 @@ from training.detection.precision import measure
 from training.detection.wider import Scene
 from training.errors import TrainingError
 
+PORTRAIT = Path(__file__).parents[2] / "docs/images/astronaut.jpg"
 MARKED = [*FRONTAL.items(), *TURNED.items()]
 
 
@@ -199,6 +200,21 @@ def test_invalid_and_small_faces_count_neither_way():
     curve = measure(scenes, found, min_face_px=40)
     assert (curve.faces, len(curve.precision)) == (0, 0)
     assert curve.average_precision == 0
+
+
+@pytest.mark.parametrize(("size", "average_precision"), [("640", "0.0000"), ("1280", "1.0000")])
+def test_haar_searches_the_size_that_it_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str, average_precision: str
+):
+    canvas = np.full((960, 1280, 3), 128, np.uint8)
+    canvas[300:520, 400:620] = cv2.resize(cv2.imread(str(PORTRAIT)), (220, 220), interpolation=cv2.INTER_AREA)
+    (tmp_path / "scenes/images").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "scenes/images/0.png"), canvas)
+    face = {"box": [475, 328, 43, 43], "invalid": 0}  # by eye
+    image = {"file": "0.png", "width": 1280, "height": 960, "faces": [face]}
+    (tmp_path / "scenes/boxes.json").write_text(json.dumps({"images": [image]}))
+    assert evaluate(tmp_path, "--size", size, "--min-face-px", "40") == 0
+    assert f"1 faces of 40 px and more: AP {average_precision};" in capsys.readouterr().out
 
 
 def test_evaluating_writes_curves_and_figures(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -3,11 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
 
 from fercore.vision.crop import RgbImage
+from fercore.vision.picture import Picture, detect_in
 from services.detector.detectors import haar
 
 DEFAULT_MIN_SCORE = 0.5
@@ -43,6 +45,17 @@ def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector, astronaut):
     large = astronaut.repeat(3, axis=0).repeat(3, axis=1)
     (box,) = faces_in(detector, large)
     assert np.abs(box / 3 - FACE).max() < 15
+
+
+@pytest.mark.parametrize(("longer_side_px", "faces"), [(640, 0), (1280, 1)])
+def test_a_small_face_is_found_where_more_pixels_are_shown(detector, astronaut, longer_side_px, faces):
+    picture = np.full((960, 1280, 3), 128, np.uint8)
+    picture[300:520, 400:620] = cv2.resize(astronaut, (220, 220), interpolation=cv2.INTER_AREA)
+    whole = Picture.in_full(picture)
+    found = detect_in(detector, whole, min_face_px=10, longer_side_px=longer_side_px)
+    boxes = found.boxes[found.scores >= DEFAULT_MIN_SCORE]
+    assert len(boxes) == faces
+    assert (np.abs(boxes - [400, 300, 400, 300] - np.array(FACE) * 220 / 512) < 8).all()
 
 
 @pytest.mark.parametrize("cut_px", [8, 12, 15])

@@ -45,6 +45,13 @@ def test_a_backend_that_does_not_exist_is_refused(monkeypatch):
         load(ClassifierSettings)
 
 
+@pytest.mark.parametrize(("px", "allowed"), [("63", "equal to 64"), ("2561", "equal to 2560")])
+def test_a_size_that_no_detector_would_be_shown_is_refused(monkeypatch, px, allowed):
+    monkeypatch.setenv("FER_DETECT_SIZE_PX", px)
+    with pytest.raises(SystemExit, match=f"FER_DETECT_SIZE_PX='{px}'.*{allowed}"):
+        load(DetectorSettings)
+
+
 def test_the_environment_is_read_and_the_defaults_are_safe(monkeypatch):
     monkeypatch.setenv("FER_PORT", "9999")
     settings = load(AllInOneSettings)
