@@ -1,5 +1,6 @@
 """Training face detectors, on scenes small enough for a second."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -21,9 +22,9 @@ from tests.weights import ROOT, repository_with
 from training.__main__ import STOPPED, main
 from training.detection import fit as fitting
 from training.detection.assignment import assign, decode_boxes, lay_cells
-from training.detection.config import TeacherConfig, load_detector_config
+from training.detection.config import DetectorConfig, TeacherConfig, load_detector_config
 from training.detection.dense import load_dense_teacher
-from training.detection.exporters.ferface import to_graph
+from training.detection.exporters.ferface import describe_data, to_graph
 from training.detection.losses import join_maps, judge
 from training.detection.network import OUTPUTS, STRIDES, FerFace, normalise
 from training.detection.served import OFFSET, SAME_FACE_IOU, SCORE_FLOOR
@@ -31,6 +32,8 @@ from training.detection.teaching import add_taught, know
 from training.detection.views import Known, draw_mosaic, draw_view
 from training.detection.wider import read_wider
 from training.errors import TrainingError
+
+SHIPPED = ROOT / "model_repository/detector_ferface"
 
 
 @pytest.fixture
@@ -233,9 +236,43 @@ def test_a_run_is_exported_as_the_plug_in_loads_it(
     card = json.loads((tmp_path / "models" / "detector_ferface" / "card.json").read_text())
     assert card["training_config"]["name"] == "tiny"
     assert card["parameters"] < 500_000
+    assert card["data"] == "scenes; boxes as annotated, no landmarks"
     (runs / "tiny" / "best.pt").unlink()
     assert main(command) == 1
     assert "best.pt" in capsys.readouterr().err
+
+
+TAUGHT = "landmarks and further faces taught by"
+YUNET = "YuNet (libfacedetection.train)"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "said"),
+    [
+        (None, "boxes as annotated, no landmarks"),
+        (TeacherConfig(detector="mtcnn"), f"boxes as annotated, {TAUGHT} mtcnn"),
+        (
+            TeacherConfig(detector="yunet", dense=0.5),
+            f"boxes as annotated, {TAUGHT} {YUNET}, 50% of the loss its answers to every cell",
+        ),
+        (
+            TeacherConfig(detector="yunet", dense=1),
+            f"every score, box and landmark taught by {YUNET}, boxes as annotated only choose what is shown",
+        ),
+    ],
+)
+def test_a_card_says_who_taught_what(teacher: TeacherConfig | None, said: str):
+    config = DetectorConfig(name="tiny", data="wider_train", teacher=teacher)
+    assert describe_data(config) == f"WIDER FACE train, 1,239 of its pictures (research use); {said}"
+
+
+def test_the_shipped_card_says_what_its_own_config_does():
+    card = json.loads((SHIPPED / "card.json").read_text())
+    config = DetectorConfig.model_validate(card["training_config"])
+    assert config.teacher is not None
+    assert config.teacher.dense == 1
+    assert card["data"] == describe_data(config)
+    assert card["sha256"] == hashlib.sha256((SHIPPED / "model.onnx").read_bytes()).hexdigest()
 
 
 def test_the_plug_in_gives_what_the_network_says_of_its_surest_cells(tmp_path: Path):

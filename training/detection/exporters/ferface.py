@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from training import run_folder
-from training.detection.config import DetectorConfig, load_detector_config
+from training.detection.config import DetectorConfig, TeacherConfig, load_detector_config
 from training.detection.exporting import INPUT, load_weights, to_onnx
 from training.detection.network import STRIDES, FerFace
 from training.detection.served import Maps, Served
 from training.graphs import OPSET
 
-TERMS = (
-    "WIDER FACE train, 1,239 of its pictures (research use); landmarks and further faces taught by YuNet "
-    "(libfacedetection.train)"
-)
+FOLDERS = {"wider_train": "WIDER FACE train, 1,239 of its pictures (research use)"}
+"""What a card says of the data folders that are known here."""
+
+TEACHERS = {"yunet": "YuNet (libfacedetection.train)"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +60,24 @@ def to_graph(network: FerFace) -> bytes:
     )
 
 
+def describe_data(config: DetectorConfig) -> str:
+    """Say whose pictures a run saw and who said what is on them, in a card's one line."""
+    parts = [FOLDERS.get(config.data, config.data), _describe_teaching(config.teacher)]
+    if config.paste:
+        parts.append(f"faces of {config.paste.data.name} pasted in")
+    return "; ".join(parts)
+
+
+def _describe_teaching(teacher: TeacherConfig | None) -> str:
+    if teacher is None:
+        return "boxes as annotated, no landmarks"
+    name = TEACHERS.get(teacher.detector, teacher.detector)
+    if teacher.dense == 1:
+        return f"every score, box and landmark taught by {name}, boxes as annotated only choose what is shown"
+    share = f", {teacher.dense:.0%} of the loss its answers to every cell" if teacher.dense else ""
+    return f"boxes as annotated, landmarks and further faces taught by {name}{share}"
+
+
 def _make_card(run: Path, config: DetectorConfig, sha256: str) -> dict[str, object]:
     """Say what the graph is, what it was trained on and how."""
     provenance = json.loads((run / run_folder.PROVENANCE).read_text(encoding="utf-8"))
@@ -69,7 +87,7 @@ def _make_card(run: Path, config: DetectorConfig, sha256: str) -> dict[str, obje
         "description": "single-shot, anchor-free face detector with five landmarks",
         "opset": OPSET,
         "sha256": sha256,
-        "data": f"{TERMS}; faces of {config.paste.data.name} pasted in" if config.paste else TERMS,
+        "data": describe_data(config),
         "git_commit": provenance["git_commit"],
         "data_sha256": provenance["data_sha256"],
         "training_config": config.model_dump(mode="json"),
