@@ -168,7 +168,7 @@ def read_config(path: Path, kind: type[Model]) -> Model:
         return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as err:
         raise TrainingError(f"cannot read the config {path}: {err.strerror}") from err
-    except yaml.YAMLError as err:
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise TrainingError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
     except ValidationError as err:
         raise TrainingError(f"{path}: {tell(err, 'file')}") from err

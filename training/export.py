@@ -76,12 +76,17 @@ def load_run(run: Path) -> tuple[RunConfig, Servable]:
     """Read a run's config and its best weights.
 
     Raises:
-        TrainingError: it is no run, or has not finished an epoch.
+        TrainingError: it is no run, has not finished an epoch, or a file of it is damaged.
     """
     config = load_config(run / run_folder.CONFIG)
     network = build_network(config.architecture, len(run_folder.load_labels(run)))
     state = run_folder.load_state(run / run_folder.BEST)
-    network.load_state_dict(cast("dict[str, Tensor]", state["network"]))
+    try:
+        network.load_state_dict(cast("dict[str, Tensor]", state["network"]))
+    except (KeyError, RuntimeError) as err:
+        raise TrainingError(
+            f"{run / run_folder.BEST} does not fit the network of {run_folder.CONFIG}"
+        ) from err
     preprocessing = Preprocessing(config.preprocessing)
     if config.preprocessing.components:
         preprocessing.load_state_dict(run_folder.load_state(run / run_folder.PREPROCESSING))

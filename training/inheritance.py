@@ -40,9 +40,9 @@ def pin(ancestor: Path, run: Path, role: str) -> None:
     """Note the hash of a finished run's weights in the folder of the run that takes over from it.
 
     Raises:
-        TrainingError: they are not those that the run began with.
+        TrainingError: they are not those that the run began with, or the note cannot be read.
     """
-    pins = json.loads((run / PINS).read_text(encoding="utf-8")) if (run / PINS).exists() else {}
+    pins = run_folder.read_json(run / PINS) if (run / PINS).exists() else {}
     sha256 = hashlib.sha256((ancestor / run_folder.BEST).read_bytes()).hexdigest()
     has_begun = (run / run_folder.CHECKPOINT).exists()
     if has_begun and pins.get(role) != sha256:

@@ -6,10 +6,11 @@ Knows no training: it only keeps what `fit` hands it, and never leaves a half-wr
 import csv
 import io
 import json
+import pickle
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 
@@ -19,6 +20,9 @@ from training.whole import write_whole
 
 CONFIG, PROVENANCE, METRICS = "config.json", "provenance.json", "metrics.csv"
 CHECKPOINT, BEST, PREPROCESSING = "checkpoint.pt", "best.pt", "preprocessing.pt"
+
+_STATE_FAULTS = (OSError, RuntimeError, ValueError, LookupError, EOFError, pickle.UnpicklingError)
+"""What torch raises on a file of its own that is cut short, damaged, or none of its own."""
 
 
 class Config(Protocol):
@@ -47,7 +51,8 @@ def prepare(folder: Path, config: Config, data: Data, *, resume: bool) -> None:
     """Create a run's folder, or make sure that a resumed one is the same run.
 
     Raises:
-        TrainingError: it exists though nothing is resumed, or config or data have changed since.
+        TrainingError: it exists though nothing is resumed, or config or data have changed since, or what
+            is written of them cannot be read.
     """
     provenance = {"git_commit": git_commit(), "data_sha256": data.sha256, "labels": list(data.labels)}
     if not (folder / CHECKPOINT).exists():
@@ -57,9 +62,9 @@ def prepare(folder: Path, config: Config, data: Data, *, resume: bool) -> None:
         return
     if not resume:
         raise TrainingError(f"{folder} already holds a run: continue it with --resume, or move it away")
-    if (folder / CONFIG).read_text(encoding="utf-8") != config.as_json():
+    if read_json(folder / CONFIG) != json.loads(config.as_json()):
         raise TrainingError(f"{folder} was made from another config: it cannot be resumed with this one")
-    if json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["data_sha256"] != data.sha256:
+    if read_json(folder / PROVENANCE).get("data_sha256") != data.sha256:
         raise TrainingError(f"{folder} was made from other data: it cannot be resumed with these")
 
 
@@ -71,13 +76,30 @@ def load_labels(folder: Path) -> tuple[Emotion, ...]:
     Raises:
         TrainingError: the run's provenance is broken.
     """
-    try:
-        provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-        return tuple(Emotion(label) for label in provenance.get("labels", EMOTIONS))
-    except FileNotFoundError:
+    if not (folder / PROVENANCE).exists():
         return EMOTIONS
-    except (OSError, ValueError) as err:
-        raise TrainingError(f"{folder / PROVENANCE} cannot be read: {err}") from err
+    labels = read_json(folder / PROVENANCE).get("labels", EMOTIONS)
+    try:
+        return tuple(Emotion(label) for label in cast("Sequence[str]", labels))
+    except (TypeError, ValueError) as err:
+        raise TrainingError(f"{folder / PROVENANCE} cannot be read: its labels are no emotions") from err
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read one of a run's JSON files: values by name.
+
+    Raises:
+        TrainingError: it is missing, cut short or something else.
+    """
+    try:
+        table: object = json.loads(path.read_bytes())
+    except OSError as err:
+        raise TrainingError(f"{path} cannot be read: {err.strerror}") from err
+    except ValueError as err:
+        raise TrainingError(f"{path} cannot be read: cut short, or not JSON ({err})") from err
+    if not isinstance(table, dict):
+        raise TrainingError(f"{path} cannot be read: it is no table of values by name")
+    return table
 
 
 def save_state(path: Path, state: dict[str, object]) -> None:
@@ -95,11 +117,18 @@ def load_state(path: Path) -> dict[str, object]:
     """Read what `save_state` wrote.
 
     Raises:
-        TrainingError: there is no such file.
+        TrainingError: there is no such file, or it is cut short, damaged or something else.
     """
     if not path.is_file():
         raise TrainingError(f"{path.parent} has no {path.name}: has this run finished an epoch?")
-    state: dict[str, object] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: object = torch.load(path, map_location="cpu", weights_only=True)
+    except _STATE_FAULTS as err:  # what torch says of it fills a screen, or names no file
+        raise TrainingError(
+            f"{path} cannot be read: cut short, damaged or no file of torch's ({type(err).__name__})"
+        ) from err
+    if not isinstance(state, dict):
+        raise TrainingError(f"{path} cannot be read: it is no table of values by name")
     return state
 
 

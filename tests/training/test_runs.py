@@ -179,6 +179,13 @@ def test_a_run_records_config_commit_data_and_labels(fer: FerFolder, config_file
     assert not list(folder.glob("*.partial"))
 
 
+@pytest.fixture
+def run(fer: FerFolder, config_file: Path, tmp_path: Path) -> Path:
+    """A finished run's folder, beside its data."""
+    assert train(config_file, fer.write(), tmp_path) == 0
+    return tmp_path / "tiny"
+
+
 def one_line_error(capsys: pytest.CaptureFixture[str]) -> str:
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
@@ -238,6 +245,37 @@ def test_a_run_s_folder_that_cannot_be_made_is_one_clear_line(fer: FerFolder, co
     (tmp_path / "runs").write_text("a file")
     assert train(config_file, fer.write(), tmp_path / "runs") == 1
     assert one_line_error(capsys) == f"error: {tmp_path / 'runs' / 'tiny'}: Not a directory"
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("name", ["best.pt", "checkpoint.pt", "config.json", "provenance.json"])
+def test_a_file_of_a_run_that_was_cut_short_is_one_clear_line(run, config_file, capsys, name, share):
+    content = (run / name).read_bytes()
+    (run / name).write_bytes(content[: int(share * len(content))])
+    capsys.readouterr()
+    data = run.parent / "data"
+    if name != "checkpoint.pt":
+        assert main(["evaluate", str(run), "--data", str(data)]) == 1
+        assert one_line_error(capsys).startswith(f"error: {run / name}")
+    if name != "best.pt":
+        assert train(config_file, data, run.parent, "--resume") == 1
+        assert one_line_error(capsys).startswith(f"error: {run / name} cannot be read: cut short, ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("best.pt", b"{}" * 99, "best.pt cannot be read"),
+        ("config.json", b"\xff\xfe", "config.json is not YAML"),
+        ("provenance.json", b"[]", "provenance.json cannot be read: it is no table of values by name"),
+        ("provenance.json", b'{"labels": ["glad"]}', "provenance.json cannot be read: its labels are no"),
+        ("provenance.json", b'{"labels": ["anger"]}', "best.pt does not fit the network of config.json"),
+    ],
+)
+def test_a_file_of_a_run_that_is_something_else_is_one_clear_line(run, capsys, name, content, message):
+    (run / name).write_bytes(content)
+    assert main(["evaluate", str(run), "--data", str(run.parent / "data")]) == 1
+    assert message in one_line_error(capsys)
 
 
 @pytest.mark.parametrize(
