@@ -30,6 +30,7 @@ from tests.compose.project import (
 from tests.log_lines import LogLine, log_lines
 from tests.pictures import portrait_jpeg
 from tests.readme import COMMANDS, run
+from tests.rules import is_of_haproxy, rules, selectors
 from tests.triton_server import ROOT
 from tests.waiting import until
 
@@ -114,6 +115,26 @@ def test_a_part_that_died_is_restarted(compose: Compose, service: str) -> None:
     until(compose.answers)
 
 
+def restarts_known(compose: Compose, job: str) -> float:
+    """Give how often Prometheus saw processes of a job start again, as the alert counts it."""
+    [alert] = [rule for rule in rules() if rule.get("alert") == "WorkerRestarts"]
+    counted, _ = alert["expr"].split(">=")
+    return sum(
+        float(row["value"][1]) for row in compose.ask_prometheus(counted) if row["metric"]["job"] == job
+    )
+
+
+@pytest.mark.parametrize("service", ["gateway", "detector", "classifier", "triton", "haproxy"])
+def test_prometheus_sees_that_a_part_was_started_again(compose: Compose, service: str) -> None:
+    until(compose.answers)
+    containers = compose.containers(service)
+    until(lambda: len(compose.ask_prometheus(f'up{{job="{service}"}} == 1')) == len(containers))
+    before = restarts_known(compose, service)
+    kill(containers[0])
+    until(lambda: restarts_known(compose, service) > before)
+    until(compose.answers)
+
+
 def test_a_recorded_session_outlives_the_death_of_the_state_store(compose: Compose) -> None:
     until(compose.answers)
     with connect(f"ws://127.0.0.1:{compose.port}/stream", compression=None) as stream:
@@ -162,10 +183,27 @@ def test_prometheus_scrapes_every_part(compose: Compose) -> None:
     until(lambda: jobs_up() == parts)
 
 
+def test_prometheus_knows_what_rules_ask_of_haproxy(compose: Compose) -> None:
+    until(compose.answers)
+    asked = {text for rule in rules() for text in selectors(rule["expr"]) if is_of_haproxy(text)}
+    assert len(asked) > 2
+    until(lambda: all(compose.ask_prometheus(text) for text in asked))
+    until(
+        lambda: compose.ask_prometheus('haproxy_frontend_http_responses_total{proxy="edge", code="2xx"} > 0')
+    )
+
+
 def test_the_door_itself_answers_problem_json_when_no_gateway_is_there(compose: Compose) -> None:
+    def failures() -> float:
+        [row] = compose.ask_prometheus("fer:door_failures:rate5m")
+        return float(row["value"][1])
+
+    before = failures()
     compose.run("stop", "gateway")
     try:
         until(lambda: httpx.get(f"{compose.url}/models").status_code == 503)
+        for _ in range(20):  # more than may fall out of the five minutes meanwhile
+            httpx.get(f"{compose.url}/models")
         answer = httpx.get(f"{compose.url}/models", headers={"X-Request-ID": "abc-1"})
     finally:
         compose.run("start", "gateway")
@@ -178,6 +216,7 @@ def test_the_door_itself_answers_problem_json_when_no_gateway_is_there(compose: 
     assert (told.level, told.event) == ("WARNING", "a request failed")
     assert told.details == {"status": 503, "server": "<NOSRV>", "ended": "SC"}
     until(compose.answers)
+    until(lambda: failures() > before)
 
 
 def told_by_the_door(compose: Compose, request_id: str) -> list[LogLine]:

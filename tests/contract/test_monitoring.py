@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import yaml
 from asgi_lifespan import LifespanManager
 
 from fercore.service.metrics import Metrics
@@ -16,17 +15,20 @@ from services.allinone.wiring import create_app
 from tests.consuming import until
 from tests.fakes import BrightnessBackend
 from tests.requires import IN_CI, missing
+from tests.rules import ROOT, RULES, rules
 
-ROOT = Path(__file__).parent.parent.parent
-RULES = ROOT / "deploy/prometheus/rules"
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
 FOREIGN = {
     "up",
+    "haproxy_frontend_http_responses_total",
+    "haproxy_process_uptime_seconds",
+    "haproxy_server_http_responses_total",
     "nv_inference_request_failure",
+    "nv_inference_request_success",
     "process_resident_memory_bytes",
     "process_start_time_seconds",
 }
-"""Metrics that are not ours: Prometheus' own, Triton's, and of every process."""
+"""Metrics that are not ours: Prometheus' own, HAProxy's, Triton's, and of every process."""
 
 
 def run(tool: str, *arguments: object) -> str:
@@ -37,11 +39,6 @@ def run(tool: str, *arguments: object) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def rules() -> list[dict[str, object]]:
-    groups = [yaml.safe_load(file.read_text())["groups"] for file in sorted(RULES.glob("*.yml"))]
-    return [rule for file in groups for group in file for rule in group["rules"]]
 
 
 ALERTS = [rule for rule in rules() if "alert" in rule]
@@ -87,7 +84,9 @@ def test_every_metric_of_a_rule_exists():
         known |= {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}
     for rule in rules():
         named = set(
-            re.findall(r"\b(?:fer[_:][a-z0-9_:]+|nv_\w+|process_\w+|up)(?=[{\[ )])", rule["expr"] + " ")
+            re.findall(
+                r"\b(?:fer[_:][a-z0-9_:]+|haproxy_\w+|nv_\w+|process_\w+|up)(?=[{\[ )])", rule["expr"] + " "
+            )
         )
         assert named, rule
         assert named <= known, rule

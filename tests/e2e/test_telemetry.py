@@ -10,13 +10,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 from websockets.sync.client import connect
 
 from tests.cluster import Cluster
 from tests.pictures import portrait_jpeg
 from tests.prometheus_server import Prometheus
 from tests.redis_server import RedisServer, find_redis_server, free_port
+from tests.rules import is_of_haproxy, rules, selectors
 from tests.triton_server import TritonServer, free_ports
 
 pytestmark = pytest.mark.e2e
@@ -66,10 +66,7 @@ TOLD = {
         "nv_inference_queue_duration_us",
     ],
 }
-"""Which service tells which figures under load; HAProxy runs in compose only, see tests/compose."""
-
-SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*){([^}]+)}")
-CHOICE = re.compile(r'(\w+)=~"([^"]*\|[^"]*)"')
+"""Which service tells which figures under load; HAProxy runs in compose only, and is asked there."""
 
 
 @pytest.fixture(scope="module")
@@ -155,22 +152,6 @@ def panels() -> dict[str, tuple[str, str]]:
     return queries
 
 
-def rules() -> list[str]:
-    """Give the expressions of all rules."""
-    files = [yaml.safe_load(file.read_text()) for file in (ROOT / "deploy/prometheus/rules").glob("*.yml")]
-    return [rule["expr"] for file in files for group in file["groups"] for rule in group["rules"]]
-
-
-def selectors(expression: str) -> set[str]:
-    """Give what an expression selects or leaves out by labels; of a choice of values, one for each."""
-    found = {match[0] for match in SELECTOR.finditer(expression + expression.replace("!=", "="))}
-    while choices := {text: choice for text in found if (choice := CHOICE.search(text))}:
-        for text, choice in choices.items():
-            found.remove(text)
-            found |= {text.replace(choice[0], f'{choice[1]}="{value}"') for value in choice[2].split("|")}
-    return found
-
-
 def test_every_panel_shows_something_under_load_and_can_name_it(prometheus: Prometheus):
     assert len(panels()) > 30
     queries = {name: query for name, (query, _) in panels().items()}
@@ -192,8 +173,8 @@ def test_a_choice_of_values_is_selected_one_by_one():
 
 def test_every_label_of_a_rule_or_a_panel_selects_something_under_load(prometheus: Prometheus):
     """A label, or a value of one, that nobody gives would be an alert that never comes."""
-    expressions = rules() + [query for query, _ in panels().values()]
-    wanted = set().union(*map(selectors, expressions)) - {'up{job="haproxy"}'}
+    expressions = [rule["expr"] for rule in rules()] + [query for query, _ in panels().values()]
+    wanted = {text for text in set().union(*map(selectors, expressions)) if not is_of_haproxy(text)}
     assert len(wanted) > 10
     assert prometheus.wait_for({text: text for text in wanted}, PATIENCE_S) == []
 

@@ -38,9 +38,11 @@ async def backend_of(status: grpc.StatusCode, message: str) -> AsyncIterator[Tri
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     backend = TritonBackend(f"127.0.0.1:{port}")
-    yield backend
-    await backend.close()
-    await server.stop(None)
+    try:
+        yield backend
+    finally:
+        await backend.close()
+        await server.stop(None)
 
 
 @pytest.mark.parametrize(
