@@ -1,7 +1,6 @@
 """Every detector plug-in that is found keeps the promises of `fercore.vision.detection.Detector`."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +12,21 @@ from fercore.service.metrics import Metrics
 from fercore.service.plugins import load_plugin, plugin_names
 from fercore.vision.align import aligned_square
 from fercore.vision.crop import Framing, canonical_square
-from fercore.vision.detection import Detections, Detector
+from fercore.vision.detection import Detector
 from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
 from tests.cluster import ROOT
+from tests.detector_promises import (
+    ODD_PICTURES,
+    assert_same_in_threads,
+    assert_sees_no_face,
+    assert_well_formed,
+)
 from tests.pictures import astronaut, encoded, portrait_jpeg
 from tests.weights import repository_with
 
 NAMES = plugin_names(detectors)
 ANOTHER_GRAPH = ROOT / "tests/model_repository/emotion_tiny/1/model.onnx"
-ODD_PICTURES = {
-    "1x1": np.zeros((1, 1, 3), np.uint8),
-    "1x5000": np.zeros((1, 5000, 3), np.uint8),
-    "5000x1": np.full((5000, 1, 3), 255, np.uint8),
-    "black": np.zeros((480, 640, 3), np.uint8),
-    "white": np.full((480, 640, 3), 255, np.uint8),
-    "noise": np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8),
-    "7x9": np.full((9, 7, 3), 100, np.uint8),
-}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -53,19 +49,6 @@ def weights_of(name: str) -> tuple[str, ...]:
     return getattr(load_plugin(detectors, name), "WEIGHTS", ())
 
 
-def assert_well_formed(found: Detections) -> None:
-    n = len(found.boxes)
-    assert found.boxes.shape == (n, 4)
-    assert found.boxes.dtype == np.float32
-    assert found.scores.shape == (n,)
-    assert found.scores.dtype == np.float32
-    assert np.isfinite(found.boxes).all()
-    assert ((found.scores >= 0) & (found.scores <= 1)).all()
-    assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()
-    if found.landmarks is not None:
-        assert found.landmarks.shape == (n, 5, 2)
-
-
 def test_there_is_a_default():
     assert DEFAULT_DETECTOR in NAMES
 
@@ -82,19 +65,11 @@ def test_it_finds_the_face_of_the_portrait(detector):
 
 @pytest.mark.parametrize("picture", ODD_PICTURES)
 def test_odd_pictures_have_no_face_and_do_no_harm(detector, picture):
-    found = detector.detect(ODD_PICTURES[picture], min_face_px=1)
-    assert_well_formed(found)
-    assert not (found.scores >= 0.5).any()
+    assert_sees_no_face(detector, ODD_PICTURES[picture])
 
 
 def test_it_gives_the_same_answer_in_many_threads_at_once(detector):
-    picture = np.asarray(astronaut())
-    expected = detector.detect(picture, min_face_px=24)
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: detector.detect(picture, min_face_px=24), range(8)))
-    for answer in answers:
-        np.testing.assert_array_equal(answer.boxes, expected.boxes)
-        np.testing.assert_array_equal(answer.scores, expected.scores)
+    assert_same_in_threads(detector, np.asarray(astronaut()))
 
 
 def test_its_framing_is_a_measured_one(detector):

@@ -15,6 +15,7 @@ from torchvision.ops import nms
 
 from fercore.vision.decode import decode
 from services.detector.detectors import mtcnn, retinaface
+from tests.detector_promises import ODD_PICTURES, assert_same_in_threads, assert_sees_no_face
 from tests.requires import data_folder
 from training.__main__ import main
 from training.commands import export_detector
@@ -26,6 +27,7 @@ from training.errors import TrainingError
 RETINAFACE = "Face-Detector-1MB-with-landmark__mobilenet0.25_Final.pth"
 STAGES = ("pnet", "rnet", "onet")
 LIKELY = 0.5
+PORTRAIT = Path(__file__).parents[2] / "docs/images/astronaut.jpg"
 
 
 def weights(name: str) -> Path:
@@ -196,6 +198,17 @@ def cut(picture: np.ndarray, window: torch.Tensor, side: int) -> np.ndarray:
 
 def as_tensor(picture: np.ndarray) -> torch.Tensor:
     return (torch.from_numpy(picture).permute(2, 0, 1)[None].float() - 127.5) / 128
+
+
+@pytest.mark.parametrize("picture", ODD_PICTURES)
+@pytest.mark.parametrize("plugin", [mtcnn, retinaface], ids=["mtcnn", "retinaface"])
+def test_odd_pictures_have_no_face_and_do_no_harm(repository, plugin, picture):
+    assert_sees_no_face(plugin.create(repository), ODD_PICTURES[picture])
+
+
+@pytest.mark.parametrize("plugin", [mtcnn, retinaface], ids=["mtcnn", "retinaface"])
+def test_it_gives_the_same_answer_in_many_threads_at_once(repository, plugin):
+    assert_same_in_threads(plugin.create(repository), decode(PORTRAIT.read_bytes()))
 
 
 def test_the_graphs_are_what_the_stock_triton_and_old_runtimes_load(repository):
