@@ -12,7 +12,8 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,14 +93,24 @@ def fetch(wanted: Wanted, root: Path, *, pause: Callable[[float], None] = time.s
     """Make sure that the file is there.
 
     Raises:
-        Failed: it cannot be had, or another one stands in its place.
+        Failed: it cannot be had or written, or another one stands in its place.
     """
     target = root / wanted.path
-    if target.exists():
-        if sha256(target) == wanted.sha256:
-            return
-        raise Failed(f"{wanted.path} is another file than the table's: move it away to fetch this one")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with local(target):
+        if target.exists():
+            if sha256(target) == wanted.sha256:
+                return
+            raise Failed(f"{wanted.path} is another file than the table's: move it away to fetch this one")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        bring(wanted, target, pause)
+
+
+def bring(wanted: Wanted, target: Path, pause: Callable[[float], None]) -> None:
+    """Try some times to put the file into its place.
+
+    Raises:
+        Failed: it is not the table's, or too little of it came each time.
+    """
     partial = target.with_name(target.name + ".partial")
     reason = ""
     for attempt in range(TRIES):
@@ -130,29 +141,54 @@ def transfer(wanted: Wanted, partial: Path, had: int) -> None:
 
     Raises:
         Interrupted: not all of it came.
-        Failed: the server says that there is no such file, or sends more than that.
+        Failed: the server says that there is no such file, or it cannot be written.
     """
     request = urllib.request.Request(wanted.url, headers={"Range": f"bytes={had}-"} if had else {})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             # a server that knows no ranges sends the whole again
             is_rest = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-            with partial.open("ab" if is_rest else "wb") as file:
-                while chunk := answer.read(CHUNK_BYTES):
+            with local(partial), partial.open("ab" if is_rest else "wb") as file:
+                while file.tell() <= wanted.bytes and (chunk := receive(answer)):
                     file.write(chunk)
                     show_progress(wanted, file.tell())
-                    if file.tell() > wanted.bytes:
-                        break
     except urllib.error.HTTPError as err:
         if err.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            partial.unlink()
+            with local(partial):
+                partial.unlink()
         elif err.code < 500 and err.code != http.HTTPStatus.TOO_MANY_REQUESTS:
             raise Failed(f"{wanted.url} answers {err.code} {err.reason}") from err
         raise Interrupted(f"the server answers {err.code} {err.reason}") from err
     except (OSError, http.client.HTTPException) as err:
-        raise Interrupted(f"{getattr(err, 'reason', None) or err or type(err).__name__}") from err
+        raise broken_off(err) from err
     if (size := partial.stat().st_size) < wanted.bytes:
         raise Interrupted(f"{size} of {wanted.bytes} bytes came")
+
+
+def receive(answer: http.client.HTTPResponse) -> bytes:
+    """Give the next bytes, none at the end; what the network does is told apart from what the disk does."""
+    try:
+        return answer.read(CHUNK_BYTES)
+    except (OSError, http.client.HTTPException) as err:
+        raise broken_off(err) from err
+
+
+def broken_off(err: Exception) -> Interrupted:
+    """Say what the network did."""
+    return Interrupted(f"{getattr(err, 'reason', None) or err or type(err).__name__}")
+
+
+@contextmanager
+def local(path: Path) -> Iterator[None]:
+    """Turn what this machine refuses to do with its own files into one line; to try again would not help.
+
+    Raises:
+        Failed: it did.
+    """
+    try:
+        yield
+    except OSError as err:
+        raise Failed(f"{err.filename or path}: {err.strerror or err}") from err
 
 
 def show_progress(wanted: Wanted, size: int) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import resource
 import subprocess
 import sys
 import threading
@@ -181,6 +182,36 @@ def test_without_a_way_to_the_server_the_message_says_what_to_do(models, fetch, 
         models.Failed, match=r"refused; is there a way to the Internet\? Or bring it by hand from http"
     ):
         fetch()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(models, fetch, server, tmp_path):
+    (tmp_path / "folder").write_bytes(b"a file")
+    with pytest.raises(models.Failed, match=r"/folder: File exists$"):
+        fetch()
+    assert server.ranges == []
+
+
+def test_a_full_disk_is_said_at_once_and_gone_on_from(models, fetch, server, target, partial):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, limits[1]))
+    try:
+        with pytest.raises(models.Failed, match=r"model\.onnx\.partial: File too large$"):
+            fetch()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert server.ranges == [None]  # no second try
+    assert partial.read_bytes() == CONTENT[:HALF]
+    fetch()
+    assert server.ranges == [None, f"bytes={HALF}-"]
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full: only Linux has it")
+def test_a_disk_that_is_full_from_the_start_is_named(models, fetch, server, partial):
+    partial.symlink_to("/dev/full")
+    with pytest.raises(models.Failed, match=r"model\.onnx\.partial: No space left on device$"):
+        fetch()
+    assert len(server.ranges) == 1
 
 
 def test_a_file_of_the_users_own_is_left_alone(models, fetch, server, target):
