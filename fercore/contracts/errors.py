@@ -91,8 +91,10 @@ class UnknownDetector(FerError):
     code = "unknown_detector"
 
     def __init__(self, detector: str, offered: Sequence[str]) -> None:
+        # whether it lacks its weights, or does not exist at all, only a worker could tell
         super().__init__(
-            f"there is no detector {detector!r}; there is: {', '.join(sorted(offered)) or 'none'}"
+            f"the detector {detector!r} is not offered; offered: {', '.join(sorted(offered)) or 'none'}; "
+            "`make models` fetches the weights of others"
         )
         self.detector = detector
 

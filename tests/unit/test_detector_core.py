@@ -125,7 +125,7 @@ def test_the_folders_of_the_machine_are_not_told(make_core, caplog):
 
 
 def test_an_unknown_plugin_is_answered_with_those_there_are(make_core):
-    with pytest.raises(UnknownDetector, match=r"careless, empty, fixed, weightless$"):
+    with pytest.raises(UnknownDetector, match=r"offered: careless, empty, fixed, weightless;"):
         make_core(found()).load("../secret")
 
 

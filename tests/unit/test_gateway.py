@@ -179,7 +179,9 @@ async def test_what_no_worker_offers_is_unknown(client, worker):
     worker(lambda envelope: reply_to(envelope, encode(empty_result("a"))))
     await until_it_is(client, "unknown_model", model="b")
     response = await until_it_is(client, "unknown_detector", detector="other")
-    assert "ferface" in response.json()["detail"]
+    assert response.json()["detail"] == (
+        "the detector 'other' is not offered; offered: ferface; `make models` fetches the weights of others"
+    )
 
 
 async def test_an_offer_that_cannot_be_read_counts_for_nothing(client, queue):
