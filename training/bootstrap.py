@@ -14,6 +14,7 @@ from fercore.contracts.emotions import EMOTIONS, Emotion
 from training.measures import BINS, Labels, Probabilities, confidence_bins, true_losses
 
 LEVEL = 0.95
+PERCENTILES = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 RESAMPLES = 1000
 SEED = 0
 CHUNK = 50
@@ -57,6 +58,15 @@ def bootstrap(
     return found
 
 
+def bootstrap_share(
+    is_so: npt.NDArray[np.bool_], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Interval:
+    """Give the 95 % interval of the share of rows of which something is so: bool [n], n > 0."""
+    shares = [weights @ is_so / len(is_so) for weights in _draw(len(is_so), resamples, seed)]
+    low, high = np.percentile(np.concatenate(shares), PERCENTILES)
+    return float(low), float(high)
+
+
 def _draw(rows: int, resamples: int, seed: int) -> Iterator[Weights]:
     random = np.random.default_rng(seed)
     for start in range(0, resamples, CHUNK):
@@ -69,7 +79,7 @@ def _interval(values: npt.NDArray[np.float64]) -> Interval | None:
     known = values[np.isfinite(values)]
     if not len(known):
         return None
-    low, high = np.percentile(known, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    low, high = np.percentile(known, PERCENTILES)
     return float(low), float(high)
 
 

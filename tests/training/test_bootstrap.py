@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fercore.contracts.emotions import EMOTIONS
-from training.bootstrap import bootstrap
+from training.bootstrap import bootstrap, bootstrap_share
 from training.measures import measure, softmax
 
 FEW = 6
@@ -78,3 +78,12 @@ def test_fewer_classes_and_absent_ones_have_intervals_or_none():
     assert found["recall"]["surprise"] is None
     assert found["roc_auc"]["surprise"] is None
     assert found["precision"]["surprise"] == (0.0, 0.0)
+
+
+def test_a_share_has_the_interval_that_accuracy_has():
+    probabilities, labels = drawn(400, 8)
+    is_right = probabilities.argmax(axis=1) == labels
+    found = bootstrap_share(is_right, resamples=200, seed=3)
+    assert found == pytest.approx(bootstrap(probabilities, labels, resamples=200, seed=3)["accuracy"])
+    assert found[0] < is_right.mean() < found[1]
+    assert bootstrap_share(np.ones(5, np.bool_)) == (1, 1)

@@ -1,16 +1,19 @@
 """Measure a detector, its framing and a model together on the portraits of four expressions.
 
-An answer is the likeliest of the four. What is found, and how often the answer is right, are given apart;
-over all portraits, a missed face is a wrong answer.
+An answer is the likeliest of the four. What is found, and how often the answer is right, are given apart:
+recalls are of the faces found; over all portraits, a missed face is a wrong answer. Shares have 95 %
+bootstrap intervals.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from fercore.vision.align import aligned_square
 from training.alignment import crop_located, locate
+from training.bootstrap import RESAMPLES, SEED, bootstrap_share
 from training.commands import locations
 from training.likeliest import MIN_FACE_PX, MIN_SCORE
 from training.local_models import open_model
@@ -40,12 +43,19 @@ def run(options: argparse.Namespace) -> None:
     shown, missed = labels[located.places], np.delete(labels, located.places)
     is_right = answers == shown
     print(f"a face found in {len(shown)} of {len(labels)} portraits")
-    print(f"accuracy over those {is_right.mean():.4f}, over all {is_right.sum() / len(labels):.4f}")
+    of_all = np.concatenate([is_right, np.zeros(len(missed), np.bool_)])
+    print(f"accuracy over those {_share(is_right)}, over all {_share(of_all)}")
     for label, emotion in enumerate(FOUR):
         of_these = answers[shown == label]
         shares = (f"{other} {int((of_these == number).sum())}" for number, other in enumerate(FOUR))
-        recall = f"{(of_these == label).mean():.4f}" if len(of_these) else "none found"
+        recall = _share(of_these == label) if len(of_these) else "none found"
         print(
             f"  {emotion:<10} recall {recall}, missed {int((missed == label).sum())},"
             f" answered {', '.join(shares)}"
         )
+    print(f"recalls are of the faces found; 95 % bootstrap intervals, {RESAMPLES} resamples, seed {SEED}")
+
+
+def _share(is_right: npt.NDArray[np.bool_]) -> str:
+    low, high = bootstrap_share(is_right)
+    return f"{is_right.mean():.4f} [{low:.4f}, {high:.4f}]"
