@@ -90,9 +90,10 @@ def make_variant(
         answers.append(graphs.run_folder(folder, validation.crops()))
         agreement = _agreement(original, answers[0])
         if agreement < LEAST_AGREEMENT:
+            before, after = (_accuracy(logits, validation.majority) for logits in (original, answers[0]))
             raise TrainingError(
-                f"variant refused: {agreement:.2%} of the labels agree with {source.name}'s "
-                f"(< {LEAST_AGREEMENT:.0%})"
+                f"variant refused: {round(agreement * len(original))} of {len(original)} labels are those of "
+                f"{source.name}, fewer than {LEAST_AGREEMENT:.0%}; accuracy {before:.4f} -> {after:.4f}"
             )
 
     if precision == "int8":

@@ -1,5 +1,6 @@
 """INT8 and FP16 variants: the same contract, nearly the same answers, or nothing at all."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,9 @@ def test_half_precision_answers_as_the_shipped_model_within_a_hundredth():
 def test_a_variant_that_disagrees_is_refused_and_nothing_is_written(repository, data, monkeypatch, capsys):
     monkeypatch.setattr(variants, "LEAST_AGREEMENT", 1.01)
     assert variant(repository, data) == 1
-    assert "variant refused" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert re.search(r"variant refused: \d+ of 70 labels are those of emotion_tiny, fewer than 101%;", error)
+    assert re.search(r"accuracy 0\.\d{4} -> 0\.\d{4}$", error.strip())
     assert [path.name for path in repository.iterdir()] == ["emotion_tiny"]
 
 
