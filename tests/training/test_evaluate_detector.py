@@ -217,6 +217,15 @@ def test_haar_searches_the_size_that_it_is_shown(
     assert f"1 faces of 40 px and more: AP {average_precision};" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("size", ["0", "2561", "large"])
+def test_a_size_that_no_detector_is_shown_is_refused(
+    data: Path, capsys: pytest.CaptureFixture[str], size: str
+):
+    with pytest.raises(SystemExit):
+        evaluate(data, "--size", size)
+    assert f"'{size}' is no side from 1 to 2560 px" in capsys.readouterr().err
+
+
 def test_evaluating_writes_curves_and_figures(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     report = tmp_path / "report"
     assert evaluate(data, "--min-face-px", "30", "--report", str(report)) == 0

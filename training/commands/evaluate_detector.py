@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from fercore.vision.canvas import LARGEST_SIDE_PX
 from fercore.vision.crop import RgbImage
 from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
@@ -43,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset", default="wider_val", help="folder with boxes.json (default: %(default)s)"
     )
     parser.add_argument(
-        "--size", type=int, default=DETECT_SIZE_PX, help="longer side shown to it (default: %(default)s)"
+        "--size",
+        type=_side_px,
+        default=DETECT_SIZE_PX,
+        help="longer side shown to it, px (default: %(default)s)",
     )
     parser.add_argument("--min-face-px", type=int, nargs="+", default=[40, 20], help="default: %(default)s")
     parser.add_argument(
@@ -58,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repository", type=Path, default=locations.REPOSITORY, help="for weights (default: %(default)s)"
     )
     locations.add_data_argument(parser)
+
+
+def _side_px(text: str) -> int:
+    if not (text.isdigit() and 0 < (side := int(text)) <= LARGEST_SIDE_PX):
+        raise argparse.ArgumentTypeError(f"{text!r} is no side from 1 to {LARGEST_SIDE_PX} px")
+    return side
 
 
 def run(options: argparse.Namespace) -> None:
