@@ -80,7 +80,7 @@ def _describe_teaching(teacher: TeacherConfig | None) -> str:
 
 def _make_card(run: Path, config: DetectorConfig, sha256: str) -> dict[str, object]:
     """Say what the graph is, what it was trained on and how."""
-    provenance = json.loads((run / run_folder.PROVENANCE).read_text(encoding="utf-8"))
+    provenance = run_folder.read_json(run / run_folder.PROVENANCE)
     return {
         "name": "ferface",
         "version": "1",
