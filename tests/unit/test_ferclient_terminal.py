@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -219,7 +220,10 @@ def start(*arguments: str, url: str, cwd: Path) -> subprocess.Popen:
 
 
 def test_ctrl_c_is_exit_code_130_and_leaves_no_half_written_file(folder):
+    is_asked = threading.Event()
+
     def slow(request: httpx.Request) -> httpx.Response:
+        is_asked.set()
         time.sleep(0.2)
         return answer(request)
 
@@ -227,10 +231,8 @@ def test_ctrl_c_is_exit_code_130_and_leaves_no_half_written_file(folder):
         Path(f"pics/{number}.jpg").write_bytes(b"picture")
     with answering_in_thread(slow) as url:
         process = start("predict", "pics", "--output", "o.txt", url=url, cwd=folder)
-        deadline = time.monotonic() + 30
-        while not list(folder.glob(".o.*")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        assert is_asked.wait(30)
+        assert list(folder.glob(".o.*"))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
