@@ -14,7 +14,6 @@ from fercore.contracts.emotions import EMOTIONS, Emotion
 from training.measures import BINS, Labels, Probabilities, confidence_bins, true_losses
 
 LEVEL = 0.95
-PERCENTILES = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 RESAMPLES = 1000
 SEED = 0
 CHUNK = 50
@@ -63,8 +62,7 @@ def bootstrap_share(
 ) -> Interval:
     """Give the 95 % interval of the share of rows of which something is so: bool [n], n > 0."""
     shares = [weights @ is_so / len(is_so) for weights in _draw(len(is_so), resamples, seed)]
-    low, high = np.percentile(np.concatenate(shares), PERCENTILES)
-    return float(low), float(high)
+    return _bounds(np.concatenate(shares))
 
 
 def _draw(rows: int, resamples: int, seed: int) -> Iterator[Weights]:
@@ -77,9 +75,11 @@ def _draw(rows: int, resamples: int, seed: int) -> Iterator[Weights]:
 
 def _interval(values: npt.NDArray[np.float64]) -> Interval | None:
     known = values[np.isfinite(values)]
-    if not len(known):
-        return None
-    low, high = np.percentile(known, PERCENTILES)
+    return _bounds(known) if len(known) else None
+
+
+def _bounds(values: npt.NDArray[np.float64]) -> Interval:
+    low, high = np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return float(low), float(high)
 
 

@@ -154,8 +154,7 @@ def transfer(wanted: Wanted, partial: Path, had: int) -> None:
                     show_progress(wanted, file.tell())
     except urllib.error.HTTPError as err:
         if err.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            with local(partial):
-                partial.unlink()
+            partial.unlink()
         elif err.code < 500 and err.code != http.HTTPStatus.TOO_MANY_REQUESTS:
             raise Failed(f"{wanted.url} answers {err.code} {err.reason}") from err
         raise Interrupted(f"the server answers {err.code} {err.reason}") from err

@@ -1,7 +1,6 @@
 """Spans of faces that share a call, what Triton is handed of them, and what the log tells of a collector."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -19,6 +18,7 @@ from services.classifier.core import ClassifierCore
 from services.classifier.handler import FaceHandler
 from tests.collector import Collector
 from tests.fakes import BrightnessBackend, model_folder
+from tests.grpc_server import serving
 from tests.unit.test_classifier import delivery
 from tests.waiting import until
 
@@ -92,18 +92,9 @@ class Listening(grpc.GenericRpcHandler):
         self.beside.append(dict(details.invocation_metadata))
 
 
-@asynccontextmanager
-async def listening() -> AsyncIterator[tuple[Listening, str]]:
-    listener, server = Listening(), grpc.aio.server()
-    server.add_generic_rpc_handlers([listener])
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield listener, f"127.0.0.1:{port}"
-    await server.stop(None)
-
-
 async def handed_to_triton(tracing: Tracing) -> dict[str, str]:
-    async with listening() as (listener, address):
+    listener = Listening()
+    async with serving(listener) as address:
         backend = TritonBackend(address, traceparent=tracing.traceparent)
         await handler(backend, tracing)([delivery(1, trace=trace(1))])
         await backend.close()

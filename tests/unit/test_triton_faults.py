@@ -16,6 +16,7 @@ from fercore.contracts.errors import (
     UpstreamUnavailable,
 )
 from fercore.inference.triton import TritonBackend
+from tests.grpc_server import serving
 
 
 class Failing(grpc.GenericRpcHandler):
@@ -33,16 +34,12 @@ class Failing(grpc.GenericRpcHandler):
 
 @asynccontextmanager
 async def backend_of(status: grpc.StatusCode, message: str) -> AsyncIterator[TritonBackend]:
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers([Failing(status, message)])
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    backend = TritonBackend(f"127.0.0.1:{port}")
-    try:
-        yield backend
-    finally:
-        await backend.close()
-        await server.stop(None)
+    async with serving(Failing(status, message)) as address:
+        backend = TritonBackend(address)
+        try:
+            yield backend
+        finally:
+            await backend.close()
 
 
 @pytest.mark.parametrize(
