@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from fercore.service.logging import JsonFormatter
+from fercore.vision.jpeg import PROBE_WARNING
 
 _OURS = ("fercore", "services")
 _LONGEST_LINE = 4096
@@ -103,5 +104,5 @@ def _prints_logged() -> Iterator[None]:
 def _log_prints(read_end: int) -> None:
     with open(read_end, encoding="utf-8", errors="replace") as lines:
         while line := lines.readline(_LONGEST_LINE):
-            if line.strip():
+            if line.strip() and PROBE_WARNING not in line:
                 _prints.warning("%s", line.strip())

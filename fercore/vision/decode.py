@@ -3,6 +3,7 @@
 Knows no limits: `header.check_image` is called before.
 """
 
+import hashlib
 from typing import cast
 
 import cv2
@@ -11,7 +12,8 @@ import numpy.typing as npt
 
 from fercore.contracts.errors import InvalidImage
 from fercore.vision.crop import RgbImage
-from fercore.vision.header import read_header
+from fercore.vision.header import ImageHeader, read_header, without_line_breaks
+from fercore.vision.jpeg import PROBE
 from fercore.vision.picture import Picture
 
 _ROWS_AT_ONCE = 64
@@ -24,23 +26,37 @@ _REDUCED = {
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
 }
 
-# numpy views that turn a stored picture upright, by EXIF orientation (TIFF 6.0, tag 274)
-_UPRIGHT = {
-    1: lambda image: image,
-    2: lambda image: image[:, ::-1],
-    3: lambda image: image[::-1, ::-1],
-    4: lambda image: image[::-1],
-    5: lambda image: image.swapaxes(0, 1),
-    6: lambda image: image.swapaxes(0, 1)[:, ::-1],
-    7: lambda image: image.swapaxes(0, 1)[::-1, ::-1],
-    8: lambda image: image.swapaxes(0, 1)[::-1],
+# How a stored image becomes upright, by EXIF orientation (TIFF 6.0, tag 274): its axes are swapped, then its
+# columns and its rows are reversed.
+_TURNS = {
+    1: (False, False, False),
+    2: (False, True, False),
+    3: (False, True, True),
+    4: (False, False, True),
+    5: (True, False, False),
+    6: (True, True, False),
+    7: (True, True, True),
+    8: (True, False, True),
 }
+
+_JPEG_END = b"\xff\xd9"
+
+
+def _ending(number: int) -> bytes:
+    junk = hashlib.sha512(bytes([number])).digest().replace(b"\xff", b"")
+    restarts = (0xD0 + (3 * number + place) % 8 for place in range(16))
+    return junk + PROBE + b"".join(bytes([0xFF, restart]) + junk for restart in restarts) + _JPEG_END
+
+
+_ENDINGS = tuple(map(_ending, range(3)))
+"""What is put behind a JPEG without end marker, in the place of what may lack: bytes that mean nothing, once
+more behind each restart marker. The first marker differs: a decoder may pass over one that comes too soon."""
 
 
 def decode(data: bytes) -> RgbImage:
     """Decode JPEG, PNG or WebP.
 
-    Grey, palette, 16-bit and CMYK pictures become 8-bit RGB; alpha is composited on white; EXIF
+    Grey, palette, 16-bit and CMYK images become 8-bit RGB; alpha is composited on white; EXIF
     orientation is applied.
 
     Returns:
@@ -48,44 +64,96 @@ def decode(data: bytes) -> RgbImage:
 
     Raises:
         UnsupportedMedia: another format.
-        InvalidImage: the bytes do not decode.
+        InvalidImage: the bytes do not decode, or are cut short.
     """
-    header = read_header(data)
+    return _decode(*_opened(data))
+
+
+def _decode(data: bytes, header: ImageHeader) -> RgbImage:
     if not header.has_alpha:
-        return _imdecode(data, cv2.IMREAD_COLOR_RGB)
-    # OpenCV drops alpha when it converts, and leaves orientation alone when it does not
+        return _upright(_imdecode(data, cv2.IMREAD_COLOR_RGB), header)
+    # OpenCV drops alpha when it converts
     stored = _imdecode(data, cv2.IMREAD_UNCHANGED)
     if stored.ndim == 3 and stored.shape[2] == 4:
-        image = _on_white(stored)
-    else:
-        image = _imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    return np.ascontiguousarray(_UPRIGHT[header.orientation](image))
+        return _upright(_on_white(stored), header)
+    return _upright(_imdecode(data, cv2.IMREAD_COLOR_RGB), header)
 
 
 def decode_reduced(data: bytes, *, longer_side_px: int) -> Picture:
     """Decode a JPEG at the smallest of its scales 1/8, 1/4, 1/2 and 1 that leaves `longer_side_px`.
 
-    Reduced sides are rounded up. PNG and WebP would gain nothing: they are decoded in full.
+    Reduced sides are rounded up. PNG, WebP and lossless JPEG have no scales: they are decoded in full.
 
     Raises:
         UnsupportedMedia: another format.
-        InvalidImage: the bytes do not decode.
+        InvalidImage: the bytes do not decode, or are cut short.
     """
-    header = read_header(data)
+    data, header = _opened(data)
     stored = header.width, header.height
     divisor = next((n for n in _REDUCED if max(stored) >= n * longer_side_px), 1)
-    reduced = tuple(-(-side // divisor) for side in stored)
-    if header.format != "jpeg" or divisor == 1 or (reduced[0] == reduced[1] and stored[0] != stored[1]):
-        return Picture.in_full(decode(data))
+    if header.format != "jpeg" or divisor == 1:
+        return Picture.in_full(_decode(data, header))
     pixels = _imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED[divisor])
-    # OpenCV turned it as EXIF says; its sides, which are not alike, show whether width is height now
-    width, height = stored if pixels.shape[1::-1] == reduced else stored[::-1]
-    return Picture(pixels, width, height)
+    decoded = pixels.shape[1], pixels.shape[0]
+    if decoded == stored:  # OpenCV passes over the scale of a lossless JPEG
+        return Picture.in_full(_upright(pixels, header))
+    # the last pixel of a row or a column may reach over the image's edge
+    beyond = [divisor * reduced - side for reduced, side in zip(decoded, stored, strict=True)]
+    if not all(0 <= excess < divisor for excess in beyond):
+        raise InvalidImage("the image decodes to another size than its header states")
+    is_swapped, is_mirrored, is_upside_down = _TURNS[header.orientation]
+    width, height = stored[::-1] if is_swapped else stored
+    right, bottom = beyond[::-1] if is_swapped else beyond
+    return Picture(
+        _upright(pixels, header),
+        width,
+        height,
+        scale=divisor,
+        left=-right if is_mirrored else 0,
+        top=-bottom if is_upside_down else 0,
+    )
+
+
+def mended(data: bytes) -> bytes:
+    """Return an image as OpenCV reads it: without line breaks before it, a JPEG with its end marker.
+
+    A JPEG that lacks its end marker is whole if what stands behind its data makes no difference: it is
+    decoded with several endings. A whole image costs nothing here.
+
+    Raises:
+        UnsupportedMedia: not JPEG, PNG or WebP by its first bytes.
+        InvalidImage: a damaged header, or a file that is cut short.
+    """
+    return _opened(data)[0]
+
+
+def _opened(data: bytes) -> tuple[bytes, ImageHeader]:
+    data = without_line_breaks(data)
+    header = read_header(data)
+    if header.has_end:
+        return data, header
+    if data.endswith(b"\xff"):  # half of the end marker, or of a byte 0xFF in the data
+        data += b"\0"
+    first, *others = (_digest(data + ending) for ending in _ENDINGS)
+    if any(other != first for other in others):
+        raise InvalidImage("the image is truncated")
+    return data + _JPEG_END, header
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(_imdecode(data, cv2.IMREAD_COLOR_RGB).data).digest()
+
+
+def _upright(stored: RgbImage, header: ImageHeader) -> RgbImage:
+    is_swapped, is_mirrored, is_upside_down = _TURNS[header.orientation]
+    image = stored.swapaxes(0, 1) if is_swapped else stored
+    return np.ascontiguousarray(image[:: -1 if is_upside_down else 1, :: -1 if is_mirrored else 1])
 
 
 def _imdecode(data: bytes, flags: int) -> npt.NDArray[np.uint8]:
+    """Decode as stored: orientation is ours to apply, for OpenCV applies it to some images only."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as err:
         raise InvalidImage("the image does not decode") from err
     if image is None or image.size == 0:

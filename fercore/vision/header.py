@@ -4,38 +4,43 @@ The gateway refuses here what must never reach a decoder: other formats, bombs, 
 Sources: ITU-T T.81 (JPEG), the PNG specification (third edition), RFC 9649 (WebP), TIFF 6.0 (orientation).
 """
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from fercore.contracts.errors import InvalidImage, PayloadTooLarge, UnsupportedMedia
+from fercore.vision.fields import big, little
+from fercore.vision.jpeg import read_jpeg
 
 ImageFormat = Literal["jpeg", "png", "webp"]
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR_TYPES_WITH_ALPHA = (4, 6)
-_JPEG_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
-_JPEG_START_OF_SCAN = 0xDA
-_JPEG_MARKER = re.compile(rb"\xff+[^\xff]", re.DOTALL)
 _TIFF_ORIENTATION_TAG = 0x0112
 
-# A file of nothing but tiny segments would hold up the gateway; ICC profiles and text need tens, large PNGs
-# some thousand.
-_MAX_JPEG_SEGMENTS = 1000
+# A file of nothing but tiny chunks would hold up the gateway; large PNGs need some thousand.
 _MAX_CHUNKS = 10_000
 _MAX_TIFF_ENTRIES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """Stored size in pixels (not yet upright), alpha, and EXIF orientation 1-8 (PNG and WebP only)."""
+    """What an image says of itself.
+
+    Attributes:
+        format: by its first bytes.
+        width: as stored, not yet upright, in pixels.
+        height: likewise.
+        has_alpha: it may be transparent.
+        orientation: 1 to 8, of its EXIF block (TIFF 6.0, tag 274).
+        has_end: False for a JPEG without end marker, which may be whole: only decoding tells.
+    """
 
     format: ImageFormat
     width: int
     height: int
     has_alpha: bool = False
     orientation: int = 1
+    has_end: bool = True
 
 
 def check_image(data: bytes, *, max_image_bytes: int, max_pixels: int) -> ImageHeader:
@@ -58,12 +63,13 @@ def check_image(data: bytes, *, max_image_bytes: int, max_pixels: int) -> ImageH
 
 
 def read_header(data: bytes) -> ImageHeader:
-    """Read format, size, alpha and orientation.
+    """Read format, size, alpha and orientation. Line breaks before the image are passed over.
 
     Raises:
         UnsupportedMedia: not JPEG, PNG or WebP by its first bytes.
         InvalidImage: no bytes, a damaged header, or a file that is cut short.
     """
+    data = without_line_breaks(data)
     if not data:
         raise InvalidImage("the image is empty")
     try:
@@ -78,42 +84,29 @@ def read_header(data: bytes) -> ImageHeader:
     raise UnsupportedMedia("the image is not JPEG, PNG or WebP")
 
 
+def without_line_breaks(data: bytes) -> bytes:
+    """Return an image without the line breaks before it, which a part of an MJPEG stream may have."""
+    return data.lstrip(b"\r\n")
+
+
 def _read_jpeg(data: bytes) -> ImageHeader:
-    position, size = 2, None
-    for _ in range(_MAX_JPEG_SEGMENTS):
-        marker_start = _JPEG_MARKER.match(data, position)
-        if marker_start is None:
-            raise InvalidImage("the JPEG header is damaged or cut short")
-        position = marker_start.end() - 2  # fill bytes are behind it
-        marker = data[position + 1]
-        if marker in _JPEG_WITHOUT_LENGTH:
-            position += 2
-            continue
-        if marker == _JPEG_START_OF_SCAN:
-            break
-        if marker in _JPEG_START_OF_FRAME:
-            size = _big(data, position + 7, 2), _big(data, position + 5, 2)
-        position += 2 + max(2, _big(data, position + 2, 2))
-    else:
-        raise InvalidImage("the JPEG header has too many segments")
-    if size is None:
-        raise InvalidImage("the JPEG header has no size")
-    if data.rfind(b"\xff\xd9") < position:
-        raise InvalidImage("the image is truncated")
-    return ImageHeader("jpeg", *size)
+    read = read_jpeg(data)
+    return ImageHeader(
+        "jpeg", read.width, read.height, orientation=_orientation(read.exif), has_end=read.has_end
+    )
 
 
 def _read_png(data: bytes) -> ImageHeader:
     if data[12:16] != b"IHDR":
         raise InvalidImage("the PNG header is damaged")
-    width, height, colour_type = _big(data, 16, 4), _big(data, 20, 4), data[25]
+    width, height, colour_type = big(data, 16, 4), big(data, 20, 4), data[25]
     has_alpha, position = colour_type in _PNG_COLOUR_TYPES_WITH_ALPHA, 8
     orientation: int | None = None
     for _ in range(_MAX_CHUNKS):
         kind = data[position + 4 : position + 8]
         if kind == b"IEND":
             return ImageHeader("png", width, height, has_alpha, orientation or 1)
-        length = _big(data, position, 4)
+        length = big(data, position, 4)
         if kind == b"tRNS":
             has_alpha = True
         elif kind == b"eXIf" and orientation is None:
@@ -125,18 +118,18 @@ def _read_png(data: bytes) -> ImageHeader:
 
 
 def _read_webp(data: bytes) -> ImageHeader:
-    if _little(data, 4, 4) + 8 > len(data):
+    if little(data, 4, 4) + 8 > len(data):
         raise InvalidImage("the image is truncated")
     kind = data[12:16]
     if kind == b"VP8 ":
         if data[23:26] != b"\x9d\x01\x2a":
             raise InvalidImage("the WebP header is damaged")
-        return ImageHeader("webp", _little(data, 26, 2) & 0x3FFF, _little(data, 28, 2) & 0x3FFF)
+        return ImageHeader("webp", little(data, 26, 2) & 0x3FFF, little(data, 28, 2) & 0x3FFF)
     if kind == b"VP8L":
-        bits = _little(data, 21, 4)
+        bits = little(data, 21, 4)
         return ImageHeader("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1))
     if kind == b"VP8X":
-        size = _little(data, 24, 3) + 1, _little(data, 27, 3) + 1
+        size = little(data, 24, 3) + 1, little(data, 27, 3) + 1
         return ImageHeader("webp", *size, bool(data[20] & 0x10), _webp_orientation(data))
     raise InvalidImage("the WebP header is damaged")
 
@@ -146,7 +139,7 @@ def _webp_orientation(data: bytes) -> int:
     for _ in range(_MAX_CHUNKS):
         if position + 8 > len(data):
             break
-        length = _little(data, position + 4, 4)
+        length = little(data, position + 4, 4)
         if data[position : position + 4] == b"EXIF":
             return _orientation(data[position + 8 : position + 8 + length].removeprefix(b"Exif\0\0"))
         position += 8 + length + length % 2
@@ -163,17 +156,3 @@ def _orientation(tiff: bytes) -> int:
             value = int.from_bytes(tiff[entry + 8 : entry + 10], order)
             return value if 1 <= value <= 8 else 1
     return 1
-
-
-def _big(data: bytes, offset: int, length: int) -> int:
-    return int.from_bytes(_exactly(data, offset, length), "big")
-
-
-def _little(data: bytes, offset: int, length: int) -> int:
-    return int.from_bytes(_exactly(data, offset, length), "little")
-
-
-def _exactly(data: bytes, offset: int, length: int) -> bytes:
-    if offset + length > len(data):
-        raise InvalidImage("the image is truncated")
-    return data[offset : offset + length]

@@ -25,40 +25,36 @@ class Picture:
         pixels: uint8 [h, w, 3], RGB, upright.
         width: of the picture in full, upright, in pixels.
         height: likewise.
+        scale: so many pixels of the picture in full, along either axis, are one of `pixels`.
+        left: where the first column of `pixels` begins, in pixels of the picture in full; below 0 where it
+            reaches over the edge.
+        top: the same of the first row.
     """
 
     pixels: RgbImage
     width: int
     height: int
+    scale: int = 1
+    left: int = 0
+    top: int = 0
 
     @classmethod
     def in_full(cls, pixels: RgbImage) -> "Picture":
         """Give a picture of which all pixels are there."""
         return cls(pixels, pixels.shape[1], pixels.shape[0])
 
-    @property
-    def is_reduced(self) -> bool:
-        """Tell whether the picture in full has more pixels."""
-        return self.pixels.shape[:2] != (self.height, self.width)
-
     def in_pixels(self, square: Square) -> Square:
-        """Give where a square of the picture in full lies in `pixels`.
-
-        Reduced sides are rounded up, each for itself: the centre moves by the two true ratios, and the side
-        shrinks by their mean, for a square must stay one.
-        """
-        height, width = self.pixels.shape[:2]
-        across, down = width / self.width, height / self.height
-        centre_x, centre_y = square.centre
-        side = square.side * (across + down) / 2
-        return Square.around((centre_x * across, centre_y * down), side, square.tilt)
+        """Give where a square of the picture in full lies in `pixels`."""
+        x, y = square.centre
+        centre = (x - self.left) / self.scale, (y - self.top) / self.scale
+        return Square.around(centre, square.side / self.scale, square.tilt)
 
     def is_too_coarse_for(self, square: Square) -> bool:
         """Tell whether the crop of a square of the picture in full would gain from a full decoding.
 
         A face that is too small to be trusted in full is not worth it.
         """
-        return self.is_reduced and square.side >= SMALLEST_PX and self.in_pixels(square).side < FACE_SIZE
+        return self.scale > 1 and square.side >= SMALLEST_PX and self.in_pixels(square).side < FACE_SIZE
 
 
 def detect_in(
@@ -81,13 +77,13 @@ def detect_in(
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         shown = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA), np.uint8)
-    across, down = picture.width / shown.shape[1], picture.height / shown.shape[0]
-    found = detector.detect(shown, min_face_px=max(1, int(min_face_px / max(across, down))))
-    if across == down == 1:
+    to_full = np.array([width / shown.shape[1], height / shown.shape[0]], np.float32) * picture.scale
+    found = detector.detect(shown, min_face_px=max(1, int(min_face_px / to_full.max())))
+    if (to_full == 1).all():
         return found
-    to_full = np.array([across, down], np.float32)
+    corner = np.array([picture.left, picture.top], np.float32)
     return Detections(
-        found.boxes * np.tile(to_full, 2),
+        found.boxes * np.tile(to_full, 2) + np.tile(corner, 2),
         found.scores,
-        None if found.landmarks is None else found.landmarks * to_full,
+        None if found.landmarks is None else found.landmarks * to_full + corner,
     )

@@ -26,7 +26,7 @@ from fercore.service.metrics import Metrics
 from fercore.service.plugins import load_plugin, plugin_names
 from fercore.vision.align import aligned_square
 from fercore.vision.crop import Boxes, crop_face
-from fercore.vision.decode import decode, decode_reduced
+from fercore.vision.decode import decode, decode_reduced, mended
 from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
 from fercore.vision.quality import assess
@@ -130,6 +130,7 @@ class DetectorCore:
             InternalError: the plug-in failed.
         """
         with self._metrics.stage("decode") as decoding:
+            image = mended(image)  # once for both decodings
             picture = decode_reduced(image, longer_side_px=self._detect_size_px)
         decode_ms = decoding.ms
         detector = self.load(options.detector)

@@ -54,7 +54,7 @@ def test_a_reduced_picture_is_upright_and_tells_its_full_size(orientation):
 def test_a_picture_is_reduced_as_far_as_the_wanted_size_allows(wanted, longer_side):
     picture = decode_reduced(encoded(astronaut()), longer_side_px=wanted)
     assert max(picture.pixels.shape) == longer_side
-    assert picture.is_reduced == (longer_side < 512)
+    assert (picture.scale > 1) == (longer_side < 512)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
@@ -87,13 +87,16 @@ def test_what_is_cut_short_is_refused_at_a_reduced_scale_too():
 @given(
     width=st.integers(1, 3000),
     height=st.integers(1, 3000),
-    divisor=st.sampled_from([1, 2, 4, 8]),
+    scale=st.sampled_from([1, 2, 4, 8]),
     size_px=st.integers(64, 800),
+    is_turned=st.booleans(),
 )
-def test_boxes_and_landmarks_come_back_inside_the_picture_and_reach_its_edges(
-    width, height, divisor, size_px
+def test_boxes_and_landmarks_come_back_in_pixels_of_the_whole_and_reach_its_edges(
+    width, height, scale, size_px, is_turned
 ):
-    pixels = np.zeros((-(-height // divisor), -(-width // divisor), 3), np.uint8)
+    columns, rows = -(-width // scale), -(-height // scale)
+    pixels = np.zeros((rows, columns, 3), np.uint8)
+    left, top = (width - scale * columns, height - scale * rows) if is_turned else (0, 0)
     shown: list[tuple[int, ...]] = []
 
     def find_all_of_it(image: np.ndarray) -> Detections:
@@ -104,15 +107,19 @@ def test_boxes_and_landmarks_come_back_inside_the_picture_and_reach_its_edges(
 
     found = detect_in(
         FixedDetector(find_all_of_it),
-        Picture(pixels, width, height),
+        Picture(pixels, width, height, scale=scale, left=left, top=top),
         min_face_px=1,
         longer_side_px=size_px,
     )
     assert max(shown[0][:2]) <= size_px
     assert found.boxes.dtype == found.landmarks.dtype == np.float32
-    np.testing.assert_allclose(found.boxes[0], (0, 0, width, height), rtol=1e-5)
-    np.testing.assert_allclose(found.landmarks[0, 4], (width, height), rtol=1e-5)
-    np.testing.assert_allclose(found.landmarks[0, 2], (width / 2, height / 2), rtol=1e-5)
+    right, bottom = left + scale * columns, top + scale * rows
+    assert left <= 0 <= width <= right < width + scale
+    assert top <= 0 <= height <= bottom < height + scale
+    np.testing.assert_allclose(found.boxes[0], (left, top, right, bottom), rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(found.landmarks[0, 4], (right, bottom), rtol=1e-5)
+    middle = (left + right) / 2, (top + bottom) / 2
+    np.testing.assert_allclose(found.landmarks[0, 2], middle, rtol=1e-5)
 
 
 def test_the_smallest_face_is_told_to_the_detector_in_its_own_pixels():
@@ -125,17 +132,17 @@ def test_the_smallest_face_is_told_to_the_detector_in_its_own_pixels():
             asked.append(min_face_px)
             return Detections.none()
 
-    picture = Picture(np.zeros((600, 800, 3), np.uint8), 3200, 2400)
+    picture = Picture(np.zeros((600, 800, 3), np.uint8), 3200, 2400, scale=4)
     detect_in(Asked(), picture, min_face_px=41, longer_side_px=400)
     detect_in(Asked(), picture, min_face_px=1, longer_side_px=400)
     assert asked == [5, 1]
 
 
 def test_a_square_of_the_whole_lies_where_it_should_in_a_reduced_picture():
-    picture = Picture(np.zeros((51, 101, 3), np.uint8), 201, 101)
+    picture = Picture(np.zeros((51, 101, 3), np.uint8), 201, 101, scale=2, left=-1)
     whole = picture.in_pixels(Square(201 / 2 - 20, 101 / 2 - 20, 40))
-    assert (whole.left + whole.side / 2, whole.top + whole.side / 2) == pytest.approx((50.5, 25.5))
-    assert whole.side == pytest.approx(20, abs=0.2)
+    assert whole.centre == pytest.approx((50.75, 25.25))
+    assert whole.side == 20
 
 
 @pytest.fixture
@@ -173,7 +180,7 @@ def test_a_small_face_of_a_large_picture_is_cropped_from_all_its_pixels(core_tha
     found = core.analyze(data, options())
     assert decodings(metrics) == 2
     x, y, width, height = found.faces[0].box
-    assert (width, height) == pytest.approx((240.3, 180.1), abs=0.1)
+    assert (width, height) == pytest.approx((240.8, 180.8), abs=0.1)  # of 8 x 301 and 8 x 226 pixels
     square = Square(x + width / 2 - width / 2, y + height / 2 - width / 2, width)
     assert np.abs(found.crops[0].astype(float) - crop_face(decode(data), square)).mean() < 1
 

@@ -134,6 +134,18 @@ def test_what_is_printed_is_a_line(code):
     assert (logged.level, logged.logger, logged.event) == ("WARNING", "prints", "Corrupt JPEG data")
 
 
+def test_the_search_for_the_end_of_a_whole_jpeg_leaves_no_line():
+    done = ended(
+        """
+from fercore.vision.decode import decode
+from tests.jpegs import without_end
+from tests.pictures import portrait_jpeg
+assert decode(without_end(portrait_jpeg())).shape == (512, 512, 3)
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_what_is_printed_holds_nobody_up_not_even_a_library_that_lets_no_other_thread_run():
     done = ended(
         """
