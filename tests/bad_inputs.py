@@ -108,6 +108,8 @@ def bad_inputs() -> Iterator[BadInput]:
         "unknown field": b'{"image": "", "colour": 1}',
         "not base64": b'{"image": "!!!!"}',
         "odd base64": b'{"image": "abcde"}',
+        "base64 with padding in it": b'{"image": "QQ==QQ=="}',
+        "base64 with a hole": b'{"image": "QUJD*UJD"}',
         "odd data URL": b'{"image": "data:image/png,abc"}',
         "deep": b'{"image": ' + b"[" * 5000 + b"]" * 5000 + b"}",
         "wide": b'{"image": {' + b",".join(b'"%d":0' % n for n in range(5000)) + b"}}",
@@ -120,14 +122,27 @@ def bad_inputs() -> Iterator[BadInput]:
     }
     for name, body in bodies.items():
         yield BadInput(name, body, request, JSON)
-    yield BadInput("form with another field", multipart([("picture", good["PNG"])]), request, form)
+    field = b'--b0undary\r\nContent-Disposition: form-data; name="max_faces"\r\n\r\n3\r\n'
+    yield BadInput("form with a field", field + multipart([("file", good["PNG"])]), request, form)
+    yield BadInput("form of fields", field + b"--b0undary--\r\n", request, form)
+    unfilled = b'--b0undary\r\nContent-Disposition: form-data; name="file"; filename=""\r\n\r\n\r\n'
+    yield BadInput("form that nobody filled", unfilled + b"--b0undary--\r\n", request, form)
+    yield BadInput("form of many unfilled fields", unfilled * 50_000, request, form)
     yield BadInput("form without end", multipart([("file", good["PNG"])])[:-20], request, form)
     yield BadInput("form without parts", b"--b0undary--\r\n", request, form)
     yield BadInput("form of junk", b"junk" * 100, request, form)
     no_boundary = {"content-type": "multipart/form-data"}
     yield BadInput("form without boundary", good["PNG"], request, no_boundary)
     yield BadInput("form of 17 files", multipart([("file", b"x")] * 17), request, form)
-    for content_type in ("", "text/plain", "image/gif", "application/xml", "video/mp4", "nonsense"):
+    yield BadInput("JPEG sent as JSON", good["JPEG"], request, JSON)
+    for content_type in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/xml",
+        "multipart/mixed",
+        "video/mp4",
+        "nonsense",
+    ):
         yield BadInput(f"sent as {content_type!r}", good["JPEG"], media, {"content-type": content_type})
     for query in (
         "max_faces=0",
@@ -142,6 +157,7 @@ def bad_inputs() -> Iterator[BadInput]:
         "model=",
         "detector=a%20b",
         "colour=red",
+        "max_faces=1&max_faces=2",
     ):
         yield BadInput(f"query {query}", good["JPEG"], request, query=query)
     yield BadInput("unknown model", good["JPEG"], frozenset({"unknown_model"}), query="model=nobody")

@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from fercore.service.errors import add_error_handlers
 from fercore.service.health import Check, health_routes
 from fercore.service.metrics import Metrics
-from fercore.service.middleware import RequestScope, TraceScope
+from fercore.service.middleware import RequestScope, TraceScope, WithoutTrailingSlash
 from fercore.service.tracing import OFF, Tracing
 
 TAGS = ("emotions", "sessions", "catalogue", "detector", "classifier", "health")
@@ -44,6 +44,7 @@ def build_app(
         version="1",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # `WithoutTrailingSlash` serves both
         openapi_tags=[{"name": tag} for tag in TAGS],
         # spans are `fercore.service.tracing`'s; FastAPI's own would follow any OTEL_ variable of the machine
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -51,6 +52,7 @@ def build_app(
     add_error_handlers(app)
     app.add_middleware(TraceScope, tracing=tracing)
     app.add_middleware(RequestScope, service=service, metrics=metrics)
+    app.add_middleware(WithoutTrailingSlash)
     app.include_router(health_routes(checks))
 
     @app.get("/metrics", include_in_schema=False)

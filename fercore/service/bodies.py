@@ -1,11 +1,10 @@
-"""Read the pictures out of a request body: multipart, raw or JSON; counted while they arrive.
+"""Read the images out of a request body: multipart, JSON, or the body as it is; counted while they arrive.
 
-Nothing is written to disk and nothing is decoded but base64. Sources: RFC 7578, RFC 2397.
+Nothing is written to disk and nothing is decoded but base64. Sources: RFC 7578 (forms), RFC 2397 (data URLs).
 """
 
 import asyncio
-import base64
-import binascii
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,12 +15,20 @@ from starlette.requests import Request
 
 from fercore.contracts.api import JsonImages
 from fercore.contracts.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, UnsupportedMedia
+from fercore.service.base64_images import read_base64
 from fercore.service.errors import describe
 
 FILE_FIELD = "file"
-_RAW_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "application/octet-stream"})
+FORMS = (
+    f"send multipart/form-data with `{FILE_FIELD}`, JSON with `image` or `images`, "
+    "or a raw JPEG, PNG or WebP as image/jpeg, image/png or image/webp"
+)
+_OCTETS = frozenset({"application/octet-stream", "binary/octet-stream"})
 _LARGE_BODY_BYTES = 500_000
 _SPARE_JSON_STRINGS = 16
+_JSON_START = re.compile(rb'[ \t\r\n]*[{\["\-0-9tfn]')
+_SPARE_PARTS = 16
+_LONGEST_NAME = 60
 
 OPENAPI_BODY = {
     "required": True,
@@ -36,7 +43,10 @@ OPENAPI_BODY = {
             }
         },
         "application/json": {"schema": JsonImages.model_json_schema()},
-        **{media: {"schema": {"type": "string", "format": "binary"}} for media in sorted(_RAW_TYPES)},
+        **{
+            media: {"schema": {"type": "string", "format": "binary"}}
+            for media in ("application/octet-stream", "image/jpeg", "image/png", "image/webp")
+        },
     },
 }
 """The `requestBody` of a route that calls `read_images`, for its OpenAPI entry."""
@@ -67,7 +77,10 @@ class BodyLimits(Protocol):
 
 
 async def read_images(request: Request, limits: BodyLimits, take_bytes: Callable[[int], None]) -> list[bytes]:
-    """Give the encoded pictures of a request, in order, at least one.
+    """Return the encoded images of a request, in order, at least one.
+
+    Multipart and JSON are known by the content type. Any image or octet type, and no type at all, means that
+    the body is the image: of which format, its own bytes tell.
 
     Args:
         request: its body must not have been read.
@@ -76,22 +89,11 @@ async def read_images(request: Request, limits: BodyLimits, take_bytes: Callable
 
     Raises:
         PayloadTooLarge: a picture or the body is over its limit (the rest is not read).
-        UnsupportedMedia: the content type is none of multipart/form-data, JSON or an image.
+        UnsupportedMedia: the content type is of something else.
         InvalidRequest: the body is not of the documented form, or holds too many pictures or none.
         DeadlineExceeded: the body did not arrive in time.
     """
-    content_type, parameters = parse_options_header(request.headers.get("content-type", ""))
-    collector: _Collector
-    if content_type == b"multipart/form-data":
-        collector = _MultipartCollector(parameters.get(b"boundary", b""), limits)
-    elif content_type == b"application/json":
-        collector = _JsonCollector(limits)
-    elif content_type.decode("latin-1") in _RAW_TYPES:
-        collector = _RawCollector(limits)
-    else:
-        raise UnsupportedMedia(
-            "send multipart/form-data with `file`, JSON with `image` or `images`, or a raw JPEG, PNG or WebP"
-        )
+    collector = _collector(request.headers.get("content-type", ""), limits)
     total = 0
     try:
         async with asyncio.timeout(limits.body_timeout_s):
@@ -114,8 +116,24 @@ class _Collector(Protocol):
     def images(self) -> list[bytes]: ...
 
 
+def _collector(content_type: str, limits: BodyLimits) -> _Collector:
+    media, parameters = parse_options_header(content_type)
+    kind = media.decode("latin-1")
+    if kind == "multipart/form-data":
+        return _MultipartCollector(parameters.get(b"boundary", b""), limits)
+    if kind == "application/json":
+        return _JsonCollector(limits)
+    if not kind or _is_image_or_octets(kind):
+        return _RawCollector(limits)
+    raise UnsupportedMedia(f"the body is declared as {kind[:_LONGEST_NAME]!r}; {FORMS}")
+
+
+def _is_image_or_octets(media: str) -> bool:
+    return media.startswith("image/") or media in _OCTETS
+
+
 class _RawCollector:
-    """The body is the picture."""
+    """The body is the image."""
 
     def __init__(self, limits: BodyLimits) -> None:
         self._limit = limits.max_image_bytes
@@ -131,7 +149,7 @@ class _RawCollector:
 
 
 class _JsonCollector:
-    """The body is JSON with one or several pictures in base64."""
+    """The body is JSON with one or several images in base64."""
 
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
@@ -141,34 +159,30 @@ class _JsonCollector:
         self._body += chunk
 
     def images(self) -> list[bytes]:
+        if not _JSON_START.match(self._body):
+            raise InvalidRequest(f"the body is declared as JSON and is not; {FORMS}")
         # base64 holds no quotes: more of them than strings are allowed means junk that is dear to parse
         if self._body.count(b'"') > 2 * (self._limits.max_images + _SPARE_JSON_STRINGS):
-            raise InvalidRequest(f"more than {self._limits.max_images} images, or unknown fields")
+            raise InvalidRequest(
+                f"the body has more strings than `image`, or `images` with at most {self._limits.max_images}"
+            )
         try:
             parsed = JsonImages.model_validate_json(self._body)
         except ValidationError as err:
             faults = err.errors(include_url=False, include_input=False, include_context=False)
             raise InvalidRequest(describe(faults)) from err
-        texts = parsed.images if parsed.images is not None else [parsed.image or ""]
-        if len(texts) > self._limits.max_images:
+        if parsed.images is None:
+            return [self._decoded(parsed.image or "", "image")]
+        if len(parsed.images) > self._limits.max_images:
             raise InvalidRequest(f"more than {self._limits.max_images} images")
-        return [self._decoded(text) for text in texts]
+        return [self._decoded(text, f"images[{number}]") for number, text in enumerate(parsed.images)]
 
-    def _decoded(self, text: str) -> bytes:
-        if text.startswith("data:"):
-            head, comma, text = text.partition(",")
-            if not comma or not head.endswith(";base64"):
-                raise InvalidRequest("a data URL must be `data:<type>;base64,<data>`")
-        if len(text) * 3 // 4 > self._limits.max_image_bytes + 2:
-            raise PayloadTooLarge("the image", self._limits.max_image_bytes)
-        try:
-            return base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError) as err:
-            raise InvalidRequest("an image is not base64") from err
+    def _decoded(self, text: str, name: str) -> bytes:
+        return read_base64(text, name, max_bytes=self._limits.max_image_bytes)
 
 
 class _MultipartCollector:
-    """The body is a form with one or several files named `file`."""
+    """The body is a form: each part with a file name or an image type is an image, whatever its name."""
 
     def __init__(self, boundary: bytes, limits: BodyLimits) -> None:
         if not boundary:
@@ -176,9 +190,11 @@ class _MultipartCollector:
         self._limits = limits
         self._images: list[bytes] = []
         self._part = bytearray()
+        self._parts = 0
+        self._is_unfilled = False
         self._header_name = b""
         self._header_value = b""
-        self._disposition = b""
+        self._headers: dict[bytes, bytes] = {}
         self._is_finished = False
         try:
             self._parser = MultipartParser(
@@ -207,14 +223,15 @@ class _MultipartCollector:
         if not self._is_finished:
             raise InvalidRequest("the multipart body is cut short")
         if not self._images:
-            raise InvalidRequest(f"the form has no `{FILE_FIELD}`")
+            raise InvalidRequest(f"the form has no file; send it as `{FILE_FIELD}`")
         return self._images
 
     def _begin_part(self) -> None:
-        if len(self._images) == self._limits.max_images:
+        self._parts += 1
+        if self._parts > self._limits.max_images + _SPARE_PARTS:
             raise InvalidRequest(f"more than {self._limits.max_images} images")
         self._part = bytearray()
-        self._disposition = b""
+        self._headers = {}
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
@@ -223,14 +240,22 @@ class _MultipartCollector:
         self._header_value += data[start:end]
 
     def _end_header(self) -> None:
-        if self._header_name.lower() == b"content-disposition":
-            self._disposition = self._header_value
+        self._headers[self._header_name.lower()] = self._header_value
         self._header_name = self._header_value = b""
 
     def _check_part(self) -> None:
-        _, parameters = parse_options_header(self._disposition)
-        if parameters.get(b"name") != FILE_FIELD.encode():
-            raise InvalidRequest(f"the form has a field that is not `{FILE_FIELD}`")
+        _, parameters = parse_options_header(self._headers.get(b"content-disposition"))
+        media, _ = parse_options_header(self._headers.get(b"content-type"))
+        name = parameters.get(b"name", b"").decode("utf-8", "replace")
+        file_name = parameters.get(b"filename")
+        if file_name is None and name != FILE_FIELD and not media.startswith(b"image/"):
+            raise InvalidRequest(
+                f"the form's field {name[:_LONGEST_NAME]!r} is not a file: it has neither a file name nor an "
+                "image type; options go into the query, as in /predict?max_faces=1"
+            )
+        self._is_unfilled = file_name == b""  # a browser sends such a part for a field that nobody filled
+        if len(self._images) == self._limits.max_images and not self._is_unfilled:
+            raise InvalidRequest(f"more than {self._limits.max_images} images")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         self._part += data[start:end]
@@ -238,7 +263,8 @@ class _MultipartCollector:
             raise PayloadTooLarge("the image", self._limits.max_image_bytes)
 
     def _end_part(self) -> None:
-        self._images.append(bytes(self._part))
+        if self._part or not self._is_unfilled:
+            self._images.append(bytes(self._part))
 
     def _finish(self) -> None:
         self._is_finished = True

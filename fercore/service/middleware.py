@@ -32,6 +32,20 @@ def request_id_of(headers: Headers) -> str:
     return given if _SAFE_ID.fullmatch(given) else uuid4().hex
 
 
+class WithoutTrailingSlash:
+    """Takes `/predict/` for `/predict`: many clients do not follow the redirect of a POST."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path = scope.get("path", "")
+        if len(path) > 1 and path.endswith("/"):
+            scope = {**scope, "path": path.rstrip("/") or "/"}
+        await self._app(scope, receive, send)
+
+
 class RequestScope:
     """Names requests and streams; times and counts requests, and answers `internal` when all else failed."""
 

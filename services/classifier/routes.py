@@ -15,6 +15,7 @@ from fercore.contracts.api import Body, Classifications, ModelRef, PluginName
 from fercore.service.bodies import OPENAPI_BODY
 from fercore.service.intake import Intake, json_response
 from fercore.service.logging import request_id_var
+from fercore.service.queries import ONCE_EACH
 from fercore.vision.crop import FaceCrop, crop_whole
 from fercore.vision.decode import decode
 from services.classifier.core import ClassifierCore
@@ -31,7 +32,7 @@ def classify_routes(
     core: ClassifierCore, intake: Intake, settings: ClassifierSettings, pool: Executor
 ) -> APIRouter:
     """Make the route; pictures are decoded in `pool`."""
-    router = APIRouter(tags=["classifier"])
+    router = APIRouter(tags=["classifier"], dependencies=[ONCE_EACH])
 
     @router.post("/classify", response_model=Classifications, openapi_extra={"requestBody": OPENAPI_BODY})
     async def classify(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:

@@ -14,6 +14,7 @@ from fercore.contracts.errors import DeadlineExceeded
 from fercore.contracts.messages import DetectOptions
 from fercore.service.bodies import OPENAPI_BODY
 from fercore.service.intake import Intake
+from fercore.service.queries import ONCE_EACH
 from services.detector.core import DetectorCore
 
 
@@ -21,7 +22,7 @@ def detect_routes(
     core: DetectorCore, intake: Intake, *, default_detector: str, timeout_s: float
 ) -> APIRouter:
     """Make the route; it takes the options of `POST /predict`, of which `model` plays no part here."""
-    router = APIRouter(tags=["detector"])
+    router = APIRouter(tags=["detector"], dependencies=[ONCE_EACH])
 
     @router.post(
         "/detect", response_model=Detection | Detections, openapi_extra={"requestBody": OPENAPI_BODY}

@@ -23,6 +23,7 @@ from fercore.service.bodies import OPENAPI_BODY
 from fercore.service.errors import FAULT_STATUSES, PROBLEM_JSON, STATUS
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
+from fercore.service.queries import ONCE_EACH
 from services.gateway.directory import Directory
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
@@ -40,7 +41,7 @@ def predict_routes(
     pipeline: Pipeline, intake: Intake, settings: GatewaySettings, metrics: Metrics
 ) -> APIRouter:
     """Make `POST /predict` and `POST /v1/predict`."""
-    router = APIRouter(tags=["emotions"])
+    router = APIRouter(tags=["emotions"], dependencies=[ONCE_EACH])
 
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """Find every face of a picture (or of several) and tell its emotion.

@@ -18,6 +18,7 @@ from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
 from services.classifier.wiring import create_backend
 from tests.bad_inputs import BadInput, bad_inputs, multipart
+from tests.jpegs import lossless, without_end
 from tests.pictures import astronaut, crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
@@ -151,6 +152,29 @@ async def test_64_parallel_requests_each_get_their_own_answer(client):
     for n, answer in enumerate(answers):
         assert answer["image"]["width"] == 512 + 2 * n
         assert abs(answer["faces"][0]["box"]["x"] - 180 - n) < 30
+
+
+@pytest.mark.parametrize("path", ["/predict/", "/v1/predict/"])
+async def test_a_slash_at_the_end_makes_no_difference(client, path):
+    response = await client.post(path, content=portrait_jpeg(), headers=JPEG)
+    assert (response.status_code, len(response.json()["faces"])) == (200, 1)
+
+
+@pytest.mark.parametrize("lacks_end", [False, True])
+async def test_what_cameras_send_is_answered(client, lacks_end):
+    whole = portrait_jpeg()
+    frame = b"\r\n" + (without_end(whole) if lacks_end else whole)
+    assert (await predict(client, frame))["faces"] == (await predict(client, whole))["faces"]
+    cut = await client.post("/predict", content=frame[:-2000], headers=JPEG)
+    assert (cut.json()["code"], cut.json()["detail"]) == ("invalid_image", "the image is truncated")
+
+
+async def test_a_lossless_jpeg_is_found_where_it_is(client):
+    upright = on_canvas(astronaut(), (1300, 760), [(100, 50)])
+    expected = (await predict(client, encoded(upright, "PNG")))["faces"][0]["box"]
+    answer = await predict(client, await asyncio.to_thread(lossless, upright))  # takes a second
+    assert answer["image"] == {"width": 1300, "height": 760}
+    assert answer["faces"][0]["box"] == pytest.approx(expected, abs=3)
 
 
 def test_there_are_two_hundred_bad_inputs():

@@ -122,6 +122,16 @@ async def test_a_wrong_parameter_is_named(client):
     assert "n: " in response.json()["detail"]
 
 
+async def test_a_slash_at_the_end_of_a_path_makes_no_difference(client, metrics):
+    for path in ("/number/7/", "/number/7//", "/livez/"):
+        assert (await client.get(path)).status_code == 200
+    assert (
+        await client.post("/body/", content=b"x", headers={"content-type": "image/png"})
+    ).status_code == 200
+    assert 'route="/number/{n}"' in metrics.exposition().decode()
+    assert (await client.get("/nowhere/")).json()["instance"] == "/nowhere"
+
+
 async def test_requests_are_counted_by_route_and_not_by_path(client, metrics):
     for path in ("/number/1", "/number/2", "/unknown/path", "/bug"):
         await client.get(path)

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from fercore.contracts.errors import InvalidRequest, Overloaded, UnknownSession
 from fercore.contracts.live import Trend
+from fercore.service.queries import ONCE_EACH
 from fercore.state.store import StateStore, StoredRecord
 from services.gateway.routes import PROBLEMS
 from services.gateway.sessions import stored
@@ -34,7 +35,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 
 def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
     """Make the routes, also under `/v1`."""
-    router = APIRouter(tags=["sessions"])
+    router = APIRouter(tags=["sessions"], dependencies=[ONCE_EACH])
     turns = asyncio.Semaphore(AT_ONCE)
 
     @asynccontextmanager
