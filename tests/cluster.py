@@ -15,8 +15,9 @@ from typing import Self
 
 import httpx
 
-from tests.redis_server import RedisServer, find_redis_server, free_port
-from tests.triton_server import ROOT, TritonServer, free_ports
+from tests.ports import free_port, free_ports
+from tests.redis_server import RedisServer, find_redis_server
+from tests.triton_server import ROOT, TritonServer
 
 SERVICES = ("gateway", "detector", "classifier")
 

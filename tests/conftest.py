@@ -1,8 +1,12 @@
 """What all suites share."""
 
+import os
 import signal
+from collections.abc import AsyncIterator
 
 import pytest
+
+from tests.requires import watch_programs
 
 pytest_plugins = ["tests.log_lines", "tests.redis_server", "tests.triton_server"]
 
@@ -17,3 +21,16 @@ def pytest_configure() -> None:
     """Let processes that tests start know Ctrl-C, also where a shell runs the tests in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    watch_programs()
+
+
+@pytest.fixture(scope="module")
+async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
+    """Run all async tests of a module in one event loop: gRPC may call back a loop that is closed already."""
+    yield  # noqa: PT022  # as a generator it keeps the loop
+
+
+@pytest.hookimpl(optionalhook=True)  # the training room's tests run without pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one test more than there are cores: most of them wait for a server most of the time."""
+    return min((os.cpu_count() or 1) + 1, 8)

@@ -4,7 +4,6 @@ Sources: ITU-T T.81 (annex H: lossless), Adobe Technical Note 5116 (YCCK), TIFF 
 """
 
 import io
-import shutil
 import subprocess
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from tests.pictures import STORED_AS, encoded
-from tests.requires import IN_CI, missing
+from tests.requires import program
 
 END = b"\xff\xd9"
 
@@ -27,8 +26,8 @@ def _by_opencv(*options: int) -> Callable[[Image.Image], bytes]:
 
 
 def lossless(image: Image.Image) -> bytes:
-    """SOF3 with predictor 1: one Huffman table of nine codes of four bits."""
-    samples = np.asarray(image.convert("RGB")).astype(np.int32)
+    """SOF3 with predictor 1, grey or RGB: one Huffman table of nine codes of four bits."""
+    samples = np.atleast_3d(np.asarray(image)).astype(np.int32)
     predicted = np.empty_like(samples)
     predicted[:, 1:] = samples[:, :-1]
     predicted[1:, 0] = samples[:-1, 0]
@@ -41,9 +40,13 @@ def lossless(image: Image.Image) -> bytes:
     bits = (value[:, None] >> (length - 1 - places).clip(0)) & 1
     scan = np.packbits(np.append(bits[places < length], np.ones(-int(length.sum()) % 8, np.int32))).tobytes()
     size = image.height.to_bytes(2, "big") + image.width.to_bytes(2, "big")
-    frame = b"\xff\xc3\0\x11\x08" + size + b"\x03R\x11\0G\x11\0B\x11\0"
+    components = b"RGB"[: samples.shape[2]]
+    count = len(components)
+    frame = bytes([0xFF, 0xC3, 0, 8 + 3 * count, 8]) + size + bytes([count])
+    frame += b"".join(bytes([component, 0x11, 0]) for component in components)
     table = b"\xff\xc4\0\x1c\0" + bytes([0, 0, 0, 9] + [0] * 12) + bytes(range(9))
-    start = b"\xff\xda\0\x0c\x03R\0G\0B\0\x01\0\0"
+    start = bytes([0xFF, 0xDA, 0, 6 + 2 * count, count])
+    start += b"".join(bytes([component, 0]) for component in components) + b"\x01\0\0"
     return b"\xff\xd8" + frame + table + start + scan.replace(b"\xff", b"\xff\0") + END
 
 
@@ -61,9 +64,7 @@ def ycck(image: Image.Image) -> bytes:
 
 def arithmetic(image: Image.Image) -> bytes:
     """SOF9, by the `jpegtran` of libjpeg-turbo."""
-    if shutil.which("jpegtran") is None:
-        missing("jpegtran", "no jpegtran; Debian: apt install libjpeg-turbo-progs", is_required=IN_CI)
-    command = ["jpegtran", "-arithmetic"]
+    command = [program("jpegtran", package="libjpeg-turbo-progs"), "-arithmetic"]
     return subprocess.run(command, input=encoded(image, quality=92), capture_output=True, check=True).stdout
 
 
@@ -81,6 +82,7 @@ KINDS: dict[str, Callable[[Image.Image], bytes]] = {
     "CMYK": lambda image: encoded(image.convert("CMYK"), quality=92),
     "YCCK": ycck,
     "lossless": lossless,
+    "grey lossless": lambda image: lossless(image.convert("L")),
     "arithmetic": arithmetic,
 }
 

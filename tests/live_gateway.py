@@ -73,14 +73,14 @@ class Remembering:
 
 async def until(condition) -> None:
     """Poll until something holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def until_ready(server: Server) -> None:
     """Poll until the gateway has seen the workers that the test plays."""
-    async with asyncio.timeout(10), httpx.AsyncClient(base_url=server.url) as client:
+    async with asyncio.timeout(60), httpx.AsyncClient(base_url=server.url) as client:
         while (await client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.02)
 

@@ -1,6 +1,5 @@
 """A real Prometheus for tests, that scrapes given addresses every second under the cluster's own rules."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -11,8 +10,8 @@ from typing import Self
 import httpx
 import yaml
 
-from tests.requires import IN_CI, missing
-from tests.triton_server import free_ports
+from tests.ports import free_ports
+from tests.requires import program
 
 ROOT = Path(__file__).parent.parent
 DEPLOYED = ROOT / "deploy/prometheus"
@@ -27,8 +26,6 @@ class Prometheus:
     """
 
     def __init__(self, folder: Path, targets: Mapping[str, list[str]]) -> None:
-        if shutil.which("prometheus") is None:
-            missing("prometheus", "Debian: apt install prometheus", is_required=IN_CI)
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self._folder = folder
@@ -44,7 +41,7 @@ class Prometheus:
         rules = [str(DEPLOYED / "rules" / "*.yml")]
         file.write_text(yaml.safe_dump({"global": seconds, "rule_files": rules, "scrape_configs": jobs}))
         self._command = [
-            "prometheus",
+            program("prometheus"),
             f"--config.file={file}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",

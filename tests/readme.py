@@ -6,12 +6,11 @@ Knows no service.
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.requires import IN_CI, missing
+from tests.requires import program
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -21,8 +20,7 @@ COMMANDS = re.findall(r"^\$ (curl .*)$", README, re.MULTILINE)
 def run(command: str, url: str) -> dict[str, Any]:
     """Run a `curl` of the README, and give the answer."""
     words = [word.replace("http://127.0.0.1:8080", url) for word in shlex.split(command)]
-    if shutil.which("curl") is None:
-        missing("curl", "not installed", is_required=IN_CI)
+    program("curl")
     answer: dict[str, Any] = json.loads(output(*words, "-sS", "--fail"))
     return answer
 

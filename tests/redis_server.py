@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 
 def find_redis_server() -> str | None:
     """Give the path of a redis-server binary."""
@@ -26,13 +28,6 @@ def find_redis_server() -> str | None:
         return None
     binary = Path(wheel.origin).parent / "bin" / "redis-server"
     return str(binary) if os.access(binary, os.X_OK) else None
-
-
-def free_port() -> int:
-    """Give a port of 127.0.0.1 on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:

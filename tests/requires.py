@@ -1,16 +1,28 @@
 """What a test needs beyond the lock: skipped by name where it is absent, a failure where it is required.
 
-`FER_REQUIRE=docker,data` names what must be there; with `CI=true` Redis and Triton must.
+`FER_REQUIRE=docker,data` names what must be there; with `CI=true` Redis, Triton and the programs that
+`.ci/run` installs must. A test that calls a program of the machine's without asking for it here fails.
 """
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+ROOT = Path(__file__).parent.parent
+DATA = ROOT.parent / "shared" / "data"
 REQUIRED = frozenset(filter(None, os.environ.get("FER_REQUIRE", "").split(",")))
 IN_CI = os.environ.get("CI") == "true"
+
+ALWAYS_THERE = frozenset({"sh", "bash", "make", "git", "uname"})
+"""Programs that need not be asked for: the README asks for them, or every Debian has them."""
+
+CALLERS = os.environ.get("FER_PROGRAM_CALLERS")
+"""A file to which the tests are written that call, or ask for, a program of the machine's."""
+
+_asked: set[str] = set()
 
 
 def missing(what: str, reason: str, *, is_required: bool = False) -> None:
@@ -21,8 +33,49 @@ def missing(what: str, reason: str, *, is_required: bool = False) -> None:
 
 
 def data_folder(name: str) -> Path:
-    """Give a folder of the shared data."""
+    """Return a folder of the shared data."""
     folder = DATA / name
     if not folder.is_dir():
         missing("data", f"there is no {name}/ beside the checkout")
     return folder
+
+
+def program(*names: str, package: str = "", is_required: bool = IN_CI) -> str:
+    """Return the path of a program of the machine's: the first of `names` that is on `PATH`.
+
+    Args:
+        names: of one program.
+        package: of Debian, where it is not called like the program.
+        is_required: its absence is a failure.
+    """
+    _asked.update(names)
+    _note_caller()
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        missing(names[0], f"not on PATH; Debian: apt install {package or names[0]}", is_required=is_required)
+        raise AssertionError
+    return found
+
+
+def watch_programs() -> None:
+    """From now on, refuse to start a program of the machine's that no test has asked for."""
+    sys.addaudithook(_refuse_unasked)
+
+
+def _refuse_unasked(event: str, arguments: tuple[object, ...]) -> None:
+    if event != "subprocess.Popen" or "PYTEST_CURRENT_TEST" not in os.environ:
+        return
+    executable = os.fsdecode(arguments[0])  # type: ignore[arg-type]  # of this event it is a path
+    name = Path(executable).name
+    if shutil.which(name) not in (executable, shutil.which(executable)):
+        return  # our own: of the checkout, of the virtual environment, or made by a test
+    _note_caller()
+    if name not in ALWAYS_THERE | _asked:
+        raise RuntimeError(f"{name} is called without asking for it: see `program` in tests/requires.py")
+
+
+def _note_caller() -> None:
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    if CALLERS and test:
+        with Path(CALLERS).open("a", encoding="utf-8") as file:
+            file.write(f"{test}\n")

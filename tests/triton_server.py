@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
 from tests.requires import IN_CI, missing
 
 ROOT = Path(__file__).parent.parent
@@ -95,13 +95,10 @@ class TritonServer:
     def stub_pids(self, model: str = "emotion_") -> list[int]:
         """Give the processes of this server that run `model`, or any."""
         assert self.process is not None
-        listing = subprocess.run(
-            ["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
-        ).stdout
-        rows = [line.split(maxsplit=2) for line in listing.splitlines()[1:]]
-        servers = {pid for pid, parent, _ in rows if parent == str(self.process.pid)}
+        rows = list(_processes())
+        servers = {pid for pid, parent, _ in rows if parent == self.process.pid}
         path = f"python_backend_stub {self.repository}/{model}"
-        return [int(pid) for pid, parent, args in rows if parent in servers and path in args]
+        return [pid for pid, parent, command in rows if parent in servers and path in command]
 
     def metric(self, name: str, model: str) -> float:
         """Read one of the server's own counters."""
@@ -118,14 +115,15 @@ class TritonServer:
         return True
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Yield the id, the parent's id and the command line of each process; see proc(5)."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (folder / "cmdline").read_text().replace("\0", " ").strip()
+        except OSError:  # it has ended meanwhile
+            continue
+        yield int(folder.name), parent, command
 
 
 @pytest.fixture(scope="session")

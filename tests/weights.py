@@ -33,7 +33,7 @@ def _shared(file: str) -> Path:
         if each["path"] == f"model_repository/{file}"
     }
     for path in sorted((DATA / "weights").glob("*")):
-        if hashlib.sha256(path.read_bytes()).hexdigest() in wanted:
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() in wanted:
             return path
     missing("weights", f"there is no {file}; `make models` fetches it or says how to make it")
     raise AssertionError

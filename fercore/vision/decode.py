@@ -71,12 +71,12 @@ def decode(data: bytes) -> RgbImage:
 
 def _decode(data: bytes, header: ImageHeader) -> RgbImage:
     if not header.has_alpha:
-        return _upright(_imdecode(data, cv2.IMREAD_COLOR_RGB), header)
+        return _upright(_in_colour(data, header), header)
     # OpenCV drops alpha when it converts
     stored = _imdecode(data, cv2.IMREAD_UNCHANGED)
     if stored.ndim == 3 and stored.shape[2] == 4:
         return _upright(_on_white(stored), header)
-    return _upright(_imdecode(data, cv2.IMREAD_COLOR_RGB), header)
+    return _upright(_in_colour(data, header), header)
 
 
 def decode_reduced(data: bytes, *, longer_side_px: int) -> Picture:
@@ -93,7 +93,7 @@ def decode_reduced(data: bytes, *, longer_side_px: int) -> Picture:
     divisor = next((n for n in _REDUCED if max(stored) >= n * longer_side_px), 1)
     if header.format != "jpeg" or divisor == 1:
         return Picture.in_full(_decode(data, header))
-    pixels = _imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED[divisor])
+    pixels = _in_colour(data, header, _REDUCED[divisor])
     decoded = pixels.shape[1], pixels.shape[0]
     if decoded == stored:  # OpenCV passes over the scale of a lossless JPEG
         return Picture.in_full(_upright(pixels, header))
@@ -134,20 +134,29 @@ def _opened(data: bytes) -> tuple[bytes, ImageHeader]:
         return data, header
     if data.endswith(b"\xff"):  # half of the end marker, or of a byte 0xFF in the data
         data += b"\0"
-    first, *others = (_digest(data + ending) for ending in _ENDINGS)
+    first, *others = (_digest(data + ending, header) for ending in _ENDINGS)
     if any(other != first for other in others):
         raise InvalidImage("the image is truncated")
     return data + _JPEG_END, header
 
 
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(_imdecode(data, cv2.IMREAD_COLOR_RGB).data).digest()
+def _digest(data: bytes, header: ImageHeader) -> bytes:
+    return hashlib.sha256(_in_colour(data, header).data).digest()
 
 
 def _upright(stored: RgbImage, header: ImageHeader) -> RgbImage:
     is_swapped, is_mirrored, is_upside_down = _TURNS[header.orientation]
     image = stored.swapaxes(0, 1) if is_swapped else stored
     return np.ascontiguousarray(image[:: -1 if is_upside_down else 1, :: -1 if is_mirrored else 1])
+
+
+def _in_colour(data: bytes, header: ImageHeader, scale: int = 0) -> RgbImage:
+    """Decode to RGB, as stored, at one of the scales of `_REDUCED` or in full."""
+    if not header.is_grey:
+        return _imdecode(data, cv2.IMREAD_COLOR_RGB | scale)
+    # a grey lossless JPEG is None in colour
+    grey = _imdecode(data, cv2.IMREAD_GRAYSCALE | scale)
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def _imdecode(data: bytes, flags: int) -> npt.NDArray[np.uint8]:

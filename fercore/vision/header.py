@@ -32,6 +32,7 @@ class ImageHeader:
         height: likewise.
         has_alpha: it may be transparent.
         orientation: 1 to 8, of its EXIF block (TIFF 6.0, tag 274).
+        is_grey: a JPEG with one component.
         has_end: False for a JPEG without end marker, which may be whole: only decoding tells.
     """
 
@@ -40,6 +41,7 @@ class ImageHeader:
     height: int
     has_alpha: bool = False
     orientation: int = 1
+    is_grey: bool = False
     has_end: bool = True
 
 
@@ -92,7 +94,12 @@ def without_line_breaks(data: bytes) -> bytes:
 def _read_jpeg(data: bytes) -> ImageHeader:
     read = read_jpeg(data)
     return ImageHeader(
-        "jpeg", read.width, read.height, orientation=_orientation(read.exif), has_end=read.has_end
+        "jpeg",
+        read.width,
+        read.height,
+        orientation=_orientation(read.exif),
+        is_grey=read.is_grey,
+        has_end=read.has_end,
     )
 
 

@@ -37,6 +37,7 @@ class JpegStructure:
     Attributes:
         width: stored, in pixels.
         height: likewise.
+        is_grey: it has one component.
         exif: the TIFF block of its EXIF segment; empty where there is none.
         has_end: its end marker is there. Where it is not, all scans have begun, and only decoding tells
             whether the last one is whole.
@@ -44,6 +45,7 @@ class JpegStructure:
 
     width: int
     height: int
+    is_grey: bool
     exif: bytes
     has_end: bool
 
@@ -68,7 +70,8 @@ def read_jpeg(data: bytes) -> JpegStructure:
     has_end = data.rfind(_END) > scan
     if not has_end and not _has_all_scans(data, frame, scan):
         raise InvalidImage("the image is truncated")
-    return JpegStructure(big(data, frame + 7, 2), big(data, frame + 5, 2), exif, has_end)
+    width, height = big(data, frame + 7, 2), big(data, frame + 5, 2)
+    return JpegStructure(width, height, data[frame + 9] == 1, exif, has_end)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:

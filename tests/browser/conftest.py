@@ -1,7 +1,6 @@
 """A real Chromium with a fake webcam, and the application that `make run` starts."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +10,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser import camera
 from tests.cluster import Service
-from tests.requires import IN_CI, missing
-from tests.triton_server import free_ports
+from tests.ports import free_ports
+from tests.requires import missing, program
 
 FLAGS = [
     "--no-sandbox",
@@ -30,10 +29,7 @@ FLAGS = [
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Find the browser."""
-    found = os.environ.get("FER_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        missing("chromium", "no browser; Debian: apt install chromium", is_required=IN_CI)
-    return found
+    return os.environ.get("FER_CHROMIUM") or program("chromium", "google-chrome")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from tests.compose.project import Compose, keep_logs
-from tests.requires import missing
+from tests.requires import missing, program
 from tests.triton_server import ROOT
 from tests.waiting import until
 
@@ -40,10 +40,11 @@ def timed(report: list[str]) -> Timed:
 @pytest.fixture(scope="session")
 def project(request: pytest.FixtureRequest, timed: Timed) -> Iterator[Compose]:
     """Give what is not yet started; a failed start is taken down only after its logs are kept."""
+    docker = program("docker", package="docker.io", is_required=False)
     try:
-        subprocess.run(["docker", "compose", "version"], capture_output=True, check=True)
-        subprocess.run(["docker", "info"], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        subprocess.run([docker, "compose", "version"], capture_output=True, check=True)
+        subprocess.run([docker, "info"], capture_output=True, check=True)
+    except subprocess.CalledProcessError:
         missing("docker", "there is no Docker engine with compose")
     request.config.stash[HAS_DOCKER] = True
     compose = Compose()

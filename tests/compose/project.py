@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 
 from tests.pictures import portrait_jpeg
-from tests.triton_server import ROOT, free_ports
+from tests.ports import free_ports
+from tests.triton_server import ROOT
 
 PROJECT = "fer-test"
 TAG = "test"

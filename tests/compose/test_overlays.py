@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 
 from tests.compose.project import Compose, inspect, is_ready
 from tests.pictures import portrait_jpeg
+from tests.requires import program
 from tests.triton_server import ROOT
 from tests.waiting import until
 
@@ -29,6 +30,7 @@ print(settings.webhook_url.get_secret_value(), settings.webhook_secret.get_secre
 
 
 def test_with_a_certificate_the_door_speaks_https_and_http(compose: Compose, tmp_path: Path) -> None:
+    program("openssl")
     file = tmp_path / "certs/local.pem"
     subprocess.run([ROOT / "deploy/local/cert", file], capture_output=True, check=True)
     compose.with_overlay("https", FER_CERTIFICATE=file).up("--no-deps", "haproxy")
@@ -51,6 +53,7 @@ def test_without_its_certificate_only_the_door_does_not_start(compose: Compose, 
 
 
 def test_secrets_come_in_files_and_a_wrong_password_is_told(compose: Compose, tmp_path: Path) -> None:
+    program("openssl")
     folder = tmp_path / "secrets"
     subprocess.run([ROOT / "deploy/local/passwords", folder], check=True)
     for name, secret in HOOK.items():
@@ -87,7 +90,8 @@ def test_secrets_come_in_files_and_a_wrong_password_is_told(compose: Compose, tm
 
 def test_swarm_takes_the_secrets_of_the_same_overlays(tmp_path: Path) -> None:
     files = ["deploy/swarm/stack.yml", "deploy/compose/password.yml", "deploy/compose/webhook.yml"]
-    command = ["docker", "stack", "config", *(part for file in files for part in ("--compose-file", file))]
+    docker = program("docker", package="docker.io", is_required=False)
+    command = [docker, "stack", "config", *(part for file in files for part in ("--compose-file", file))]
     environment = os.environ | {"FER_SECRETS": str(tmp_path)}
     told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr

@@ -1,7 +1,6 @@
 """Rules, alerts and routing, by the tools of Prometheus and Alertmanager themselves."""
 
 import re
-import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
 from tests.consuming import until
 from tests.fakes import BrightnessBackend
-from tests.requires import IN_CI, missing
+from tests.requires import program
 from tests.rules import ROOT, RULES, rules
 
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
@@ -33,9 +32,7 @@ FOREIGN = {
 
 def run(tool: str, *arguments: object) -> str:
     """Run one of the tools, and give what it says."""
-    if shutil.which(tool) is None:
-        missing(tool, "Debian: apt install prometheus prometheus-alertmanager", is_required=IN_CI)
-    command = [tool, *map(str, arguments)]
+    command = [program(tool, package="prometheus prometheus-alertmanager"), *map(str, arguments)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

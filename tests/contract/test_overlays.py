@@ -17,6 +17,7 @@ from fercore.service.settings import ENV_PREFIX, ServiceSettings, load
 from services.classifier.settings import ClassifierSettings
 from services.detector.settings import DetectorSettings
 from services.gateway.settings import GatewaySettings
+from tests.requires import program
 
 pytestmark = pytest.mark.contract
 
@@ -132,12 +133,13 @@ def test_every_secret_of_the_gateway_can_come_in_a_file() -> None:
 
 @pytest.mark.parametrize("name", ["redis", "state"])
 def test_a_password_changes_nothing_else_of_a_redis(name: str) -> None:
-    program, file, *options = overlay("password")[name]["command"]
-    assert [program, *options] == SERVICES[name]["command"]
+    server, file, *options = overlay("password")[name]["command"]
+    assert [server, *options] == SERVICES[name]["command"]
     assert overlay("password")[name]["secrets"] == [file.removeprefix("/run/secrets/")]
 
 
 def test_passwords_are_made_once_and_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program("openssl")
     folder = tmp_path / "secrets"
     for _ in range(2):
         subprocess.run([ROOT / "deploy/local/passwords", folder], check=True)
@@ -170,13 +172,14 @@ def test_the_door_speaks_https_where_a_certificate_is_mounted() -> None:
 
 
 def test_a_local_certificate_is_for_this_machine_and_its_folder_for_its_owner(tmp_path: Path) -> None:
+    openssl = program("openssl")
     file = tmp_path / "certs/local.pem"
     made = subprocess.run([ROOT / "deploy/local/cert", file], capture_output=True, text=True, check=True)
     assert f"curl --cacert {file}" in made.stdout
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert [left.name for left in file.parent.iterdir()] == ["local.pem"]
     ssl.create_default_context(cafile=str(file)).load_cert_chain(file)
-    command = ["openssl", "x509", "-in", file, "-noout", "-ext", "subjectAltName", "-checkend"]
+    command = [openssl, "x509", "-in", file, "-noout", "-ext", "subjectAltName", "-checkend"]
     said = subprocess.run([*command, str(824 * 86_400)], capture_output=True, text=True, check=True).stdout
     assert "DNS:localhost, IP Address:127.0.0.1" in said
     assert subprocess.run([*command, str(826 * 86_400)], capture_output=True, check=False).returncode == 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 
 import httpx
@@ -28,7 +28,15 @@ BAD_INPUTS = list(bad_inputs())
 
 
 @pytest.fixture(scope="module")
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+def patient_workers() -> Iterator[None]:
+    """Let workers be late to say that they live: tests make pictures in the same event loop."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fercore.messaging.memory.WORKER_KEY_TTL_MS", 60_000)
+        yield
+
+
+@pytest.fixture(scope="module")
+async def client(patient_workers: None) -> AsyncIterator[httpx.AsyncClient]:
     settings = AllInOneSettings(predict_deadline_s=30)
     app = create_app(settings, backend=create_backend(settings), metrics=Metrics())
     async with (

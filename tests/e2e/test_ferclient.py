@@ -31,7 +31,7 @@ from fercore.contracts.defaults import DEFAULT_MODEL
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from tests.cluster import Service
 from tests.pictures import no_face_jpeg, portrait_jpeg
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.requires import data_folder
 
 ROOT = Path(__file__).parent.parent.parent

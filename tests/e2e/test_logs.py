@@ -21,7 +21,7 @@ from tests.bad_inputs import bad_inputs, multipart
 from tests.cluster import Cluster
 from tests.log_lines import LogLine, log_lines
 from tests.pictures import portrait_jpeg
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.triton_server import TritonServer
 from tests.waiting import until
 

@@ -13,8 +13,9 @@ import pytest
 
 from tests.listening import addresses
 from tests.pictures import portrait_jpeg
+from tests.ports import free_ports
 from tests.requires import IN_CI, missing
-from tests.triton_server import ROOT, free_ports, why_triton_is_missing
+from tests.triton_server import ROOT, why_triton_is_missing
 
 pytestmark = pytest.mark.e2e
 

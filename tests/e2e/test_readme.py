@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.cluster import Service
+from tests.ports import free_port
 from tests.readme import COMMANDS, README, ROOT, output, run
-from tests.redis_server import free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -14,7 +14,8 @@ import redis
 
 from tests.cluster import Service
 from tests.log_lines import LogLine, log_lines
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 from tests.triton_server import ROOT
 
 pytestmark = pytest.mark.e2e

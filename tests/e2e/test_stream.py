@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster import Cluster, Service
 from tests.pictures import astronaut, encoded, on_canvas
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.streaming import assert_accounted, streaming
 from tests.triton_server import TritonServer
 

@@ -14,10 +14,11 @@ from websockets.sync.client import connect
 
 from tests.cluster import Cluster
 from tests.pictures import portrait_jpeg
+from tests.ports import free_port, free_ports
 from tests.prometheus_server import Prometheus
-from tests.redis_server import RedisServer, find_redis_server, free_port
+from tests.redis_server import RedisServer, find_redis_server
 from tests.rules import is_of_haproxy, rules, selectors
-from tests.triton_server import TritonServer, free_ports
+from tests.triton_server import TritonServer
 
 pytestmark = pytest.mark.e2e
 

@@ -24,8 +24,9 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 from tests.cluster import Service
 from tests.pictures import no_face_jpeg
+from tests.ports import free_port
 from tests.receiver import Receiver, receiving
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 from tests.streaming import Server, serving, streaming, working
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]

@@ -15,7 +15,8 @@ from services.gateway.sessions.recorder import Recorder
 from services.gateway.sessions.recording import Recording
 from services.gateway.sessions.trend import trend
 from tests.clock import Clock
-from tests.redis_server import RedisServer, find_redis_server, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer, find_redis_server
 
 DAY_S = 86_400
 START = datetime(2026, 11, 21, tzinfo=UTC)

@@ -20,7 +20,7 @@ from tests.ferserver import answering_in_thread
 from tests.load.client import Load, run_load
 from tests.load.report import commit, machine, table
 from tests.pictures import portrait_640x480
-from tests.triton_server import free_ports
+from tests.ports import free_ports
 
 LEVELS = (1, 8)
 """Callers at once: one alone, and as many as keep every thread busy."""

@@ -12,7 +12,7 @@ from ferclient import AsyncClient, Client, Prediction, PredictOptions, Refused, 
 from ferclient.patience import Patience
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from tests.ferserver import FACE, PREDICTION, TREND, problem
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

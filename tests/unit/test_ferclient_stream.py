@@ -23,7 +23,7 @@ from ferclient import (
 )
 from fercore.contracts.emotions import Emotion
 from tests.ferserver import LIVE_FACE, Session, stream_server, usual
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

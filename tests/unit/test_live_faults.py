@@ -1,9 +1,11 @@
 """Bad input and faults on `WS /stream`, through a real uvicorn; the workers are the test's."""
 
 import asyncio
+import io
 import time
 
 import pytest
+from PIL import Image
 from websockets.exceptions import ConnectionClosed
 
 from fercore.contracts.errors import InvalidImage, UpstreamUnavailable
@@ -12,7 +14,7 @@ from services.gateway.live.session import Session, _Frame
 from services.gateway.settings import GatewaySettings
 from tests.bad_inputs import png_claiming
 from tests.live_gateway import Gate, frames_counted, gauge, until, until_ready
-from tests.pictures import no_face_jpeg
+from tests.pictures import encoded, no_face_jpeg
 from tests.streaming import assert_accounted, one_face, streaming, working
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +26,7 @@ START = {"type": "start"}
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
-        (FRAME[: len(FRAME) // 2], "invalid_image"),
+        (encoded(Image.open(io.BytesIO(FRAME)), "PNG")[:-20], "invalid_image"),
         (b"", "invalid_image"),
         (png_claiming(30_000, 30_000), "invalid_image"),
         (b"text", "unsupported_media"),

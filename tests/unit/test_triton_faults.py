@@ -18,6 +18,8 @@ from fercore.contracts.errors import (
 from fercore.inference.triton import TritonBackend
 from tests.grpc_server import serving
 
+pytestmark = pytest.mark.usefixtures("one_loop")
+
 
 class Failing(grpc.GenericRpcHandler):
     """A server that ends every call with one status."""
