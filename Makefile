@@ -13,7 +13,7 @@ cluster: ## The whole cluster as processes: Redis, a genuine Triton, gateway, de
 	@exec deploy/local/cluster
 
 test: ## Set up what is needed and run the tests against a real Redis and a real Triton
-	@deploy/local/venv dev && deploy/triton/setup && $(PY) -m coverage run -m pytest && $(PY) -m coverage combine -q && $(PY) -m coverage report
+	@deploy/local/test
 
 test-training: ## The types and tests of training/, in a virtual environment of its own (5 GB)
 	@deploy/local/venv training && .venv-training/bin/python -m mypy -p training && .venv-training/bin/python -m pytest tests/training

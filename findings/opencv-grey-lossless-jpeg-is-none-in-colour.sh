@@ -2,8 +2,8 @@
 # Behaviour: OpenCV decodes a grey lossless JPEG (SOF3, one component) with IMREAD_GRAYSCALE, bit for bit, and gives None
 # with IMREAD_COLOR, the default of `cv2.imread`. Grey baseline JPEGs come back as three equal channels.
 # Seen with: opencv-python-headless 4.14.0.94 (libjpeg-turbo 3.1.2).
-# Source: libjpeg-turbo 3, doc/libjpeg.txt: in lossless mode no colour conversion is done; OpenCV asks libjpeg for BGR
-# (modules/imgcodecs/src/grfmt_jpeg.cpp), and the error that follows becomes None.
+# Source: OpenCV, modules/imgcodecs/src/grfmt_jpeg.cpp, asks libjpeg for RGB (`out_color_space`) wherever colour is
+# wanted; libjpeg-turbo converts no colours in lossless mode and raises an error, which becomes None.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

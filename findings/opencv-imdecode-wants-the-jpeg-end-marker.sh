@@ -3,8 +3,8 @@
 # and cut-off sockets write it. `cv2.imread` of the file gives the whole image, `cv2.imdecode` of the same bytes gives
 # None. With the marker put back, `imdecode` gives the same image bit for bit.
 # Seen with: opencv-python-headless 4.14.0.94 (Linux, x86-64).
-# Source: OpenCV, modules/imgcodecs/src/grfmt_jpeg.cpp: the memory source's `fill_input_buffer` reports the end of the
-# data as a failure; libjpeg's file source inserts an end marker instead (jdatasrc.c, "Insert a fake EOI marker").
+# Source: OpenCV, modules/imgcodecs/src/grfmt_jpeg.cpp: for bytes in memory `fill_input_buffer` fails at the end of the
+# data, while `imread` uses the file source of libjpeg, which puts an end marker there and warns.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

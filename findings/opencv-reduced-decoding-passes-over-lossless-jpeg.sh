@@ -3,8 +3,8 @@
 # error; baseline and progressive JPEGs come back at the scale asked for. Code that derives a scale or an orientation
 # from the size that it asked for goes wrong.
 # Seen with: opencv-python-headless 4.14.0.94 (libjpeg-turbo 3.1.2).
-# Source: libjpeg-turbo 3, doc/libjpeg.txt ("scaling ... is not supported with lossless JPEG"); OpenCV sets
-# `scale_num`/`scale_denom` and takes what it gets (modules/imgcodecs/src/grfmt_jpeg.cpp).
+# Source: OpenCV, modules/imgcodecs/src/grfmt_jpeg.cpp, sets `scale_denom` and takes the size that libjpeg answers;
+# libjpeg scales in the inverse DCT, which a lossless JPEG has not.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -4,7 +4,8 @@
 # (241 / 31 = 7.77), which puts them off by up to 7 pixels at the far edge. Where EXIF turns the image, the overhang is
 # turned with it, to the left or to the top, and shifts all positions.
 # Seen with: opencv-python-headless 4.14.0.94 (libjpeg-turbo 3.1.2).
-# Source: libjpeg-turbo, jdmaster.c (`jdiv_round_up` of the sides; the inverse DCT of each 8 x 8 block gives one pixel).
+# Source: libjpeg computes reduced sides as ceil(side * scale) (`jpeg_calc_output_dimensions`), and the inverse DCT of
+# each block of 8 x 8 pixels gives one pixel.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -20,7 +20,7 @@ ALWAYS_THERE = frozenset({"sh", "bash", "make", "git", "uname"})
 """Programs that need not be asked for: the README asks for them, or every Debian has them."""
 
 CALLERS = os.environ.get("FER_PROGRAM_CALLERS")
-"""A file to which the tests are written that call, or ask for, a program of the machine's."""
+"""A file to which the tests are written that ask for a program, or start one that is not Python."""
 
 _asked: set[str] = set()
 
@@ -66,11 +66,12 @@ def _refuse_unasked(event: str, arguments: tuple[object, ...]) -> None:
     if event != "subprocess.Popen" or "PYTEST_CURRENT_TEST" not in os.environ:
         return
     executable = os.fsdecode(arguments[0])  # type: ignore[arg-type]  # of this event it is a path
-    name = Path(executable).name
-    if shutil.which(name) not in (executable, shutil.which(executable)):
-        return  # our own: of the checkout, of the virtual environment, or made by a test
+    if executable == sys.executable:
+        return
     _note_caller()
-    if name not in ALWAYS_THERE | _asked:
+    name = Path(executable).name
+    is_of_the_machine = shutil.which(name) in (executable, shutil.which(executable))
+    if is_of_the_machine and name not in ALWAYS_THERE | _asked:
         raise RuntimeError(f"{name} is called without asking for it: see `program` in tests/requires.py")
 
 
