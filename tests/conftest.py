@@ -3,10 +3,13 @@
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.requires import watch_programs
+
+TESTS = Path(__file__).parent
 
 pytest_plugins = ["tests.log_lines", "tests.redis_server", "tests.triton_server"]
 
@@ -15,6 +18,12 @@ pytest_plugins = ["tests.log_lines", "tests.redis_server", "tests.triton_server"
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the services do."""
     return "asyncio"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the name of its folder: `-m unit`, `-m "not e2e"`."""
+    for item in items:
+        item.add_marker(item.path.relative_to(TESTS).parts[0])
 
 
 def pytest_configure() -> None:

@@ -83,7 +83,6 @@ KINDS: dict[str, Callable[[Image.Image], bytes]] = {
     "YCCK": ycck,
     "lossless": lossless,
     "grey lossless": lambda image: lossless(image.convert("L")),
-    "arithmetic": arithmetic,
 }
 
 

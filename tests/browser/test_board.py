@@ -18,8 +18,6 @@ from tests.browser.test_page import assert_clean, keep_screenshot
 from tests.pictures import portrait_jpeg
 from tests.waiting import until
 
-pytestmark = pytest.mark.e2e
-
 PATIENCE_MS = 60_000
 EVERY_MS = 2000
 """How long the board waits after each reading."""

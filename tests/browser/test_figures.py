@@ -7,8 +7,6 @@ import pytest
 
 from fercore.service.metrics import Metrics
 
-pytestmark = pytest.mark.e2e
-
 RULES = Path(__file__).parent.parent.parent / "deploy/prometheus/rules/recording.yml"
 
 

@@ -16,8 +16,6 @@ from playwright.sync_api import expect
 from tests.browser import camera
 from tests.pictures import no_face_jpeg, portrait_jpeg
 
-pytestmark = pytest.mark.e2e
-
 JPEG = {"name": "me.jpg", "mimeType": "image/jpeg"}
 
 

@@ -34,7 +34,7 @@ from tests.rules import is_of_haproxy, rules, selectors
 from tests.triton_server import ROOT
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 LIVE_RESULTS = 'fer_stream_frames_total{outcome="result"}'

@@ -17,7 +17,7 @@ from tests.requires import program
 from tests.triton_server import ROOT
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 SERVICES = ("gateway", "detector", "classifier")
 HOOK = {"webhook_url": "https://hook.example/h00k-path", "webhook_secret": "s3cret-of-the-hook"}

@@ -8,7 +8,7 @@ from tests.compose.callers import Callers
 from tests.compose.project import Compose, kill, metric, restarts
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 SCALE = {"detector": 3, "classifier": 2}
 STREAMS = {"detector": "fer:frames", "classifier": "fer:faces"}

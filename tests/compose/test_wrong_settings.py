@@ -9,7 +9,7 @@ import pytest
 from tests.compose.project import PROJECT, Compose, inspect, is_ready
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def are_running(compose: Compose, *services: str) -> bool:

@@ -15,7 +15,7 @@ from fercore.inference.repository import scan_repository
 from fercore.inference.triton import TritonBackend
 from tests.triton_server import TritonServer
 
-pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("one_loop")]
+pytestmark = pytest.mark.usefixtures("one_loop")
 
 TIMEOUT_S = 30.0
 BLACK = np.zeros((1, 112, 112, 3), np.uint8)

@@ -11,8 +11,6 @@ import yaml
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
 from services.gateway.sessions.settings import SessionSettings
 
-pytestmark = pytest.mark.contract
-
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILES = [ROOT / "deploy/docker/Dockerfile", ROOT / "deploy/triton/Dockerfile"]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

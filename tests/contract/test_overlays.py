@@ -19,8 +19,6 @@ from services.detector.settings import DetectorSettings
 from services.gateway.settings import GatewaySettings
 from tests.requires import program
 
-pytestmark = pytest.mark.contract
-
 ROOT = Path(__file__).parent.parent.parent
 OVERLAYS = sorted((ROOT / "deploy/compose").glob("*.yml"))
 STACK = ROOT / "deploy/swarm/stack.yml"

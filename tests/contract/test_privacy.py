@@ -10,8 +10,6 @@ import pytest
 from tests.requires import IN_CI, missing
 from tests.triton_server import ROOT, TritonServer, why_triton_is_missing
 
-pytestmark = pytest.mark.contract
-
 INFER = """
 import asyncio, numpy as np
 from pathlib import Path

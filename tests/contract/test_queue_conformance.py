@@ -12,8 +12,6 @@ from fercore.messaging.queue import FACES, FRAMES, MAX_DELIVERIES, Channel, Deli
 from fercore.messaging.redis_streams import RedisStreams
 from tests.consuming import bury, settle
 
-pytestmark = pytest.mark.contract
-
 SECRET = b"the bytes of a face"
 
 

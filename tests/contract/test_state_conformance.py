@@ -11,8 +11,6 @@ from fercore.state.memory import InMemoryState
 from fercore.state.redis import RedisState
 from fercore.state.store import Record, StateStore, Task
 
-pytestmark = pytest.mark.contract
-
 HOUR_S = 3600.0
 
 

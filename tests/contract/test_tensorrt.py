@@ -10,8 +10,6 @@ import pytest
 
 from tests.cluster import ROOT
 
-pytestmark = pytest.mark.contract
-
 TINY = ROOT / "tests/model_repository/emotion_tiny"
 TRTEXEC = """#!/bin/sh
 echo "&&&& RUNNING TensorRT.trtexec [TensorRT v$TENSORRT] [b18] # trtexec $*"

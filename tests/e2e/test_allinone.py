@@ -21,7 +21,7 @@ from tests.bad_inputs import BadInput, bad_inputs, multipart
 from tests.jpegs import lossless, without_end
 from tests.pictures import astronaut, crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
 
-pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+pytestmark = pytest.mark.anyio
 
 JPEG = {"content-type": "image/jpeg"}
 BAD_INPUTS = list(bad_inputs())

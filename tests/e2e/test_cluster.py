@@ -24,7 +24,7 @@ from tests.cluster import Cluster
 from tests.pictures import crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
 from tests.triton_server import TritonServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+pytestmark = pytest.mark.anyio
 
 JPEG = {"content-type": "image/jpeg"}
 PATIENCE_S = 30

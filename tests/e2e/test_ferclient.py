@@ -39,7 +39,7 @@ GUIDE = (ROOT / "docs/client.md").read_text()
 COMMANDS = re.findall(r"^\$ (?:\.venv/bin/)?(python -m ferclient .*)$", GUIDE, re.MULTILINE)
 PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 
-pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")

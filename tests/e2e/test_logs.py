@@ -25,7 +25,7 @@ from tests.ports import free_port
 from tests.triton_server import TritonServer
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 JPEG = {"Content-Type": "image/jpeg"}
 PATIENCE_S = 120

@@ -17,8 +17,6 @@ from tests.ports import free_ports
 from tests.requires import IN_CI, missing
 from tests.triton_server import ROOT, why_triton_is_missing
 
-pytestmark = pytest.mark.e2e
-
 PORTS = (
     "FER_PORT",
     "FER_DETECTOR_PORT",

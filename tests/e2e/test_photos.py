@@ -13,8 +13,6 @@ from tests.requires import data_folder
 from training.detection.counted import VIDEO, read_frames
 from training.detection.marks import FRONTAL, TURNED, compare
 
-pytestmark = pytest.mark.e2e
-
 
 @pytest.fixture(scope="module")
 def core():

@@ -13,8 +13,6 @@ from tests.cluster import Service
 from tests.ports import free_port
 from tests.readme import COMMANDS, README, ROOT, output, run
 
-pytestmark = pytest.mark.e2e
-
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:

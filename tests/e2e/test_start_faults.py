@@ -18,8 +18,6 @@ from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.triton_server import ROOT
 
-pytestmark = pytest.mark.e2e
-
 PATIENCE_S = 60
 SERVICES = ("gateway", "detector", "classifier", "allinone")
 NO_BROKER = {"FER_REDIS_URL": "redis://127.0.0.1:1/0", "FER_BACKEND": "onnxruntime", "FER_THREADS": "1"}

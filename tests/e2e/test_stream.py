@@ -14,7 +14,7 @@ from tests.ports import free_port
 from tests.streaming import assert_accounted, streaming
 from tests.triton_server import TritonServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+pytestmark = pytest.mark.anyio
 
 SIZE = (800, 512)
 

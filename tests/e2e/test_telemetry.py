@@ -20,8 +20,6 @@ from tests.redis_server import RedisServer, find_redis_server
 from tests.rules import is_of_haproxy, rules, selectors
 from tests.triton_server import TritonServer
 
-pytestmark = pytest.mark.e2e
-
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 90
 HAPPY = {"name": "happy", "emotions": ["happiness"], "window_s": 1, "cooldown_s": 1, "min_faces": 1}

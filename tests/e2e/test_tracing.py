@@ -18,8 +18,6 @@ from tests.pictures import astronaut, encoded, no_face_jpeg, portrait_jpeg
 from tests.triton_server import TritonServer
 from tests.waiting import until
 
-pytestmark = pytest.mark.e2e
-
 JPEG = {"content-type": "image/jpeg"}
 CALLER, CALLERS_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = {"traceparent": f"00-{CALLER}-{CALLERS_SPAN}-01"}

@@ -21,8 +21,6 @@ from fercore.messaging.redis_streams import RedisStreams
 from tests.consuming import Counts, bury, consuming, die, echo, replies, send, settle, until
 from tests.redis_server import RedisServer
 
-pytestmark = pytest.mark.integration
-
 Connect = Callable[..., RedisStreams]
 
 

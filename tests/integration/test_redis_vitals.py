@@ -15,7 +15,7 @@ from services.gateway.wiring import create_app
 from tests.consuming import until
 from tests.streaming import serving
 
-pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("user", [RedisStreams, RedisState])

@@ -29,7 +29,7 @@ from tests.receiver import Receiver, receiving
 from tests.redis_server import RedisServer
 from tests.streaming import Server, serving, streaming, working
 
-pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+pytestmark = pytest.mark.anyio
 
 FRAME = no_face_jpeg()
 RULE = {

@@ -13,7 +13,7 @@ from tests.pictures import no_face_jpeg
 from tests.redis_server import RedisServer
 from tests.streaming import assert_accounted, serving, streaming, working
 
-pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+pytestmark = pytest.mark.anyio
 
 FRAME = no_face_jpeg()
 

@@ -19,7 +19,7 @@ from fercore.inference.triton import TritonBackend
 from tests.listening import addresses
 from tests.triton_server import ROOT, TritonServer
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("one_loop")]
+pytestmark = pytest.mark.usefixtures("one_loop")
 
 BLACK = np.zeros((1, 112, 112, 3), np.uint8)
 WHITE = np.full((1, 112, 112, 3), 255, np.uint8)

@@ -5,8 +5,6 @@ import pytest
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.clock import BrokerClock
 
-pytestmark = pytest.mark.unit
-
 
 class Local:
     now_ms = 1000.0

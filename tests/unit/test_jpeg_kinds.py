@@ -4,43 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
 
 from fercore.contracts.errors import InvalidImage
 from fercore.vision.decode import decode, decode_reduced
-from fercore.vision.detection import Detections
 from fercore.vision.header import check_image, read_header
-from fercore.vision.picture import Picture, detect_in
-from tests.fakes import FixedDetector
-from tests.jpegs import KINDS, turned, without_end, without_huffman_tables
+from tests.jpegs import KINDS, without_end, without_huffman_tables
 from tests.pictures import STORED_AS, astronaut, encoded
-
-ARITHMETIC = "arithmetic"
-WITH_SCANS_THAT_SHOW_THEIR_END = [kind for kind in KINDS if kind != ARITHMETIC]
-
-
-def with_white_box(width: int, height: int) -> tuple[Image.Image, np.ndarray]:
-    """A dark picture with one white box, and where it is."""
-    box = np.array([width * 0.2, height * 0.3, width * 0.55, height * 0.7]).round()
-    image = Image.new("RGB", (width, height), (20, 20, 20))
-    ImageDraw.Draw(image).rectangle([*box[:2], *(box[2:] - 1)], (255, 255, 255))
-    return image, box
-
-
-def find_white_box(image: np.ndarray) -> Detections:
-    """Find the box to fractions of a pixel, by its mean position and its area along either axis."""
-    levels = (image.mean(axis=2) - 20) / 235
-    box = np.empty(4, np.float32)
-    for axis in (0, 1):
-        profile = levels.max(axis=axis).clip(0)
-        centre = (profile * (np.arange(len(profile)) + 0.5)).sum() / profile.sum()
-        box[axis], box[axis + 2] = centre - profile.sum() / 2, centre + profile.sum() / 2
-    return Detections(box[None], np.ones(1, np.float32))
-
-
-def box_in(picture: Picture, longer_side_px: int) -> np.ndarray:
-    detector = FixedDetector(find_white_box)
-    return detect_in(detector, picture, min_face_px=1, longer_side_px=longer_side_px).boxes[0]
+from tests.white_box import assert_boxes_agree
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,13 +22,7 @@ def box_in(picture: Picture, longer_side_px: int) -> np.ndarray:
     longer_side_px=st.integers(80, 350),
 )
 def test_boxes_are_the_same_at_a_reduced_scale_and_in_full(kind, orientation, width, height, longer_side_px):
-    upright, box = with_white_box(width, height)
-    data = turned(KINDS[kind], upright, orientation)
-    picture, whole = decode_reduced(data, longer_side_px=longer_side_px), Picture.in_full(decode(data))
-    assert (picture.width, picture.height) == (whole.width, whole.height) == (width, height)
-    assert np.abs(box_in(whole, longer_side_px=1000) - box).max() < 3
-    # the same pixels are shown to a detector, whichever way they were averaged
-    assert np.abs(box_in(picture, longer_side_px) - box_in(whole, longer_side_px)).max() < 3
+    assert_boxes_agree(KINDS[kind], (width, height), orientation, longer_side_px)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,7 +40,7 @@ def test_a_frame_of_a_camera_without_huffman_tables_is_read():
 
 
 @pytest.mark.parametrize("lacks", [1, 2])
-@pytest.mark.parametrize("kind", WITH_SCANS_THAT_SHOW_THEIR_END)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_jpeg_that_lacks_only_its_end_marker_is_the_same_image(kind, lacks):
     whole = KINDS[kind](astronaut().resize((200, 152)))
     data = whole[: len(whole) - lacks]
@@ -125,11 +89,6 @@ def test_a_progressive_jpeg_that_lacks_a_whole_scan_is_refused_by_its_structure(
         for kept in range(scan, scan + 8):
             with pytest.raises(InvalidImage, match=r"truncated|header"):
                 read_header(data[:kept])
-
-
-def test_arithmetic_coding_shows_no_end_and_stays_refused():
-    with pytest.raises(InvalidImage, match="truncated"):
-        read_header(without_end(KINDS[ARITHMETIC](astronaut())))
 
 
 @pytest.mark.parametrize("breaks", [b"\r\n", b"\n", b"\r\n\r\n"])

@@ -1,12 +1,8 @@
 """What only the in-memory queue promises; all else stands in the conformance suite."""
 
-import pytest
-
 from fercore.messaging.memory import InMemoryQueue
 from fercore.messaging.queue import FACES, FRAMES, STREAM_MAXLEN, Envelope
 from tests.consuming import settle
-
-pytestmark = pytest.mark.unit
 
 
 class Clock:

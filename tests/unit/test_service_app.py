@@ -2,10 +2,6 @@
 
 import asyncio
 import contextlib
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import httpx
 import pytest
@@ -20,7 +16,6 @@ from fercore.service.metrics import Metrics
 from fercore.service.settings import ImageLimits
 
 pytestmark = pytest.mark.anyio
-ROOT = Path(__file__).parent.parent.parent
 
 
 async def well() -> str | None:
@@ -214,48 +209,6 @@ async def test_a_client_that_leaves_in_mid_body_is_counted_and_is_no_error(app, 
     await app(scope, receive, send)
     assert 'fer_requests_total{code="499",route="/body",service="test"} 1.0' in metrics.exposition().decode()
     assert "Traceback" not in caplog.text
-
-
-FAILING_SERVICE = """
-import asyncio, contextlib
-from fercore.service.app import build_app, running
-from fercore.service.metrics import Metrics
-from fercore.service.process_log import process_log
-from fercore.service.run import serve
-from fercore.service.settings import ServiceSettings
-
-async def job():
-    await asyncio.sleep(0.2)
-    raise RuntimeError("broken")
-
-@contextlib.asynccontextmanager
-async def lifespan(_):
-    async with running(job()):
-        yield
-
-app = build_app(
-    service="test", title="t", description="d", metrics=Metrics(), checks={}, lifespan=lifespan
-)
-with process_log("test"):
-    serve(app, ServiceSettings(port=0), banner="up on {url}")
-"""
-
-
-def test_a_background_job_that_fails_ends_the_process_with_a_status():
-    done = subprocess.run(
-        [sys.executable, "-c", FAILING_SERVICE],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert lines[0]["event"] == "listening"
-    assert lines[0]["details"]["url"].startswith("http://127.0.0.1:")
-    assert "RuntimeError: broken" in lines[1]["traceback"]
-    assert done.stdout == ""  # no person reads it
 
 
 async def test_background_jobs_end_with_the_block():
