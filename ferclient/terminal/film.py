@@ -29,6 +29,8 @@ from ferclient.terminal.turning import Turn
 USUAL_RATE = Fraction(25)
 """Frames a second, of a film that does not say, or says what cannot be."""
 HIGHEST_RATE = 240
+MOST_OBLONG = Fraction(4)
+"""Pixels of 4:1 or 1:4 are the most oblong that are believed."""
 
 AnyPacket: TypeAlias = "Packet[Stream]"  # only PyAV's stubs make it generic
 
@@ -64,6 +66,7 @@ class Film:
         rate = stream.average_rate or stream.guessed_rate
         self.rate = rate if rate is not None and 1 <= rate <= HIGHEST_RATE else USUAL_RATE
         aspect = stream.sample_aspect_ratio or Fraction(1)
+        aspect = aspect if MOST_OBLONG >= aspect >= 1 / MOST_OBLONG else Fraction(1)
         self.pixel_aspect = 1 / aspect if self.turn.swaps_sides else aspect
         self._start = stream.start_time or 0
         self.start_s = float(self._start * self.time_base) - origin_s(container)
@@ -81,10 +84,22 @@ class Film:
             elif index:
                 time_s += interval_s
             if index % every == 0:
-                duration_s = float(frame.duration * self.time_base)
-                if duration_s < 1 / HIGHEST_RATE:  # a recording of a browser says 1 ms, or nothing
-                    duration_s = time_s / index if index else interval_s
-                yield Shot(index, time_s, self._image(frame), duration_s)
+                mean_s = time_s / index if index else interval_s
+                yield Shot(index, time_s, self._image(frame), self._duration_s(frame, time_s, mean_s))
+
+    def _duration_s(self, frame: VideoFrame, time_s: float, mean_s: float) -> float:
+        """Give how long a frame is shown if it is the last; the others are shown until the next.
+
+        Recordings of browsers say 1 ms, or nothing; in an mp4 it is the time to the next one that is stored,
+        which may be shown earlier.
+        """
+        said_s = float(frame.duration * self.time_base)
+        if said_s < 1 / HIGHEST_RATE:
+            return mean_s
+        if self._stream.duration is None:
+            return said_s
+        left_s = float(self._stream.duration * self.time_base) - time_s
+        return min(said_s, left_s if left_s > 0 else mean_s)
 
     def _all_frames(self) -> Iterator[VideoFrame]:
         yield self.first
@@ -94,7 +109,7 @@ class Film:
         for packet in packets(self._container, self._stream):
             try:
                 yield from self._stream.decode(packet)
-            except av.error.InvalidDataError:
+            except av.FFmpegError:
                 self.damaged += 1
 
     def _image(self, frame: VideoFrame) -> BgrImage:
@@ -122,8 +137,10 @@ def read(path: Path) -> Iterator[InputContainer]:
     """
     try:
         container = av.open(f"file:{path}", "r", metadata_errors="replace")  # a name may look like an address
+    except (av.error.InvalidDataError, av.error.EOFError) as err:
+        raise Failure(f"{path} is no film, or an mp4 that lacks its end: nothing can be read of it") from err
     except av.FFmpegError as err:
-        raise Failure(f"{path} is no film that can be read: {err.strerror}") from err
+        raise Failure(f"{path} cannot be read: {err.strerror}") from err
     with container:
         yield container
 

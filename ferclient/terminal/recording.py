@@ -6,6 +6,7 @@ Knows no server and no face. Needs PyAV and OpenCV.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -15,7 +16,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from ferclient.terminal.commands import Failure
@@ -54,31 +55,31 @@ INDEX_FIRST = {"movflags": "+faststart"}  # plays while it is loaded
 FORMS = {
     ".mp4": Form(*H264, INDEX_FIRST, frozenset({"aac", "mp3", "opus", "flac"}), "aac"),
     ".mov": Form(*H264, INDEX_FIRST, frozenset({"aac", "mp3"}), "aac"),
-    ".mkv": Form(*H264, {}, frozenset({"aac", "mp3", "opus", "flac", "vorbis"}), "aac"),
     ".webm": Form(*VP9, {}, frozenset({"opus", "vorbis"}), "libopus"),
 }
 YUV = frozenset({1, 2, 4, 5, 6, 7, 9})
 """Colour matrices that the encoders and the conversion know; 2 is not stated (ISO/IEC 23091-2, table 4)."""
 BT_709 = 1
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT  # grey stays grey
 
 
 class Recording:
-    """A film that is being written, as large as its source, upright, with even sides."""
+    """A film that is being written: upright, as large as its source, with square pixels and even sides."""
 
     def __init__(self, container: OutputContainer, stream: VideoStream, film: Film, sound: Sound) -> None:
         self._container, self._stream, self._sound = container, stream, sound
         self._start_s, self._time_base = film.start_s, film.time_base
-        self._size = _size(film)
+        self._size, self._pixel_aspect = _size(film), film.pixel_aspect
         self._reformatter = VideoReformatter()
         self._last_stamp = -1
 
     def add(self, shot: Shot) -> None:
         """Write the next picture, and the sound until then; one of another size is fitted in."""
-        image = _padded(_fitted(shot.image, *self._size))
+        image = _padded(_fitted(shot.image, self._pixel_aspect, *self._size))
         frame = VideoFrame.from_ndarray(image, format="bgr24")
         frame.colorspace = self._stream.colorspace
         frame = self._reformatter.reformat(
-            frame, format="yuv420p", dst_color_range=ColorRange.MPEG, threads=1
+            frame, format="yuv420p", dst_color_range=ColorRange.MPEG, interpolation=EXACT, threads=1
         )
         time_s = self._start_s + shot.time_s
         frame.pts = max(round(time_s / self._time_base), self._last_stamp + 1)
@@ -122,7 +123,6 @@ def _pictures(container: OutputContainer, form: Form, film: Film) -> VideoStream
     width, height = _size(film)
     coder, like = stream.codec_context, film.first
     coder.width, coder.height, coder.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-    coder.sample_aspect_ratio = film.pixel_aspect
     coder.time_base = film.time_base
     coder.flags |= Flags.frame_duration  # else the last picture of an mp4 has none
     coder.colorspace = like.colorspace if like.colorspace in YUV else BT_709
@@ -132,21 +132,26 @@ def _pictures(container: OutputContainer, form: Form, film: Film) -> VideoStream
 
 
 def _size(film: Film) -> tuple[int, int]:
-    """Give width and height, upright."""
+    """Give width and height, upright, in square pixels."""
     width, height = film.first.width, film.first.height
-    return (height, width) if film.turn.swaps_sides else (width, height)
+    if film.turn.swaps_sides:
+        width, height = height, width
+    aspect, square = film.pixel_aspect, Fraction(1)
+    return round(width * max(aspect, square)), round(height / min(aspect, square))
 
 
-def _fitted(image: BgrImage, width: int, height: int) -> BgrImage:
+def _fitted(image: BgrImage, pixel_aspect: Fraction, width: int, height: int) -> BgrImage:
     """Give it in this size, with black beside it: the recording of a window changes size as that does."""
-    if image.shape[:2] == (height, width):
+    if pixel_aspect == 1 and image.shape[:2] == (height, width):
         return image
-    scale = min(width / image.shape[1], height / image.shape[0])
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    shown = float(image.shape[1] * pixel_aspect), image.shape[0]
+    scale = min(width / shown[0], height / shown[1])
+    inner_width, inner_height = max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale))
+    left, top = (width - inner_width) // 2, (height - inner_height) // 2
     canvas = np.zeros((height, width, 3), np.uint8)
-    canvas[top : top + size[1], left : left + size[0]] = small
+    canvas[top : top + inner_height, left : left + inner_width] = cv2.resize(
+        image, (inner_width, inner_height)
+    )
     return canvas
 
 

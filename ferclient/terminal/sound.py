@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import av.error
+import av
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -95,7 +95,7 @@ def _decoded(container: InputContainer, sound: AudioStream) -> Iterator[AudioFra
     for packet in film.packets(container, sound):
         try:
             frames = sound.decode(packet)
-        except av.error.InvalidDataError:
+        except av.FFmpegError:
             continue
         for frame in frames:
             form = form or (frame.format.name, frame.layout.name, frame.sample_rate)

@@ -5,7 +5,7 @@ to one `part`: when the server goes away and comes back, a new part begins. With
 are written to the current folder. The exit code is 1 if a frame failed or the end of the video is missing.
 
 Each frame of the annotated video is shown when it is in the original, upright; the sound is kept. A name that
-ends in .mp4, .mkv or .mov holds H.264, one in .webm VP9.
+ends in .mp4 or .mov holds H.264, one in .webm VP9.
 
 Examples:
   python -m ferclient video interview.mp4
