@@ -48,6 +48,7 @@ def write_film(
     sound_from_ms: int = 0,
     sound_ms: int = 1000,
     is_live: bool = False,
+    is_interlaced: bool = False,
 ) -> Path:
     """Write pictures (BGR) at their times, and a tone beside them.
 
@@ -57,15 +58,16 @@ def write_film(
         is_live: as browsers record: a WebM without duration and without index.
     """
     height, width = images[0].shape[:2]
+    options = OPTIONS | ({"flags": "+ildct+ilme"} if is_interlaced else {})
     with av.open(str(path), "w", options={"live": "1"} if is_live else {}) as container:
         if is_live:  # it says no rate
             coder = av.CodecContext.create(codec, "w")
-            coder.options = OPTIONS
+            coder.options = options
             stream = container.add_mux_stream(
                 CODECS[codec], width=width, height=height, time_base=MILLISECONDS
             )
         else:
-            stream = container.add_stream(codec, 25, options=OPTIONS)
+            stream = container.add_stream(codec, 25, options=options)
             coder = stream.codec_context
         coder.width, coder.height, coder.pix_fmt, coder.time_base = width, height, pixels, MILLISECONDS
         coder.flags |= Flags.frame_duration

@@ -205,6 +205,18 @@ def test_films_of_every_kind_of_pixels_keep_their_colours(tmp_path, name, codec,
             assert np.ptp(after[y, x].astype(int)) <= 6
 
 
+def test_an_interlaced_film_is_read_though_opencv_sees_black(tmp_path):
+    source = tmp_path / "camcorder.mp4"
+    write_film(source, [QUARTERS] * 3, (0, 40, 80), is_interlaced=True)
+    with av.open(str(source)) as container:
+        assert next(container.decode(video=0)).interlaced_frame
+    with film.opened(source) as video:
+        read = next(video.shots()).image
+    for image in (read, read_film(copied(source, tmp_path / "o.mp4"))[1][0]):
+        for y, x in ((12, 16), (12, 48), (36, 16), (36, 48)):
+            assert np.abs(image[y, x].astype(int) - QUARTERS[y, x]).max() < 40
+
+
 @pytest.mark.parametrize(
     ("name", "encoder", "suffix", "coded"),
     [
