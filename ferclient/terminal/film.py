@@ -175,13 +175,13 @@ def sound(container: InputContainer) -> AudioStream | None:
 
 
 def origin_s(container: InputContainer) -> float:
-    """Give the time at which a film starts, by its own clock.
+    """Give the time at which a film starts, by its own clock; broadcasts start at any.
 
-    What comes before 0 is sound that its decoder needs to begin; it is not heard.
+    Sound that a decoder needs to begin, and that is not heard, lies before.
     """
     starts = [
         float(stream.start_time * stream.time_base)
         for stream in (container.streams.best("video"), sound(container))
         if stream is not None and stream.start_time is not None and stream.time_base is not None
     ]
-    return max(min(starts, default=0.0), 0.0)
+    return min(starts, default=0.0)
