@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 
-from ferclient.terminal.film import origin_s, packets, pictures, read
+from ferclient.terminal.film import origin_s, pictures, read
 
 MISSING_S = 1.0
 """A film that ends earlier than it says by more than this lacks its end."""
@@ -39,11 +39,14 @@ def extent(path: Path) -> Extent:
     frames, end_s, is_whole = 0, 0.0, True
     with _words() as words, read(path) as container:
         film = pictures(container, path)
-        for packet in packets(container):
-            frames += packet.stream_index == film.index and packet.size > 0 and not packet.is_discard
-            is_whole &= not packet.is_corrupt
-            if packet.pts is not None:
-                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        try:
+            for packet in container.demux():
+                frames += packet.stream_index == film.index and packet.size > 0 and not packet.is_discard
+                is_whole &= not packet.is_corrupt
+                if packet.pts is not None:
+                    end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except av.FFmpegError:
+            is_whole = False
         stated_s = (container.duration or 0) / av.time_base
         end_s -= origin_s(container)
     breaks_off = any("prematurely" in word or "partial file" in word for _, _, word in words)

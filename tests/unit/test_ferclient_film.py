@@ -387,6 +387,16 @@ def test_what_is_no_film_is_said_in_one_line(tmp_path, name, words):
         pass
 
 
+def test_a_codec_that_nobody_knows_is_no_crash(tmp_path):
+    path = write_film(tmp_path / "new.mp4", greys(3), (0, 40, 80), sound="aac")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"mp4a", b"apac").replace(b"esds", b"zsds"))  # as phones' spatial sound
+    assert codecs(copied(path, tmp_path / "o.mp4")) == ["h264"]
+    path.write_bytes(data.replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC"))
+    with pytest.raises(Failure, match="has no frame that can be read"), film.opened(path):
+        pass
+
+
 def test_a_name_that_looks_like_an_address_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     source = write_film(tmp_path / "a.mp4", greys(2), (0, 40)).rename(tmp_path / "http:b%03d.mp4")
