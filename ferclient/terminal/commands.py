@@ -16,10 +16,15 @@ COMMANDS = {
     "webcam": "send a camera through a live stream; shows it with boxes, or prints JSON lines",
 }
 DONE, FAILED, WRONG_USE, UNREACHABLE, STOPPED = 0, 1, 2, 3, 130
+HINTS = {
+    "cv2": "this needs OpenCV: pip install opencv-python (or opencv-python-headless: without windows)",
+    "av": "this needs PyAV: pip install av",
+}
+"""What to do where a library is missing."""
 EPILOG = """\
 exit codes:
   0    all was done
-  1    something failed: a picture, a frame, a file, or OpenCV is missing
+  1    something failed: a picture, a frame, a file, a video that is cut, or OpenCV or PyAV is missing
   2    wrong use: unknown options, files, model or detector
   3    nobody answers at the address, or the server there cannot serve
   130  stopped by Ctrl-C; no half-written file is left
@@ -79,9 +84,9 @@ def main(arguments: list[str], *, default_url: str) -> int:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        if error.name != "cv2":
+        if error.name not in HINTS:
             raise error
-        return "this needs OpenCV: pip install opencv-python (or opencv-python-headless: without windows)"
+        return HINTS[error.name]
     return str(error)
 
 

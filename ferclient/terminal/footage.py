@@ -1,13 +1,12 @@
-"""Read frames of a video file or a camera, and write a video; needs OpenCV.
+"""Read frames of a camera, or of what OpenCV reads as one, and encode them to be sent; needs OpenCV.
 
 Knows no server.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import count
 
 import cv2
 import numpy as np
@@ -16,8 +15,6 @@ from ferclient.terminal.commands import Failure
 from ferclient.terminal.drawing import BgrImage
 
 JPEG_QUALITY = 90
-USUAL_RATE = 25.0
-"""Frames a second, of a video that does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,49 +22,36 @@ class Shot:
     """One frame.
 
     Attributes:
-        index: 0-based, in the video or since the camera was opened.
+        index: 0-based, in the film or since the camera was opened.
         time_s: of its presentation; 0 for a camera.
         image: upright.
+        duration_s: of its presentation, or about; 0 for a camera.
     """
 
     index: int
     time_s: float
     image: BgrImage
+    duration_s: float = 0.0
 
 
 class Footage:
-    """An open video or camera.
-
-    Attributes:
-        rate: frames a second.
-        count: of frames, as the video says; None when it does not.
-    """
+    """An open camera."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
-        rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._capture = capture
-        self.rate = rate if math.isfinite(rate) and rate > 0 else USUAL_RATE
-        self.count = int(count) if count > 0 else None
 
-    def shots(self, every: int = 1) -> Iterator[Shot]:
-        """Read to the end; of so many frames one is given, the first among them."""
-        index = 0
-        while True:
-            if index % every:
-                if not self._capture.grab():
-                    return
-            else:
-                is_read, image = self._capture.read()
-                if not is_read:
-                    return
-                time_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                yield Shot(index, time_s, np.asarray(image, np.uint8))
-            index += 1
+    def shots(self) -> Iterator[Shot]:
+        """Read to the end."""
+        for index in count():
+            is_read, image = self._capture.read()
+            if not is_read:
+                return
+            yield Shot(index, 0.0, np.asarray(image, np.uint8))
 
 
 @contextmanager
 def opened(source: str | int) -> Iterator[Footage]:
-    """Open a file, an address or a camera by its number.
+    """Open a camera by its number, an address, or a file that plays its part.
 
     Raises:
         Failure: it cannot be read.
@@ -81,23 +65,6 @@ def opened(source: str | int) -> Iterator[Footage]:
         yield Footage(capture)
     finally:
         capture.release()
-
-
-@contextmanager
-def written(path: Path, rate: float, image: BgrImage) -> Iterator[cv2.VideoWriter]:
-    """Write an mp4 of frames as large as `image`.
-
-    Raises:
-        Failure: this OpenCV cannot.
-    """
-    height, width = image.shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
-    try:
-        if not writer.isOpened():
-            raise Failure(f"OpenCV cannot write {path}")
-        yield writer
-    finally:
-        writer.release()
 
 
 def jpeg(image: BgrImage) -> bytes:

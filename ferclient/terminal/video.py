@@ -2,7 +2,10 @@
 
 The annotated video has boxes, face ids, emotions and scores; a frame that failed says so. A face id belongs
 to one `part`: when the server goes away and comes back, a new part begins. Without --output and --csv, both
-are written to the current folder. The exit code is 1 if a frame failed.
+are written to the current folder. The exit code is 1 if a frame failed or the end of the video is missing.
+
+Each frame of the annotated video is shown when it is in the original, upright; the sound is kept. A name that
+ends in .mp4 or .mov holds H.264, one in .webm VP9.
 
 Examples:
   python -m ferclient video interview.mp4
@@ -20,16 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
 
-import cv2
 from tqdm import tqdm
 
 from ferclient.blocking import Client
 from ferclient.events import Event, FrameFailed, FrameResult, Reconnected
-from ferclient.terminal import asking, footage
-from ferclient.terminal.commands import DONE, FAILED, Failure, WrongUse
+from ferclient.terminal import asking, film, footage
+from ferclient.terminal.commands import DONE, FAILED, WrongUse
 from ferclient.terminal.drawing import draw_faces, draw_notice
+from ferclient.terminal.extent import extent
 from ferclient.terminal.files import whole_file
 from ferclient.terminal.footage import Shot
+from ferclient.terminal.recording import Recording, written
 from ferclient.terminal.rows import CSV_FACE, face_cells, no_face_cells
 from fercore.contracts.live import StreamOptions, StreamResult
 
@@ -69,8 +73,8 @@ class Sink(Protocol):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="any video that OpenCV can read")
-    parser.add_argument("--output", type=Path, metavar="MP4", help="write the video with boxes there")
+    parser.add_argument("file", type=Path, metavar="FILE", help="any video that FFmpeg can read")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the video with boxes there")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row for each face and frame there")
     parser.add_argument(
         "--every",
@@ -97,17 +101,18 @@ def run(options: argparse.Namespace) -> int:
         if target is not None and target.exists() and target.samefile(options.file):
             raise WrongUse(f"{target} is the video itself")
     with ExitStack() as stack:
-        stack.enter_context(options.file.open("rb")).close()  # OpenCV would not say why it cannot
-        video = stack.enter_context(footage.opened(str(options.file)))
+        stack.enter_context(options.file.open("rb")).close()  # says why it cannot, in Python's words
+        length = extent(options.file)
+        video = stack.enter_context(film.opened(options.file))
         client = stack.enter_context(asking.client(Client, options))
         stream = stack.enter_context(client.stream(chosen))
+        total = math.ceil(length.frames / options.every)
+        bar = stack.enter_context(tqdm(total=total, unit="frame", disable=asking.has_no_bar()))
         sinks: list[Sink] = []
         if options.output is not None:
             sinks.append(stack.enter_context(_annotated(options.file, options.output)))
         if options.csv is not None:
             sinks.append(stack.enter_context(_tabled(options.csv)))
-        total = None if video.count is None else math.ceil(video.count / options.every)
-        bar = stack.enter_context(tqdm(total=total, unit="frame", disable=asking.has_no_bar()))
         done = failed = 0
         events = stream.frames(_source(video, options.every), is_lossless=True)
         for answer in in_order(events, options.every):
@@ -115,10 +120,16 @@ def run(options: argparse.Namespace) -> int:
                 sink.take(answer)
             done += 1
             failed += isinstance(answer.outcome, FrameFailed)
+            bar.total = max(total, done)  # some packets give two frames,
             bar.update()
+        bar.total = done  # and some none
+        bar.refresh()
     targets = " and ".join(str(target) for target in (options.output, options.csv) if target is not None)
     print(f"{done} frames analysed, {failed} of them failed: {targets}", file=sys.stderr)
-    return FAILED if failed else DONE
+    is_whole = length.is_whole and not video.damaged
+    if not is_whole:
+        print(f"{options.file} is cut or damaged; that is all that could be read of it", file=sys.stderr)
+    return DONE if is_whole and not failed else FAILED
 
 
 def in_order(events: Iterable[Event[Moment]], every: int) -> Iterator[Answer]:
@@ -139,7 +150,7 @@ def in_order(events: Iterable[Event[Moment]], every: int) -> Iterator[Answer]:
             index += every
 
 
-def _source(video: footage.Footage, every: int) -> Iterator[tuple[Moment, bytes]]:
+def _source(video: film.Film, every: int) -> Iterator[tuple[Moment, bytes]]:
     for shot in video.shots(every):
         yield Moment(shot.index, shot.time_s), footage.jpeg(shot.image)
 
@@ -147,9 +158,9 @@ def _source(video: footage.Footage, every: int) -> Iterator[tuple[Moment, bytes]
 class _Annotator:
     """Reads the video a second time, so that no frame has to be kept until its answer comes."""
 
-    def __init__(self, shots: Iterator[Shot], writer: cv2.VideoWriter) -> None:
+    def __init__(self, shots: Iterator[Shot], recording: Recording) -> None:
         self._shots = shots
-        self._writer = writer
+        self._recording = recording
         self._last: Answer | None = None
 
     def take(self, answer: Answer) -> None:
@@ -168,21 +179,17 @@ class _Annotator:
                 draw_notice(shot.image, f"not analysed: {outcome.code}")
             else:
                 draw_faces(shot.image, outcome.faces)
-            self._writer.write(shot.image)
+            self._recording.add(shot)
             if end is not None and shot.index + 1 >= end:
                 return
 
 
 @contextmanager
 def _annotated(file: Path, target: Path) -> Iterator[Sink]:
-    with whole_file(target) as part, footage.opened(str(file)) as video, footage.opened(str(file)) as glance:
-        first = next(glance.shots(), None)
-        if first is None:
-            raise Failure(f"{file} has no frame")
-        with footage.written(part, video.rate, first.image) as writer:
-            annotator = _Annotator(video.shots(), writer)
-            yield annotator
-            annotator.finish()
+    with whole_file(target) as part, film.opened(file) as video, written(part, video, target) as recording:
+        annotator = _Annotator(video.shots(), recording)
+        yield annotator
+        annotator.finish()
 
 
 class _Table:

@@ -207,6 +207,25 @@ def test_opencv_is_asked_for_in_one_line_where_it_is_missing(folder, url, monkey
         assert "this needs OpenCV: pip install opencv-python" in capsys.readouterr().err
 
 
+def test_pyav_is_asked_for_in_one_line_where_it_is_missing(tmp_path):
+    Path(tmp_path / "x.mp4").write_bytes(b"film")
+    script = (
+        "import sys; sys.modules['av'] = None\n"
+        "from ferclient.terminal.commands import main\n"
+        "sys.exit(main(['video', 'x.mp4'], default_url='http://127.0.0.1:9'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: this needs PyAV: pip install av\n"
+
+
 def start(*arguments: str, url: str, cwd: Path) -> subprocess.Popen:
     """Run the command as a person does, apart from this process."""
     return subprocess.Popen(

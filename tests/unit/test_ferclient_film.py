@@ -1,0 +1,431 @@
+"""What is read of films and how they are written again: times, sides, colours, sound, memory."""
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from ferclient.terminal import film
+from ferclient.terminal.commands import Failure
+from ferclient.terminal.extent import extent
+from ferclient.terminal.recording import written
+from tests.films import (
+    BROWSERS_TIMES_MS,
+    QUARTERS,
+    codecs,
+    duration_s,
+    greys,
+    loudest_s,
+    read_film,
+    sound_packets,
+    write_film,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+TIMES_S = [time_ms / 1000 for time_ms in BROWSERS_TIMES_MS]
+MATRICES = {
+    "as it is": (1, 0, 0, 1),
+    "clockwise": (0, 1, -1, 0),
+    "upside down": (-1, 0, 0, -1),
+    "counter-clockwise": (0, -1, 1, 0),
+    "mirrored": (-1, 0, 0, 1),
+    "flipped": (1, 0, 0, -1),
+    "transposed": (0, 1, 1, 0),
+    "transverse": (0, -1, -1, 0),
+}
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Read a film and write it again."""
+    with film.opened(source) as video, written(target, video, target) as recording:
+        for shot in video.shots():
+            recording.add(shot)
+    return target
+
+
+def times_of(path: Path) -> list[float]:
+    with film.opened(path) as video:
+        return [shot.time_s for shot in video.shots()]
+
+
+def stored_for(matrix: tuple[int, int, int, int], upright: np.ndarray) -> np.ndarray:
+    """Give the picture that the matrix maps to `upright`, point by point: (x, y) to (ax + cy, bx + dy)."""
+    a, b, c, d = matrix
+    height, width = upright.shape[:2]
+    shape = (width, height, 3) if b else (height, width, 3)
+    stored = np.zeros(shape, np.uint8)
+    for y, x in np.ndindex(shape[:2]):
+        shown_x = a * x + c * y + (width - 1 if a + c < 0 else 0)
+        shown_y = b * x + d * y + (height - 1 if b + d < 0 else 0)
+        stored[y, x] = upright[shown_y, shown_x]
+    return stored
+
+
+@pytest.fixture
+def recorded(tmp_path) -> Path:
+    """What a browser records: no duration, no rate, a pause."""
+    path = tmp_path / "recorded.webm"
+    return write_film(path, greys(len(TIMES_S)), BROWSERS_TIMES_MS, codec="libvpx", is_live=True)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".webm"])
+def test_each_frame_of_a_browsers_recording_keeps_its_time(recorded, tmp_path, suffix):
+    with av.open(str(recorded)) as container:
+        assert (container.duration, container.streams.video[0].average_rate) == (None, None)
+    times, images = read_film(copied(recorded, tmp_path / f"o{suffix}"))
+    assert times == pytest.approx(TIMES_S, abs=1e-9)
+    assert [round((image.mean() - 10) / 23.5) for image in images] == list(range(len(TIMES_S)))
+    # what the last frame lasts is nowhere said; a mean interval is 89 ms here
+    assert duration_s(tmp_path / f"o{suffix}") == pytest.approx(0.8 + 0.8 / 9, abs=0.001)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_a_last_frame_that_says_how_long_it_is_shown_keeps_that(tmp_path, suffix):
+    source = write_film(tmp_path / "slides.mp4", greys(3), (0, 500, 900), last_ms=1500)
+    assert duration_s(copied(source, tmp_path / f"o{suffix}")) == pytest.approx(2.4, abs=0.001)
+
+
+@pytest.mark.parametrize("name", ["f.mp4", "f.mkv", "f.mov", "f.webm", "f.ts", "f.flv"])
+def test_times_are_those_that_opencv_tells(tmp_path, name):
+    codec = {"webm": "libvpx", "flv": "flv"}.get(name[2:], "libx264")
+    path = write_film(tmp_path / name, greys(4), (700, 733, 800, 900), codec=codec)
+    capture, theirs = cv2.VideoCapture(str(path)), []
+    while capture.read()[0]:
+        theirs.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    assert len(theirs) == 4
+    assert times_of(path) == pytest.approx(theirs)
+
+
+def test_frames_without_any_time_come_at_the_usual_rate(tmp_path):
+    path = write_film(tmp_path / "raw.h264", greys(5), (0, 40, 80, 120, 160))
+    assert times_of(path) == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
+    assert read_film(copied(path, tmp_path / "o.mp4"))[0] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
+
+
+def test_frames_of_one_and_the_same_time_are_all_written(tmp_path):
+    source = tmp_path / "twice.webm"
+    write_film(source, greys(4), (0, 40, 80, 120), codec="libvpx", is_live=True)
+    with film.opened(source) as video, written(tmp_path / "o.mp4", video, source) as recording:
+        for shot in video.shots():
+            recording.add(film.Shot(shot.index, min(shot.time_s, 0.08), shot.image))
+    assert read_film(tmp_path / "o.mp4")[0] == pytest.approx([0, 0.04, 0.08, 0.081])
+
+
+@pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES)
+def test_a_film_is_read_and_written_upright_however_it_was_held(tmp_path, matrix):
+    stored = stored_for(matrix, QUARTERS)
+    source = write_film(tmp_path / "phone.mp4", [stored] * 2, (0, 40), matrix=matrix)
+    with film.opened(source) as video:
+        read = next(video.shots()).image
+    again = read_film(copied(source, tmp_path / "o.mp4"))[1][0]
+    for image in (read, again):
+        assert image.shape == QUARTERS.shape
+        for y, x in ((12, 16), (12, 48), (36, 16), (36, 48)):
+            assert np.abs(image[y, x].astype(int) - QUARTERS[y, x]).max() < 30
+
+
+def test_a_picture_with_exif_as_a_film_is_turned_though_pyav_gives_none_of_its_side_data(tmp_path):
+    from PIL import Image  # noqa: PLC0415
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown after a quarter turn clockwise
+    stored = np.ascontiguousarray(np.rot90(QUARTERS, 1)[:, :, ::-1])
+    Image.fromarray(stored).save(tmp_path / "one.jpg", exif=exif, quality=95)
+    with film.opened(tmp_path / "one.jpg") as video:
+        image = next(video.shots()).image
+    assert image.shape == QUARTERS.shape
+    assert np.abs(image[12, 48].astype(int) - QUARTERS[12, 48]).max() < 40
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+@pytest.mark.parametrize(("width", "height"), [(161, 120), (160, 121), (161, 121), (2, 2), (1, 1)])
+def test_odd_sides_are_padded_by_one_pixel_and_the_others_stay(tmp_path, width, height, suffix):
+    stripes = np.zeros((height, width, 3), np.uint8)
+    stripes[:, np.arange(width) // 2 % 2 == 0] = 200
+    path = tmp_path / "odd.mkv"
+    source = write_film(path, [stripes] * 2, (0, 40), codec="ffv1", pixels="yuv444p")
+    image = read_film(copied(source, tmp_path / f"o{suffix}"))[1][0]
+    assert image.shape == (height + height % 2, width + width % 2, 3)
+    assert np.abs(image[:height, :width].astype(int) - stripes).mean() < 8
+    assert np.abs(image[:, -1].astype(int) - stripes[0, -1]).mean() < 12  # no black edge
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+@pytest.mark.parametrize(("aspect", "shape"), [(Fraction(4, 3), (48, 86)), (Fraction(1, 2), (96, 64))])
+def test_oblong_pixels_become_square(tmp_path, aspect, shape, suffix):
+    source = write_film(tmp_path / "dv.mp4", [QUARTERS] * 2, (0, 40), pixel_aspect=aspect)
+    with film.opened(source) as video:
+        assert next(video.shots()).image.shape == QUARTERS.shape  # boxes are in stored pixels
+    image = read_film(copied(source, tmp_path / f"o{suffix}"))[1][0]
+    assert image.shape[:2] == shape
+    assert image[-5, -5].min() > 200
+
+
+def test_a_film_that_changes_its_size_is_fitted_into_the_first(tmp_path):
+    path = tmp_path / "window.webm"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", 25, width=160, height=120)
+        for number, image in enumerate([*greys(2), np.full((60, 160, 3), 255, np.uint8)]):
+            coder = av.CodecContext.create("libvpx", "w")  # a new one begins with a whole frame
+            coder.height, coder.width, coder.pix_fmt = *image.shape[:2], "yuv420p"
+            coder.time_base = Fraction(1, 25)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            for packet in [*coder.encode(frame), *coder.encode(None)]:
+                packet.stream = stream
+                container.mux(packet)
+    with film.opened(path) as video:
+        assert [shot.image.shape[0] for shot in video.shots()] == [120, 120, 60]
+    image = read_film(copied(path, tmp_path / "o.mp4"))[1][2]
+    assert image.shape == (120, 160, 3)
+    assert image[60, 80].min() > 230
+    assert image[10, 80].max() < 20
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("ten-bit.mp4", "libx264", "yuv420p10le"),
+        ("grey.mkv", "ffv1", "gray"),
+        ("alpha.mov", "png", "rgba"),
+        ("full-range.mp4", "libx264", "yuvj420p"),
+        ("rgb.mkv", "ffv1", "bgr0"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_films_of_every_kind_of_pixels_keep_their_colours(tmp_path, name, codec, pixels, suffix):
+    source = write_film(tmp_path / name, [QUARTERS] * 2, (0, 40), codec=codec, pixels=pixels)
+    before, after = read_film(source)[1][0], read_film(copied(source, tmp_path / f"o{suffix}"))[1][0]
+    for y, x in ((12, 16), (12, 48), (36, 16), (36, 48)):
+        assert np.abs(after[y, x].astype(int) - before[y, x]).max() < 12
+
+
+def test_grey_stays_grey(tmp_path):
+    ramp = np.repeat(np.linspace(0, 255, 160).astype(np.uint8)[None, :, None], 3, axis=2).repeat(120, axis=0)
+    target = copied(
+        write_film(tmp_path / "ramp.mkv", [ramp] * 2, (0, 40), codec="ffv1", pixels="bgr0"),
+        tmp_path / "o.mp4",
+    )
+    with av.open(str(target)) as container:
+        colours = next(container.decode(video=0)).to_ndarray()[120:]  # the rows below the brightness
+    assert colours.mean() == pytest.approx(128, abs=0.02)
+
+
+def test_an_interlaced_film_is_read_though_opencv_sees_black(tmp_path):
+    source = tmp_path / "camcorder.mp4"
+    write_film(source, [QUARTERS] * 3, (0, 40, 80), is_interlaced=True)
+    with av.open(str(source)) as container:
+        assert next(container.decode(video=0)).interlaced_frame
+    with film.opened(source) as video:
+        read = next(video.shots()).image
+    for image in (read, read_film(copied(source, tmp_path / "o.mp4"))[1][0]):
+        for y, x in ((12, 16), (12, 48), (36, 16), (36, 48)):
+            assert np.abs(image[y, x].astype(int) - QUARTERS[y, x]).max() < 40
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "suffix", "coded"),
+    [
+        ("s.mp4", "aac", ".mp4", ["h264", "aac"]),
+        ("s.mkv", "libopus", ".mp4", ["h264", "opus"]),
+        ("s.webm", "libopus", ".webm", ["vp9", "opus"]),
+        ("s.mp4", "libmp3lame", ".mov", ["h264", "mp3"]),
+    ],
+)
+def test_sound_that_the_file_may_hold_stays_as_it_is(tmp_path, name, encoder, suffix, coded):
+    codec = "libvpx" if name.endswith("webm") else "libx264"
+    source = write_film(tmp_path / name, greys(25), range(0, 1000, 40), codec=codec, sound=encoder)
+    target = copied(source, tmp_path / f"o{suffix}")
+    assert codecs(target) == coded
+    before, after = sound_packets(source), sound_packets(target)
+    assert [data for _, data in after] == [data for _, data in before]
+    assert [time for time, _ in after] == pytest.approx([time for time, _ in before], abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "suffix", "coded"),
+    [
+        ("s.mov", "pcm_s16le", ".mp4", ["h264", "aac"]),
+        ("s.mp4", "aac", ".webm", ["vp9", "opus"]),
+        ("s.mkv", "libopus", ".mov", ["h264", "aac"]),
+        ("s.avi", "ac3", ".mp4", ["h264", "aac"]),
+    ],
+)
+def test_other_sound_is_encoded_again_and_heard_at_its_time(tmp_path, name, encoder, suffix, coded):
+    codec, from_ms = ("mpeg4", 0) if name.endswith("avi") else ("libx264", 400)  # an AVI has no late sound
+    source = write_film(
+        tmp_path / name,
+        greys(50),
+        range(0, 2000, 40),
+        codec=codec,
+        sound=encoder,
+        sound_from_ms=from_ms,
+        sound_ms=1500,
+    )
+    target = copied(source, tmp_path / f"o{suffix}")
+    assert codecs(target) == coded
+    assert loudest_s(source) == pytest.approx(from_ms / 1000, abs=0.01)
+    assert loudest_s(target) == pytest.approx(from_ms / 1000, abs=0.01)
+    assert duration_s(target) == pytest.approx(2, abs=0.041)
+
+
+def test_pictures_that_begin_after_the_sound_stay_after_it(tmp_path):
+    source = write_film(tmp_path / "late.mkv", greys(10), range(700, 1100, 40), sound="libopus")
+    target = copied(source, tmp_path / "o.mp4")
+    assert read_film(target)[0][0] == pytest.approx(0.7, abs=0.001)
+    assert loudest_s(target) == pytest.approx(loudest_s(source), abs=0.005)
+
+
+def test_a_broadcast_that_starts_at_any_time_starts_at_0(tmp_path):
+    source = write_film(
+        tmp_path / "hour.ts", greys(10), range(3_600_000, 3_600_400, 40), sound="aac", sound_from_ms=3_600_000
+    )
+    target = copied(source, tmp_path / "o.mp4")
+    assert read_film(source)[0][0] >= 3600
+    assert read_film(target)[0][0] < 0.05
+    assert duration_s(target) < 1.1
+
+
+def test_an_mp4_begins_with_its_index_so_that_it_plays_while_it_is_loaded(recorded, tmp_path):
+    data = copied(recorded, tmp_path / "o.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_a_film_is_measured_by_its_packets_not_by_what_it_says(recorded, tmp_path):
+    found = extent(recorded)
+    assert (found.frames, found.is_whole) == (len(TIMES_S), True)
+    gaps = write_film(tmp_path / "gaps.avi", greys(4), (0, 40, 400, 440), codec="mpeg4")
+    assert cv2.VideoCapture(str(gaps)).get(cv2.CAP_PROP_FRAME_COUNT) > 100  # an AVI counts its gaps
+    assert extent(gaps).frames == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "is_live"),
+    [
+        ("c.webm", "libvpx", False),
+        ("live.webm", "libvpx", True),
+        ("c.avi", "mjpeg", False),
+        ("c.mkv", "ffv1", False),
+    ],
+)
+def test_a_film_that_is_cut_gives_what_is_there_and_is_known_to_be_cut(tmp_path, name, codec, is_live):
+    noise = np.random.default_rng(3).integers(0, 255, (30, 48, 64, 3), np.uint8)
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    whole = write_film(
+        tmp_path / name, list(noise), range(0, 3000, 100), codec=codec, pixels=pixels, is_live=is_live
+    )
+    assert extent(whole).is_whole
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) // 2 + 7])
+    found = extent(whole)
+    assert not found.is_whole
+    assert 5 < len(times_of(whole)) <= found.frames < 25
+
+
+def test_a_film_that_is_cut_between_two_frames_is_known_by_its_stated_length(tmp_path):
+    whole = write_film(tmp_path / "c.flv", greys(30), range(0, 3000, 100), codec="flv")
+    with av.open(str(whole)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    whole.write_bytes(whole.read_bytes()[: places[15]])
+    found = extent(whole)
+    assert (found.frames, found.is_whole) == (15, False)
+
+
+def test_a_cut_mp4_whose_index_comes_first_gives_what_is_there(recorded, tmp_path):
+    noise = list(np.random.default_rng(3).integers(0, 255, (30, 48, 64, 3), np.uint8))
+    source = write_film(tmp_path / "n.mkv", noise, range(0, 3000, 100))
+    whole = copied(source, tmp_path / "n.mp4")
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) // 2])
+    assert not extent(whole).is_whole
+    assert 5 < len(times_of(whole)) < 25
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("text.txt", "is no film, or an mp4 that lacks its end"),
+        ("empty.mp4", "is no film, or an mp4 that lacks its end"),
+        ("cut.mp4", "is no film, or an mp4 that lacks its end"),
+        ("music.mp3", "has no pictures, only sound"),
+        ("cover.mp3", "has no pictures, only sound"),
+        ("nothing.mp4", "has no frame that can be read"),
+    ],
+)
+def test_what_is_no_film_is_said_in_one_line(tmp_path, name, words):
+    path = tmp_path / name
+    match name:
+        case "text.txt":
+            path.write_text("no film")
+        case "empty.mp4":
+            path.write_bytes(b"")
+        case "cut.mp4":
+            path.write_bytes(write_film(path, greys(9), range(0, 360, 40)).read_bytes()[:-400])
+        case "nothing.mp4":
+            data = bytearray(write_film(path, greys(2), (0, 40)).read_bytes())
+            start = data.index(b"mdat") + 4
+            data[start : data.index(b"moov", start) - 4] = bytes(data.index(b"moov", start) - 4 - start)
+            path.write_bytes(data)
+        case _:
+            with av.open(str(path), "w") as container:
+                tone = container.add_stream("libmp3lame", 48000, layout="mono")
+                frame = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), "fltp", "mono")
+                frame.sample_rate = 48000
+                packets = []
+                if name == "cover.mp3":
+                    cover = container.add_stream("png", 25, width=64, height=48, pix_fmt="rgb24")
+                    cover.disposition = av.stream.Disposition.attached_pic
+                    picture = av.VideoFrame.from_ndarray(QUARTERS, format="rgb24")
+                    packets = [*cover.encode(picture), *cover.encode(None)]
+                container.mux([*packets, *tone.encode(frame), *tone.encode(None)])
+    with pytest.raises(Failure, match=words), film.opened(path):
+        pass
+
+
+def test_a_codec_that_nobody_knows_is_no_crash(tmp_path):
+    path = write_film(tmp_path / "new.mp4", greys(3), (0, 40, 80), sound="aac")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"mp4a", b"apac").replace(b"esds", b"zsds"))  # as phones' spatial sound
+    assert codecs(copied(path, tmp_path / "o.mp4")) == ["h264"]
+    path.write_bytes(data.replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC"))
+    with pytest.raises(Failure, match="has no frame that can be read"), film.opened(path):
+        pass
+
+
+def test_a_name_that_looks_like_an_address_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = write_film(tmp_path / "a.mp4", greys(2), (0, 40)).rename(tmp_path / "http:b%03d.mp4")
+    target = copied(Path(source.name), Path("pipe:1.mp4"))
+    assert len(read_film(tmp_path / target)[0]) == 2
+
+
+def test_the_memory_for_a_film_does_not_grow_with_its_length(tmp_path):
+    script = (
+        "import sys, pathlib, resource\n"
+        "from ferclient.terminal import film, recording\n"
+        "source, target = map(pathlib.Path, sys.argv[1:])\n"
+        "with film.opened(source) as f, recording.written(target, f, target) as r:\n"
+        "    for shot in f.shots(): r.add(shot)\n"
+        "print(shot.index + 1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+
+    def peak_mb(frames: int) -> float:
+        images = greys(3, width=320, height=240) * (frames // 3)
+        source = write_film(tmp_path / "n.mp4", images, range(0, 40 * frames, 40), codec="mpeg4")
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(source), str(tmp_path / "o.mp4")],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        count, peak_kb = map(int, done.stdout.split())
+        assert count == frames
+        return peak_kb / 1000
+
+    assert peak_mb(900) - peak_mb(90) < 30  # 810 decoded frames are 93 MB, as BGR 187 MB
