@@ -15,6 +15,9 @@ cluster: ## The whole cluster as processes: Redis, a genuine Triton, gateway, de
 test: ## Set up what is needed and run the tests against a real Redis and a real Triton
 	@deploy/local/test
 
+unit: ## The fast tests alone: no server, no socket, no process
+	@deploy/local/venv dev && $(PY) -m pytest -q -n auto tests/unit
+
 test-training: ## The types and tests of training/, in a virtual environment of its own (5 GB)
 	@deploy/local/venv training && .venv-training/bin/python -m mypy -p training && .venv-training/bin/python -m pytest tests/training
 
@@ -42,4 +45,4 @@ lock: ## Compile requirements/*.lock again from pyproject.toml (needs uv)
 clean: ## Remove the virtual environments and all that runs left behind
 	@rm -rf .venv .venv-training .venv-triton .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help run cluster test test-training lint format models cert passwords bench lock clean
+.PHONY: help run cluster test unit test-training lint format models cert passwords bench lock clean

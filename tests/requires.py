@@ -22,6 +22,8 @@ ALWAYS_THERE = frozenset({"sh", "bash", "make", "git", "uname"})
 CALLERS = os.environ.get("FER_PROGRAM_CALLERS")
 """A file to which the tests are written that ask for a program, or start one that is not Python."""
 
+_WATCHED = frozenset({"subprocess.Popen", "socket.bind", "socket.connect"})
+
 _asked: set[str] = set()
 
 
@@ -57,14 +59,25 @@ def program(*names: str, package: str = "", is_required: bool = IN_CI) -> str:
     return found
 
 
-def watch_programs() -> None:
-    """From now on, refuse to start a program of the machine's that no test has asked for."""
-    sys.addaudithook(_refuse_unasked)
+def watch() -> None:
+    """From now on, refuse what a test must not do.
+
+    None starts a program of the machine's that it has not asked for; those of `tests/unit` start no process
+    and open no socket.
+    """
+    sys.addaudithook(_refuse)
 
 
-def _refuse_unasked(event: str, arguments: tuple[object, ...]) -> None:
-    if event != "subprocess.Popen" or "PYTEST_CURRENT_TEST" not in os.environ:
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    if event not in _WATCHED or "PYTEST_CURRENT_TEST" not in os.environ:
         return
+    if os.environ["PYTEST_CURRENT_TEST"].startswith("tests/unit/"):
+        raise RuntimeError(f"a unit test must not do this ({event}): see tests/README.md")
+    if event == "subprocess.Popen":
+        _refuse_unasked(arguments)
+
+
+def _refuse_unasked(arguments: tuple[object, ...]) -> None:
     executable = os.fsdecode(arguments[0])  # type: ignore[arg-type]  # of this event it is a path
     if executable == sys.executable:
         return

@@ -12,7 +12,6 @@ from ferclient import AsyncClient, Client, Prediction, PredictOptions, Refused, 
 from ferclient.patience import Patience
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from tests.ferserver import FACE, PREDICTION, TREND, problem
-from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -176,12 +175,6 @@ async def test_no_answer_in_time_is_unreachable_and_not_asked_again():
     with pytest.raises(Unreachable, match="no answer in 3 s"):
         await client.predict(b"p")
     assert len(seen) == 1
-
-
-async def test_a_port_where_nobody_listens_is_unreachable():
-    async with AsyncClient(f"http://127.0.0.1:{free_port()}", patience_s=0) as client:
-        with pytest.raises(Unreachable):
-            await client.models()
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://fer", "http://", "http://fer:port"])

@@ -272,6 +272,12 @@ async def test_a_gateway_that_stays_away_is_unreachable_within_the_patience():
     assert time.monotonic() - start < 10
 
 
+async def test_a_port_where_nobody_listens_is_unreachable():
+    async with AsyncClient(f"http://127.0.0.1:{free_port()}", patience_s=0) as client:
+        with pytest.raises(Unreachable):
+            await client.models()
+
+
 async def test_nobody_there_is_unreachable():
     async with AsyncClient(f"http://127.0.0.1:{free_port()}", patience_s=0) as client:
         with pytest.raises(Unreachable):
