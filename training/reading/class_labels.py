@@ -68,7 +68,8 @@ class ClassLabels:
         words = sorted(text for text in texts if _number_of(text) is None)
         if numbers and words:
             raise TrainingError(
-                f"{place}: some labels are numbers ({min(numbers)}), some words ({words[0]!r}); they must be one kind"
+                f"{place}: some labels are numbers ({min(numbers)}), some words ({words[0]!r}); "
+                "they must be of one kind"
             )
         own = dict(enumerate(self.order, start=self.first))
         wanted = {number for number, emotion in own.items() if emotion != Emotion.CONTEMPT}

@@ -50,7 +50,7 @@ def find_passed_on(
     Raises:
         TrainingError: a label is not certain, a list and the pictures do not agree, or a class is empty.
     """
-    base = _find_base(top, labels)
+    base = find_base(top, labels)
     splits = find_split_folders(base)
     beside = [path for path in list_subfolders(base) if splits and labels.knows(path.name)]
     if beside:
@@ -93,7 +93,7 @@ def list_labelled_folders(folder: Path, split: Split | None, labels: ClassLabels
     return pictures
 
 
-def _find_base(top: Path, labels: ClassLabels) -> Path:
+def find_base(top: Path, labels: ClassLabels) -> Path:
     """Give the one folder in `top` that holds splits or classes, where `top` itself holds none."""
 
     def holds_layout(folder: Path) -> bool:
