@@ -1,13 +1,12 @@
 """AffectNet, manually annotated (Mollahosseini, Hasani and Mahoor, 2017), with 7 or 8 labels.
 
-Knows the layout of cropped faces with `.npy` annotations and that of whole pictures with csv files.
+Knows cropped faces with `.npy` annotations, whole pictures with csv files, and copies as passed on.
 """
 
 import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,21 +14,30 @@ import numpy as np
 from pydantic import Field
 
 from fercore.contracts.emotions import Emotion
-from fercore.vision.crop import FaceCrop, Framing, RgbImage, canonical_square, crop_face, crop_whole
+from fercore.vision.crop import crop_whole
 from training.errors import TrainingError
-from training.faces import DataSet, Split
+from training.faces import SPLITS, DataSet, Split
 from training.reading.assembly import LabelledRows, Provenance, assemble
+from training.reading.box_crop import BOX_COLUMNS, crop_of_box
+from training.reading.class_labels import ClassLabels, Label
 from training.reading.class_names import match_number
 from training.reading.intake import Intake, list_folder
+from training.reading.layouts import refuse_layout
 from training.reading.options import SplitOptions
+from training.reading.passed_on import LabelSource, find_passed_on
 from training.reading.pictures import Crop, is_picture, read_crops
 from training.reading.split_hygiene import cut_missing, name_cut
 
 NPY_FOLDERS: dict[str, Split] = {"train_set": "train", "val_set": "test"}
 CSV_FILES: dict[str, Split] = {"training.csv": "train", "validation.csv": "test"}
 CSV_FOLDERS = (".", "Manually_annotated_file_lists", "Manually_Annotated_file_lists")
-BOX_COLUMNS = ("face_x", "face_y", "face_width", "face_height")
 CSV_COLUMNS = ("subDirectory_filePath", *BOX_COLUMNS, "expression")
+LAYOUTS = (
+    "train_set/ and val_set/ with images/ and annotations/",
+    "training.csv and validation.csv with Manually_Annotated_Images/",
+    "class folders (0 to 7, or words), in train/, val/ and test/ or not",
+    "labels.csv with a column for the path and one for the label, with class folders or without",
+)
 ORDER = (
     Emotion.NEUTRAL,
     Emotion.HAPPINESS,
@@ -40,8 +48,16 @@ ORDER = (
     Emotion.ANGER,
     Emotion.CONTEMPT,
 )
-NOT_EMOTIONS = {"8": "rows labelled none", "9": "rows labelled uncertain", "10": "rows labelled no face"}
+NONE, UNCERTAIN, NO_FACE = "rows labelled none", "rows labelled uncertain", "rows labelled no face"
+NOT_EMOTIONS = {"8": NONE, "9": UNCERTAIN, "10": NO_FACE}
+WORDS = {"none": NONE, "uncertain": UNCERTAIN, "no face": NO_FACE, "no-face": NO_FACE, "noface": NO_FACE}
+CLASSES = ClassLabels("AffectNet", ORDER, others=NOT_EMOTIONS | WORDS)
 CONTEMPT = "rows of contempt, which 7 classes do not have"
+UNLISTED = "pictures that no list of labels names"
+WARNING = (
+    "whether the splits of this copy are the published ones is not known; published figures are on those"
+)
+ADVICE = "; data.options.labels says which is right, lists or folders"
 
 
 class Options(SplitOptions):
@@ -55,6 +71,9 @@ class Options(SplitOptions):
     box_scale: Annotated[
         float, Field(gt=0, le=3, description="Side of the crop in longer sides of a csv box; not measured")
     ] = 1.0
+    labels: Annotated[
+        LabelSource | None, Field(description="Believed where labels.csv and class folders do not agree")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +84,12 @@ class _Found:
     splits: list[Split] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def keeps(self, text: str, classes: int) -> bool:
-        """Count a row whose number is a known one but no wanted emotion, and say so."""
-        number = text.strip()
-        reason = NOT_EMOTIONS.get(number)
-        if classes == 7 and number == str(ORDER.index(Emotion.CONTEMPT)):
-            reason = CONTEMPT
-        if reason:
-            self.dropped[reason] += 1
-        return reason is None
+    def wanted(self, label: Label, classes: int) -> Emotion | None:
+        """Give the emotion, or count why the row is left out."""
+        if isinstance(label, Emotion) and not (classes == 7 and label == Emotion.CONTEMPT):
+            return label
+        self.dropped[CONTEMPT if isinstance(label, Emotion) else label] += 1
+        return None
 
     def add(self, path: Path, crop: Crop, emotion: Emotion, split: Split) -> None:
         self.paths.append(path)
@@ -83,19 +99,31 @@ class _Found:
 
 
 def load(folder: Path, training_rows: str, options: Mapping[str, object] | None = None) -> DataSet:  # noqa: ARG001 - no votes here
-    """Read AffectNet, with validation cut from its training rows with a seed.
+    """Read AffectNet, with the splits that it lacks cut from its training rows with a seed.
 
-    Its published validation rows are `test`, as in the literature: its test rows were never published.
+    Its published validation rows are `test`, as in the literature: its test rows were never published. So are
+    those of a copy that has `val/` and no `test/`.
 
     Raises:
-        TrainingError: a file is missing or is not of this format.
+        TrainingError: a file is missing or is not of this format, or what the files mean is not certain.
     """
     chosen = Options.model_validate(options or {})
     root = folder / chosen.path
     intake = Intake(root)
-    has_npy = any((root / name).is_dir() for name in NPY_FOLDERS)
-    found = _find_npy(root, intake, chosen) if has_npy else _find_csv(root, intake, chosen)
-    splits = cut_missing(found.splits, found.emotions, ["validation"], chosen.share, chosen.seed)
+    is_csv = (root / chosen.images).is_dir() or any(
+        (root / place / name).exists() for place in CSV_FOLDERS for name in CSV_FILES
+    )
+    warnings: tuple[str, ...] = ()
+    names: dict[Split, str] = {"test": "published validation"}
+    if any((root / name).is_dir() for name in NPY_FOLDERS):
+        found = _find_npy(root, intake, chosen)
+    elif is_csv:
+        found = _find_csv(root, intake, chosen)
+    else:
+        found, names = _find_passed_on(root, intake, chosen)
+        warnings = (f"{root}: {WARNING}",)
+    missing = [split for split in SPLITS[1:] if split not in names]
+    splits = cut_missing(found.splits, found.emotions, missing, chosen.share, chosen.seed)
     tiles, _ = read_crops(found.paths, intake, found.crops)
     provenance = Provenance(
         root,
@@ -103,7 +131,8 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
         "non-commercial research, by agreement with its authors",
         intake.sha256(),
         found.dropped,
-        split_names=name_cut(["validation"]) | {"test": "published validation"},
+        warnings,
+        split_names=names | name_cut(missing),
     )
     return assemble(LabelledRows(tiles, found.emotions, splits), provenance)
 
@@ -113,10 +142,14 @@ def _find_npy(root: Path, intake: Intake, chosen: Options) -> _Found:
     for name, split in NPY_FOLDERS.items():
         for path in filter(is_picture, list_folder(root / name / "images")):
             annotation = root / name / "annotations" / f"{path.stem}_exp.npy"
-            number = _read_npy(annotation, intake)
-            if found.keeps(number, chosen.classes):
-                found.add(path, crop_whole, match_number(number, ORDER, annotation), split)
+            label = _match_original(_read_npy(annotation, intake), annotation)
+            if emotion := found.wanted(label, chosen.classes):
+                found.add(path, crop_whole, emotion, split)
     return found
+
+
+def _match_original(text: str, place: object) -> Label:
+    return NOT_EMOTIONS.get(text.strip()) or match_number(text, ORDER, place)
 
 
 def _read_npy(path: Path, intake: Intake) -> str:
@@ -134,26 +167,27 @@ def _find_csv(root: Path, intake: Intake, chosen: Options) -> _Found:
         places = [root / folder / name for folder in CSV_FOLDERS]
         path = next((place for place in places if place.exists()), root / name)
         for line, row in intake.read_csv(path, CSV_COLUMNS):
-            if found.keeps(row["expression"], chosen.classes):
-                place = f"{path}, line {line}"
-                emotion = match_number(row["expression"], ORDER, place)
-                crop = _crop_of_box(row, place, chosen.box_scale)
+            place = f"{path}, line {line}"
+            if emotion := found.wanted(_match_original(row["expression"], place), chosen.classes):
+                crop = crop_of_box(row, place, chosen.box_scale)
                 found.add(root / chosen.images / row["subDirectory_filePath"], crop, emotion, split)
     return found
 
 
-def _crop_of_box(row: Mapping[str, str], place: str, scale: float) -> Crop:
-    try:
-        x, y, width, height = (float(row[name]) for name in BOX_COLUMNS)
-    except ValueError as err:
-        raise TrainingError(f"{place}: {', '.join(BOX_COLUMNS)} must be numbers ({err})") from err
-    if not (width > 0 and height > 0 and np.isfinite([x, y, width, height]).all()):
-        raise TrainingError(f"{place}: the face box {width:g}x{height:g} has no area")
-    box = np.array([x, y, x + width, y + height], np.float32)
-    return partial(_crop_box, box=box, scale=scale)
-
-
-def _crop_box(
-    image: RgbImage, *, box: np.ndarray[tuple[int], np.dtype[np.float32]], scale: float
-) -> FaceCrop:
-    return crop_face(image, canonical_square(box, Framing(scale, 0.0, 0.0)))
+def _find_passed_on(root: Path, intake: Intake, chosen: Options) -> tuple[_Found, dict[Split, str]]:
+    passed_on = find_passed_on(root, CLASSES, intake, chosen.labels, ADVICE)
+    if passed_on is None:
+        raise refuse_layout(root, "AffectNet", LAYOUTS)
+    found = _Found()
+    if passed_on.unlisted:
+        found.dropped[UNLISTED] = passed_on.unlisted
+    given = {picture.split for picture in passed_on.pictures}
+    val_is_test = "validation" in given and "test" not in given
+    for picture in passed_on.pictures:
+        split: Split = "test" if val_is_test and picture.split == "validation" else picture.split or "train"
+        if picture.label and (emotion := found.wanted(picture.label, chosen.classes)):
+            found.add(picture.path, crop_whole, emotion, split)
+    if val_is_test:
+        return found, {"test": "val of the copy"}
+    names: dict[Split, str] = {"validation": "val of the copy", "test": "test of the copy"}
+    return found, {split: name for split, name in names.items() if split in given}

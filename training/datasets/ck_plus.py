@@ -19,11 +19,13 @@ from training.reading.assembly import LabelledRows, Provenance, assemble
 from training.reading.class_names import match_number
 from training.reading.fer_rows import FER2013_ORDER, SPLIT_NAMES, read_pixel_csv
 from training.reading.intake import Intake, list_folder
+from training.reading.layouts import refuse_layout
 from training.reading.options import SplitOptions
 from training.reading.pictures import is_picture, likeliest_face, read_crops
 from training.reading.split_hygiene import cut_by_person
 
 IMAGES, LABELS, CSV = "cohn-kanade-images", "Emotion", "ckextended.csv"
+LAYOUTS = (f"{IMAGES}/ and {LABELS}/", f"{CSV} with emotion, pixels and Usage")
 NAME, TERMS = "CK+", "non-commercial research, by agreement with its authors"
 ORDER = (
     Emotion.NEUTRAL,
@@ -82,6 +84,8 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
     root = folder / chosen.path
     if not (root / IMAGES).is_dir() and (root / CSV).exists():
         return _read_csv(root)
+    if root.is_dir() and not (root / IMAGES).is_dir():
+        raise refuse_layout(root, NAME, LAYOUTS)
     return _read_folders(root, chosen)
 
 

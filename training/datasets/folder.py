@@ -10,24 +10,14 @@ from typing import Annotated
 from pydantic import Field
 
 from fercore.contracts.emotions import Emotion
-from training.errors import TrainingError
 from training.faces import SPLITS, DataSet, Split
 from training.reading.assembly import LabelledRows, Provenance, assemble
 from training.reading.class_folders import list_class_folders
-from training.reading.intake import Intake, list_folder
+from training.reading.intake import Intake
 from training.reading.options import SplitOptions
 from training.reading.pictures import read_crops
+from training.reading.split_folders import find_split_folders
 from training.reading.split_hygiene import cut_missing, name_cut
-
-SPLIT_OF_NAME: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 
 
 class Options(SplitOptions):
@@ -50,14 +40,8 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
     """
     chosen = Options.model_validate(options or {})
     root = folder / chosen.path
-    split_folders = {
-        path: SPLIT_OF_NAME[path.name.casefold()]
-        for path in list_folder(root)
-        if path.is_dir() and path.name.casefold() in SPLIT_OF_NAME
-    } or {root: SPLITS[0]}
+    split_folders = find_split_folders(root) or {root: SPLITS[0]}
     given = list(split_folders.values())
-    if "train" not in given or len(set(given)) < len(given):
-        raise TrainingError(f"{root}: there must be one folder train, and at most one each of val and test")
     paths: list[Path] = []
     emotions: list[Emotion] = []
     splits: list[Split] = []

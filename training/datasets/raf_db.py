@@ -1,6 +1,6 @@
 """RAF-DB, the basic expressions (Li, Deng and Du, CVPR 2017): aligned colour faces of 100 px, seven labels.
 
-Knows `EmoLabel/list_patition_label.txt` (so spelt by its authors) and `Image/aligned/`.
+Knows `EmoLabel/list_patition_label.txt` (so spelt by its authors), and copies as passed on.
 """
 
 from collections.abc import Mapping
@@ -8,16 +8,26 @@ from pathlib import Path
 
 from fercore.contracts.emotions import Emotion
 from training.errors import TrainingError
-from training.faces import DataSet, Split
+from training.faces import SPLITS, DataSet, Split
 from training.reading.assembly import LabelledRows, Provenance, assemble
+from training.reading.class_labels import ClassLabels
 from training.reading.class_names import match_number
 from training.reading.intake import Intake
+from training.reading.layouts import refuse_layout
 from training.reading.options import SplitOptions
+from training.reading.passed_on import find_passed_on
 from training.reading.pictures import read_crops
 from training.reading.split_hygiene import cut_missing, name_cut
 
+NAME, TERMS = "RAF-DB (basic)", "non-commercial research, on request to its authors"
 LABELS = Path("EmoLabel/list_patition_label.txt")
 ALIGNED = Path("Image/aligned")
+LAYOUTS = (
+    f"{LABELS} and {ALIGNED}/, in basic/ or not",
+    "class folders (1 to 7, or words) in train/ and test/, these in DATASET/ or not",
+    "the same with train_labels.csv and test_labels.csv, or with labels.csv",
+    "pictures train_*.jpg and test_*.jpg in class folders, or with labels.csv",
+)
 SIDE_PX = 100
 SPLIT_OF_PREFIX: dict[str, Split] = {"train": "train", "test": "test"}
 ORDER = (
@@ -31,6 +41,8 @@ ORDER = (
 )
 """The numbers of RAF-DB's labels, from 1."""
 
+CLASSES = ClassLabels("RAF-DB", ORDER, first=1)
+
 
 class Options(SplitOptions):
     """Where the files are, and how validation is cut from training."""
@@ -42,29 +54,27 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
     """Read RAF-DB; its own test rows are `test`, validation is cut from its training rows with a seed.
 
     Raises:
-        TrainingError: a file is missing or is not of this format.
+        TrainingError: a file is missing or is not of this format, or what the files mean is not certain.
     """
     chosen = Options.model_validate(options or {})
     top = folder / chosen.path
     # the archive puts all into basic/
     root = top / "basic" if (top / "basic").is_dir() else top
     intake = Intake(root)
-    names, emotions, splits = _read_labels(root / LABELS, intake)
-    splits = cut_missing(splits, emotions, ["validation"], chosen.share, chosen.seed)
-    paths = [root / ALIGNED / f"{name}_aligned.jpg" for name in names]
+    is_official = not top.is_dir() or any((root / path).is_dir() for path in (LABELS.parent, ALIGNED))
+    read = _read_labels if is_official else _read_passed_on
+    paths, emotions, splits = read(root, intake)
+    missing = [split for split in SPLITS if split not in splits and split != "test"]
+    splits = cut_missing(splits, emotions, missing, chosen.share, chosen.seed)
     tiles, _ = read_crops(paths, intake, side_px=SIDE_PX)
-    provenance = Provenance(
-        root / LABELS,
-        "RAF-DB (basic)",
-        "non-commercial research, on request to its authors",
-        intake.sha256(),
-        split_names=name_cut(["validation"]),
-    )
+    place = root / LABELS if is_official else root
+    provenance = Provenance(place, NAME, TERMS, intake.sha256(), split_names=name_cut(missing))
     return assemble(LabelledRows(tiles, emotions, splits), provenance)
 
 
-def _read_labels(path: Path, intake: Intake) -> tuple[list[str], list[Emotion], list[Split]]:
-    names: list[str] = []
+def _read_labels(root: Path, intake: Intake) -> tuple[list[Path], list[Emotion], list[Split]]:
+    path = root / LABELS
+    paths: list[Path] = []
     emotions: list[Emotion] = []
     splits: list[Split] = []
     for line, text in enumerate(intake.read_text(path).splitlines(), start=1):
@@ -72,15 +82,45 @@ def _read_labels(path: Path, intake: Intake) -> tuple[list[str], list[Emotion], 
         match text.split():
             case []:
                 continue
-            case [name, number]:
-                names.append(Path(name).stem)
+            # some copies have more columns, which say nothing of the basic expressions
+            case [name, number, *_]:
+                paths.append(root / ALIGNED / f"{Path(name).stem}_aligned.jpg")
             case _:
                 raise TrainingError(f"{place}: it must be a file name and a number, not {text!r}")
-        prefix = name.partition("_")[0]
-        if prefix not in SPLIT_OF_PREFIX:
+        split = _split_of(name)
+        if split is None:
             raise TrainingError(f"{place}: {name!r} begins neither with train_ nor with test_")
-        splits.append(SPLIT_OF_PREFIX[prefix])
+        splits.append(split)
         emotions.append(match_number(number, ORDER, place, first=1))
-    if not names:
+    if not paths:
         raise TrainingError(f"{path}: it has no rows")
-    return names, emotions, splits
+    return paths, emotions, splits
+
+
+def _read_passed_on(root: Path, intake: Intake) -> tuple[list[Path], list[Emotion], list[Split]]:
+    found = find_passed_on(root, CLASSES, intake)
+    if found is None:
+        raise refuse_layout(root, "RAF-DB", LAYOUTS)
+    if found.unlisted:
+        raise TrainingError(f"{root}: no list of labels names {found.unlisted} of its pictures")
+    paths: list[Path] = []
+    emotions: list[Emotion] = []
+    splits: list[Split] = []
+    for picture in found.pictures:
+        named = _split_of(picture.path.name)
+        split = picture.split or named
+        if split is None:
+            raise TrainingError(
+                f"{picture.path}: neither its folder nor its name says whether it is train or test"
+            )
+        if named and (named == "test") != (split == "test"):
+            raise TrainingError(f"{picture.path}: its name says {named}, its folder or list says {split}")
+        if isinstance(picture.label, Emotion):
+            paths.append(picture.path)
+            emotions.append(picture.label)
+            splits.append(split)
+    return paths, emotions, splits
+
+
+def _split_of(name: str) -> Split | None:
+    return SPLIT_OF_PREFIX.get(name.partition("_")[0])

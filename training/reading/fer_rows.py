@@ -16,6 +16,7 @@ from training.errors import TrainingError
 from training.faces import SPLITS, Split
 from training.reading.class_names import match_number
 from training.reading.intake import Intake
+from training.reading.layouts import refuse_layout
 from training.reading.split_hygiene import Tiles
 
 TILE = 48
@@ -23,6 +24,10 @@ TILES_A_ROW = 120
 ATLASES = ("train_a.png", "train_b.png", "eval.png")
 ATLAS_LABELS = "labels.csv"
 KAGGLE_FILES = ("fer2013.csv", "icml_face_data.csv")
+ROW_LAYOUTS = (
+    f"{ATLAS_LABELS} with {', '.join(ATLASES)}",
+    f"{' or '.join(KAGGLE_FILES)} with emotion, pixels and Usage",
+)
 LABEL_COLUMNS = ("row", "atlas", "tile", "emotion", "usage", "label_row_certain", "pixel_exact")
 PIXEL_COLUMNS = ("emotion", "pixels", "Usage")
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -73,6 +78,8 @@ def read_fer_rows(root: Path, intake: Intake) -> FerRows:
         TrainingError: a file is missing or is not of its format.
     """
     kaggle = find_kaggle_csv(root)
+    if not kaggle and root.is_dir() and not (root / ATLAS_LABELS).exists():
+        raise refuse_layout(root, "FER2013 with its rows in order", ROW_LAYOUTS)
     return read_pixel_csv(kaggle, intake, FER2013_ORDER) if kaggle else _read_atlas_rows(root, intake)
 
 
@@ -97,7 +104,7 @@ def read_pixel_csv(path: Path, intake: Intake, order: tuple[Emotion, ...]) -> Fe
         emotions,
         np.array(usages, np.int64),
         np.ones(len(rows), np.bool_),
-        partial(_read_pixels, path, [(line, row["pixels"]) for line, row in rows]),
+        partial(read_pixels, path, [(line, row["pixels"]) for line, row in rows]),
     )
 
 
@@ -108,7 +115,16 @@ def _usage_of(text: str, place: str) -> int:
         raise TrainingError(f"{place}: no usage is called {text!r}; known are {', '.join(USAGES)}") from err
 
 
-def _read_pixels(path: Path, texts: list[tuple[int, str]]) -> Tiles:
+def read_pixels(path: Path, texts: list[tuple[int, str]]) -> Tiles:
+    """Give the tiles of rows of 2,304 grey values, uint8 [n, 48, 48].
+
+    Args:
+        path: the file, for messages.
+        texts: the line and the values of each row.
+
+    Raises:
+        TrainingError: a row is not of this format; the message names its line.
+    """
     tiles = np.empty((len(texts), TILE, TILE), np.uint8)
     for index, (line, text) in enumerate(texts):
         try:
