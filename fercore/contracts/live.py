@@ -11,22 +11,6 @@ from fercore.contracts.api import Body, Face, Prediction, PredictOptions, Probab
 from fercore.contracts.emotions import Emotion
 from fercore.contracts.errors import ErrorCode
 
-VALENCE: dict[Emotion, float] = {
-    Emotion.NEUTRAL: 0.0,
-    Emotion.HAPPINESS: 1.0,
-    Emotion.SURPRISE: 0.0,
-    Emotion.SADNESS: -1.0,
-    Emotion.ANGER: -1.0,
-    Emotion.DISGUST: -1.0,
-    Emotion.FEAR: -1.0,
-    Emotion.CONTEMPT: -0.5,
-}
-"""How pleasant an emotion is; a face's valence is the mean of these, weighted by its probabilities.
-
-A plain signed weighting (pleasant, neither, unpleasant) after Russell's circumplex (1980), not a measured
-one; surprise may be either and counts as neither, contempt counts half.
-"""
-
 
 def _distinct(emotions: tuple[Emotion, ...]) -> tuple[Emotion, ...]:
     if len(set(emotions)) != len(emotions):

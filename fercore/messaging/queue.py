@@ -68,7 +68,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message in the hands of one worker; it ends by exactly one `settle`, `bury` or take-over.
+    """One message in the hands of one worker; it ends by exactly one `settle` or take-over.
 
     Attributes:
         envelope: None when the fields are no envelope of this version; then `fields` is all there is.
@@ -148,7 +148,7 @@ class Queue(Protocol):
         """End many messages on one way to the broker; each is a transaction of its own.
 
         Returns:
-            For each what `settle` or `bury` returns.
+            For each, whether it was still this worker's to end; False where another took it over.
         """
         ...
 

@@ -39,6 +39,15 @@ _LONGEST_DETAIL = 300
 
 PROBLEM_JSON = "application/problem+json"
 
+PROBLEMS: dict[int | str, dict[str, object]] = {
+    status: {
+        "description": ", ".join(code for code, of_code in STATUS.items() if of_code == status),
+        "content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}},
+    }
+    for status in sorted(set(STATUS.values()))
+}
+"""The `responses` of a route that answers with problems, for its OpenAPI entry."""
+
 logger = logging.getLogger(__name__)
 
 

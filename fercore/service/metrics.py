@@ -1,4 +1,4 @@
-"""The metrics of one process, in a registry of its own (DESIGN: base units, histograms, closed labels).
+"""The metrics of one process, in a registry of its own (base units, histograms, closed labels).
 
 Knows prometheus_client and nothing of HTTP or queues; a test makes as many as it likes.
 """

@@ -63,7 +63,7 @@ class FaceHandler:
         self._infer_timeout_s = infer_timeout_s
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Classify the faces of all frames; see `fercore.messaging.consume.Handler`."""
+        """Classify the faces of all frames; see `fercore.messaging.handler.Handler`."""
         outcomes: list[Outcome] = [Dead("unreadable envelope")] * len(deliveries)
         by_model: defaultdict[str, list[_Frame]] = defaultdict(list)
         now_ms = self._now_ms()

@@ -37,7 +37,7 @@ class FrameHandler:
         self._tracing = tracing
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Analyse each frame; see `fercore.messaging.consume.Handler`."""
+        """Analyse each frame; see `fercore.messaging.handler.Handler`."""
         return await asyncio.gather(*(self._handle(delivery) for delivery in deliveries))
 
     async def _handle(self, delivery: Delivery) -> Outcome:

@@ -16,11 +16,10 @@ from fercore.contracts.api import (
     Prediction,
     Predictions,
     PredictOptions,
-    Problem,
 )
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.service.bodies import OPENAPI_BODY
-from fercore.service.errors import FAULT_STATUSES, PROBLEM_JSON, STATUS
+from fercore.service.errors import FAULT_STATUSES, PROBLEMS
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
 from fercore.service.queries import ONCE_EACH
@@ -28,19 +27,11 @@ from services.gateway.directory import Directory
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
 
-PROBLEMS: dict[int | str, dict[str, object]] = {
-    status: {
-        "description": ", ".join(code for code, of_code in STATUS.items() if of_code == status),
-        "content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}},
-    }
-    for status in sorted(set(STATUS.values()))
-}
-
 
 def predict_routes(
     pipeline: Pipeline, intake: Intake, settings: GatewaySettings, metrics: Metrics
 ) -> APIRouter:
-    """Make `POST /predict` and `POST /v1/predict`."""
+    """Make `POST /predict`."""
     router = APIRouter(tags=["emotions"], dependencies=[ONCE_EACH])
 
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
@@ -59,16 +50,15 @@ def predict_routes(
             request, analyze, lambda results: Predictions(results=results), server_timing
         )
 
-    for path, is_in_schema in (("/predict", True), ("/v1/predict", False)):
-        router.add_api_route(
-            path,
-            predict,
-            methods=["POST"],
-            response_model=Prediction | Predictions,
-            responses=PROBLEMS,
-            openapi_extra={"requestBody": OPENAPI_BODY},
-            include_in_schema=is_in_schema,
-        )
+    router.add_api_route(
+        "/predict",
+        predict,
+        methods=["POST"],
+        response_model=Prediction | Predictions,
+        responses=PROBLEMS,
+        openapi_extra={"requestBody": OPENAPI_BODY},
+    )
+    for path in ("/predict", "/v1/predict"):
         metrics.incomplete_answers.labels(path)  # these from 0, so that the first is an increase
         for status in FAULT_STATUSES:
             metrics.requests.labels("gateway", path, str(status))

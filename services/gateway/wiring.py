@@ -6,7 +6,7 @@ Knows the parts; what has a lifetime is entered in the lifespan and closed in re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from fercore.contracts.errors import FerError
 from fercore.messaging.queue import Queue
@@ -89,8 +89,9 @@ def create_app(
         tracing=tracing,
     )
     intake = Intake(settings, metrics)
-    app.include_router(predict_routes(pipeline, intake, settings, metrics))
-    app.include_router(
+    public = APIRouter()
+    public.include_router(predict_routes(pipeline, intake, settings, metrics))
+    public.include_router(
         stream_routes(
             pipeline,
             directory,
@@ -100,8 +101,10 @@ def create_app(
             make_memory=make_memory or sessions.make_memory,
         )
     )
-    app.include_router(sessions.routes())
-    app.include_router(catalogue_routes(directory, settings))
+    public.include_router(sessions.routes())
+    public.include_router(catalogue_routes(directory, settings))
+    app.include_router(public)
+    app.include_router(public, prefix="/v1", include_in_schema=False)
     app.include_router(page_routes())
     return app
 

@@ -217,6 +217,14 @@ async def test_the_options_travel_with_the_picture(client, worker):
     assert jobs[-1].image == no_face_jpeg()
 
 
+async def test_every_public_route_is_there_under_v1_too(client, queue):
+    await announce(queue)
+    for path in ("/emotions", "/models", "/detectors"):
+        assert (await client.get(f"/v1{path}")).json() == (await client.get(path)).json()
+    documented = (await client.get("/openapi.json")).json()["paths"]
+    assert not [path for path in documented if path.startswith("/v1")]
+
+
 async def test_a_workers_fault_is_the_callers(client, worker):
     worker(lambda envelope: reply_to(envelope, encode_error(InvalidImage("cut short"))))
     response = await until_it_is(client, "invalid_image")

@@ -30,7 +30,7 @@ def stream_routes(
     metrics: Metrics,
     make_memory: MakeMemory,
 ) -> APIRouter:
-    """Make `WS /stream` and `WS /v1/stream`."""
+    """Make `WS /stream`."""
     router = APIRouter()
     open_streams: set[Session] = set()
     for outcome in OUTCOMES:
@@ -62,6 +62,5 @@ def stream_routes(
             open_streams.discard(session)
             metrics.streams.set(len(open_streams))
 
-    for path in ("/stream", "/v1/stream"):
-        router.add_api_websocket_route(path, stream)
+    router.add_api_websocket_route("/stream", stream)
     return router

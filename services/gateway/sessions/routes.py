@@ -14,9 +14,9 @@ from fastapi import APIRouter, Header, Query, Response
 
 from fercore.contracts.errors import InvalidRequest, Overloaded, UnknownSession
 from fercore.contracts.live import Trend
+from fercore.service.errors import PROBLEMS
 from fercore.service.queries import ONCE_EACH
 from fercore.state.store import StateStore, StoredRecord
-from services.gateway.routes import PROBLEMS
 from services.gateway.sessions import stored
 from services.gateway.sessions.trend import as_csv, trend
 
@@ -34,7 +34,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 
 
 def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
-    """Make the routes, also under `/v1`."""
+    """Make the routes."""
     router = APIRouter(tags=["sessions"], dependencies=[ONCE_EACH])
     turns = asyncio.Semaphore(AT_ONCE)
 
@@ -79,24 +79,21 @@ def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
             raise UnknownSession
         return Response(status_code=204)
 
-    for prefix, is_in_schema in (("", True), ("/v1", False)):
-        router.add_api_route(
-            f"{prefix}/sessions/{{session_id}}/trend",
-            read_trend,
-            methods=["GET"],
-            response_model=Trend,
-            responses=PROBLEMS | {200: {"content": {CSV: {"schema": {"type": "string"}}}}},
-            include_in_schema=is_in_schema,
-        )
-        router.add_api_route(
-            f"{prefix}/sessions/{{session_id}}",
-            delete_session,
-            methods=["DELETE"],
-            status_code=204,
-            response_class=Response,
-            responses=PROBLEMS,
-            include_in_schema=is_in_schema,
-        )
+    router.add_api_route(
+        "/sessions/{session_id}/trend",
+        read_trend,
+        methods=["GET"],
+        response_model=Trend,
+        responses=PROBLEMS | {200: {"content": {CSV: {"schema": {"type": "string"}}}}},
+    )
+    router.add_api_route(
+        "/sessions/{session_id}",
+        delete_session,
+        methods=["DELETE"],
+        status_code=204,
+        response_class=Response,
+        responses=PROBLEMS,
+    )
     return router
 
 

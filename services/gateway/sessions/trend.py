@@ -8,9 +8,9 @@ import io
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from fercore.contracts.emotions import EMOTIONS, Emotion
+from fercore.contracts.emotions import EMOTIONS, VALENCE, Emotion
 from fercore.contracts.errors import InvalidRequest
-from fercore.contracts.live import VALENCE, Trend, TrendBucket, TrendRow
+from fercore.contracts.live import Trend, TrendBucket, TrendRow
 from services.gateway.sessions.stored import PER_UNIT, FaceSecond, Recorded
 
 MAX_ROWS = 5000
