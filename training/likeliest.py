@@ -32,8 +32,7 @@ def find_faces(
     sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1, initial=0)
     kept = np.flatnonzero((found.scores >= min_score) & (sides >= min_face_px))
     kept = kept[np.argsort(-found.scores[kept], kind="stable")]
-    landmarks = None if found.landmarks is None else found.landmarks[kept]
-    return Detections(found.boxes[kept], found.scores[kept], landmarks)
+    return found.select(kept)
 
 
 def find_likeliest(

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from fercore.contracts.errors import UpstreamUnavailable
+from fercore.outage import Outage
 
 FIRST_PAUSE_S = 0.05
 MAX_PAUSE_S = 2.0
@@ -22,20 +23,16 @@ class Patience:
     """One worker's dealings with its broker."""
 
     def __init__(self) -> None:
-        self._broker_is_away = False
+        self._outage = Outage(_log, away="broker is away", back="broker is back")
 
     async def attempt(self, call: Awaitable[_T]) -> _T | None:
         """Await a call; None when the broker is away."""
         try:
             result = await call
         except UpstreamUnavailable as fault:
-            if not self._broker_is_away:
-                self._broker_is_away = True
-                _log.warning("broker is away", extra={"reason": fault.detail})
+            self._outage.begins(fault.detail)
             return None
-        if self._broker_is_away:
-            self._broker_is_away = False
-            _log.warning("broker is back")
+        self._outage.ends()
         return result
 
     async def insist(self, call: Callable[[], Awaitable[_T]], *, as_long_as: Callable[[], bool]) -> _T | None:

@@ -12,6 +12,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from typing_extensions import override
 
+from fercore.outage import Outage
+
 logger = logging.getLogger(__name__)
 _exporting = logging.getLogger(OTLPSpanExporter.__module__)
 _batching = logging.getLogger(BatchProcessor.__module__)
@@ -27,7 +29,9 @@ class SpanExport(OTLPSpanExporter):
 
     def __init__(self, endpoint: str, *, timeout_s: float) -> None:
         super().__init__(endpoint, timeout=timeout_s)
-        self._is_away = False
+        self._outage = Outage(
+            logger, away="the collector of traces is away", back="the collector of traces is back"
+        )
         self._reason = ""
         _exporting.addFilter(self._note)
         _batching.addFilter(self._is_worth_telling)
@@ -37,11 +41,10 @@ class SpanExport(OTLPSpanExporter):
         """Send a batch; see `SpanExporter`."""
         self._reason = ""
         result = super().export(spans)
-        was_away, self._is_away = self._is_away, result is not SpanExportResult.SUCCESS
-        if self._is_away and not was_away:
-            logger.warning("the collector of traces is away", extra={"reason": self._reason})
-        elif was_away and not self._is_away:
-            logger.warning("the collector of traces is back")
+        if result is SpanExportResult.SUCCESS:
+            self._outage.ends()
+        else:
+            self._outage.begins(self._reason)
         return result
 
     @override
@@ -58,4 +61,4 @@ class SpanExport(OTLPSpanExporter):
 
     def _is_worth_telling(self, _: logging.LogRecord) -> bool:
         """Tell of spans that are thrown away only where a collector is there and too slow."""
-        return not self._is_away
+        return not self._outage.is_on

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from fercore.contracts.errors import UpstreamUnavailable
+from fercore.outage import Outage
 from fercore.redis.vitals import Vitals
 from fercore.service.metrics import Metrics
 
@@ -30,16 +31,14 @@ async def watch_redis(
         metrics: are told.
         every_s: the pause after each answer.
     """
-    is_away = False
+    outage = Outage(logger, away="a Redis is away", back="a Redis is back", redis=redis)
     while True:
         vitals: Vitals | None = None
         try:
             vitals = await read()
         except UpstreamUnavailable as fault:
-            if not is_away:
-                logger.warning("a Redis is away", extra={"redis": redis, "reason": fault.detail})
-        if vitals is not None and is_away:
-            logger.warning("a Redis is back", extra={"redis": redis})
-        is_away = vitals is None
+            outage.begins(fault.detail)
+        else:
+            outage.ends()
         metrics.redis_changed(redis, vitals)
         await asyncio.sleep(every_s)

@@ -33,6 +33,27 @@ class Detections:
         """Give the answer for a picture without a face."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, kept: npt.NDArray[np.intp]) -> "Detections":
+        """Return the faces at these places, in this order."""
+        landmarks = None if self.landmarks is None else self.landmarks[kept]
+        return Detections(self.boxes[kept], self.scores[kept], landmarks)
+
+    def moved(
+        self, scale: npt.NDArray[np.float32], offset: npt.NDArray[np.float32] | None = None
+    ) -> "Detections":
+        """Return the same faces in the pixels of another picture.
+
+        Args:
+            scale: float32 [2], along x and y.
+            offset: float32 [2], added after scaling; none by default.
+        """
+        shift = np.zeros(2, np.float32) if offset is None else offset
+        landmarks = None if self.landmarks is None else self.landmarks * scale + shift
+        return Detections(self.boxes * np.tile(scale, 2) + np.tile(shift, 2), self.scores, landmarks)
+
     def landmarks_of(self, index: int | np.intp) -> npt.NDArray[np.float32] | None:
         """Give the five landmarks of one face, float32 [5, 2]; None where the detector finds none."""
         return None if self.landmarks is None else self.landmarks[index]

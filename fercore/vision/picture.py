@@ -82,8 +82,4 @@ def detect_in(
     if (to_full == 1).all():
         return found
     corner = np.array([picture.left, picture.top], np.float32)
-    return Detections(
-        found.boxes * np.tile(to_full, 2) + np.tile(corner, 2),
-        found.scores,
-        None if found.landmarks is None else found.landmarks * to_full + corner,
-    )
+    return found.moved(to_full, corner)

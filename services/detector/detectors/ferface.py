@@ -61,4 +61,4 @@ class FerFace:
         """Find faces; see `Detector.detect`."""
         canvas, ratios = on_canvas(image, (None, None), multiple=32)
         boxes, scores, landmarks = self._graph.run(canvas[None])
-        return Detections(boxes * np.tile(ratios, 2), scores, landmarks * ratios)
+        return Detections(boxes, scores, landmarks).moved(ratios)

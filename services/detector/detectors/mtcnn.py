@@ -94,7 +94,7 @@ class Mtcnn:
         boxes, final = _moved(windows, offsets[passed]), scores[passed, 1]
         landmarks = windows[:, None, :2] + points * (windows[:, 2:] - windows[:, :2])[:, None]
         kept = keep_strongest(boxes, final, 0.7, of_smaller=True)
-        return Detections(boxes[kept], final[kept], landmarks[kept])
+        return Detections(boxes, final, landmarks).select(kept)
 
     def _propose(self, image: RgbImage, smallest_px: int) -> Boxes:
         """Give windows that may hold a face of at least that size, float32 [n, 4]."""

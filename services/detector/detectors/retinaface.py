@@ -82,7 +82,7 @@ class RetinaFace:
         steps = points[0, likely].reshape(-1, 5, 2) * CENTRE_STEP
         landmarks = centres[:, None] + steps * sides[:, None]
         kept = keep_strongest(boxes, scores, SAME_FACE_IOU)
-        return Detections(boxes[kept] * np.tile(ratios, 2), scores[kept], landmarks[kept] * ratios)
+        return Detections(boxes, scores, landmarks).select(kept).moved(ratios)
 
     def _anchors(self, height: int, width: int) -> tuple[Floats, Floats]:
         """Give the anchors' centres [k, 2] and sides [k, 1]: by level, row, column, side."""

@@ -79,7 +79,7 @@ class YuNet:
         ]
         boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
         kept = keep_strongest(boxes, scores, SAME_FACE_IOU)
-        return Detections(boxes[kept] * np.tile(ratios, 2), scores[kept], landmarks[kept] * ratios)
+        return Detections(boxes, scores, landmarks).select(kept).moved(ratios)
 
 
 def _decode(

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.contracts.live import Alert
+from fercore.outage import Outage
 from fercore.service.metrics import Metrics
 from fercore.state.store import Lease, StateStore, Task
 from services.gateway.sessions.webhook import TIMEOUT_S, DeliveryFailed
@@ -69,7 +70,9 @@ class Deliveries:
         self._first_pause_s = first_pause_s
         self._lease_s = lease_s
         self._waiting: deque[Task] = deque()
-        self._is_away = False
+        self._outage = Outage(
+            logger, away="webhook deliveries wait for the store", back="webhook deliveries go on"
+        )
         for outcome in OUTCOMES:
             metrics.webhook_deliveries.labels(outcome)  # from 0, so that the first failure is an increase
 
@@ -107,9 +110,9 @@ class Deliveries:
         try:
             were_added = await self._store.add_tasks(tasks)
         except UpstreamUnavailable as fault:
-            self._note(fault)
+            self._outage.begins(fault.detail)
             return
-        self._note(None)
+        self._outage.ends()
         written = {task.task_id for task in tasks}
         self._waiting = deque(task for task in self._waiting if task.task_id not in written)
         for was_added in were_added:
@@ -121,9 +124,9 @@ class Deliveries:
         try:
             leases = await self._store.lease_tasks(max_n=AT_ONCE, lease_s=self._lease_s)
         except UpstreamUnavailable as fault:
-            self._note(fault)
+            self._outage.begins(fault.detail)
             return False
-        self._note(None)
+        self._outage.ends()
         async with asyncio.TaskGroup() as group:
             for lease in leases:
                 group.create_task(self._deliver(lease))
@@ -138,7 +141,7 @@ class Deliveries:
             else:
                 await self._store.finish_task(lease)
         except UpstreamUnavailable as fault:  # the lease runs out, and somebody tries again
-            self._note(fault)
+            self._outage.begins(fault.detail)
 
     async def _try(self, lease: Lease) -> str:
         if lease.attempt > self._attempts:  # whoever made the last one died over it
@@ -158,12 +161,6 @@ class Deliveries:
     def _pause_s(self, attempt: int) -> float:
         pause_s = min(self._first_pause_s * 2.0 ** (attempt - 1), LONGEST_PAUSE_S)
         return pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
-
-    def _note(self, fault: UpstreamUnavailable | None) -> None:
-        """Say once that the store is away."""
-        if fault is not None and not self._is_away:
-            logger.warning("webhook deliveries wait for the store", extra={"reason": fault.detail})
-        self._is_away = fault is not None
 
     def _count(self, outcome: str) -> None:
         self._metrics.webhook_deliveries.labels(outcome).inc()

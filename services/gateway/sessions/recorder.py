@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from fercore.contracts.errors import UpstreamUnavailable
+from fercore.outage import Outage
 from fercore.service.metrics import Metrics
 from fercore.state.store import StateStore
 from services.gateway.sessions.recording import LOST_BECAUSE, Recording
@@ -46,7 +47,7 @@ class Recorder:
         self._clock = clock
         self._written_s: dict[Recording, float] = {}
         self._ended: dict[Recording, None] = {}
-        self._is_away = False
+        self._outage = Outage(logger, away="sessions cannot be written", back="sessions are written again")
         for reason in LOST_BECAUSE:
             metrics.session_rows_lost.labels(reason)  # shown from the start, as 0
 
@@ -98,9 +99,9 @@ class Recorder:
             try:
                 were_put = await self._store.put(list(records.values()), lifetime_s=self._lifetime_s)
             except UpstreamUnavailable as fault:
-                self._note(fault)
+                self._outage.begins(fault.detail)
                 return
-            self._note(None)
+            self._outage.ends()
             for (recording, record), was_put in zip(records.items(), were_put, strict=True):
                 recording.written(record, was_put=was_put)
                 if recording in self._written_s:
@@ -112,14 +113,6 @@ class Recorder:
     def _forget(self, recording: Recording) -> None:
         self._written_s.pop(recording, None)
         self._ended.pop(recording, None)
-
-    def _note(self, fault: UpstreamUnavailable | None) -> None:
-        """Say once that the store is away, and once that it is back."""
-        if fault is not None and not self._is_away:
-            logger.warning("sessions cannot be written", extra={"reason": fault.detail})
-        elif fault is None and self._is_away:
-            logger.warning("sessions are written again")
-        self._is_away = fault is not None
 
     def _count_lost(self, reason: str, rows: int) -> None:
         self._metrics.session_rows_lost.labels(reason).inc(rows)
