@@ -40,7 +40,7 @@ bench: ## Measure the cluster beside its limit; writes docs/benchmarks.md
 	@deploy/local/venv dev && deploy/triton/setup && $(PY) -m tests.load
 
 lock: ## Compile requirements/*.lock again from pyproject.toml (needs uv)
-	@for name in gateway detector classifier allinone cluster client dev training; do uv pip compile -q --python-version 3.11 --universal --extra $$name --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements/$$name.lock pyproject.toml || exit 1; done && uv pip compile -q --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements/triton.lock requirements/triton.in
+	@deploy/local/lock
 
 clean: ## Remove the virtual environments and all that runs left behind
 	@rm -rf .venv .venv-training .venv-triton .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
