@@ -1,0 +1,119 @@
+// Where the label of each face goes so that it covers no face: rectangles in, rectangles out.
+//
+// Rectangles are {x, y, width, height} in one unit, from the upper left corner of the picture.
+// Knows neither a canvas nor the text of a label.
+
+const APART = 4; // from a label to another's box or label; a place that is kept may be nearer
+const HIDES_LITTLE = 12; // a label in its own box may be this part of it
+
+const ALONG = { start: 0, end: 1, middle: 0.5 };
+const SLOTS = ["above", "below", "right", "left"].flatMap((side) => Object.keys(ALONG).map((along) => ({ side, along })));
+export const INSIDE = -1; // the slot of a label in a corner of its own box
+
+/**
+ * Find a place for the label of each face.
+ *
+ * A label lies beside its box, in the picture, and overlaps no box and no other label. If there is no room even
+ * for the shortest form, the label lies in a corner of its own box (`slot` is INSIDE): the only case in which it
+ * may overlap anything but its own box, and only where this box is smaller than the label or shares its corners
+ * with another box.
+ *
+ * @param faces [{key, box, forms}]: `forms` are the sizes {width, height} of the label, the longest form first.
+ * @param picture {width, height}.
+ * @param kept places of the picture before, by key: each is taken again where it is still free.
+ * @returns Map of {form, slot, x, y, width, height} by key; `form` is the index in `forms`.
+ */
+export function placeLabels(faces, picture, kept = new Map()) {
+  const places = new Map();
+  const free = (face, form, slot, apart) => {
+    const place = { ...beside(SLOTS[slot], face.box, face.forms[form], picture), form, slot };
+    const isFree = isWithin(place, picture) && !overlap(place, face.box, 0) &&
+      faces.every((other) => other === face || !overlap(place, other.box, apart)) &&
+      [...places].every(([key, other]) => key === face.key || !overlap(place, other, apart));
+    return isFree ? place : null;
+  };
+  const firstFree = (face, form) => {
+    for (const slot of SLOTS.keys()) {
+      const place = free(face, form, slot, APART);
+      if (place) return place;
+    }
+    return null;
+  };
+
+  for (const face of faces) {
+    const { form, slot } = kept.get(face.key) ?? {};
+    const place = slot >= 0 && form < face.forms.length ? free(face, form, slot, 0) : null;
+    if (place) places.set(face.key, place);
+  }
+  // the shortest form for everyone comes before a longer one for anyone; who has least room chooses first
+  const room = new Map(faces.map((face) => [face, roomOf(face, faces, picture)]));
+  for (const face of [...faces].sort((one, other) => room.get(one) - room.get(other))) {
+    if (places.has(face.key)) continue;
+    places.set(face.key, firstFree(face, face.forms.length - 1) ?? inOwnCorner(face, faces, places, picture));
+  }
+  const most = Math.max(0, ...faces.map((face) => face.forms.length));
+  for (let fromLast = 2; fromLast <= most; fromLast += 1) {
+    for (const face of faces) {
+      const form = face.forms.length - fromLast;
+      if (form < 0 || form >= places.get(face.key).form) continue;
+      const place = firstFree(face, form);
+      if (place) places.set(face.key, place);
+    }
+  }
+  return places;
+}
+
+/** In how many places the box leaves room, were there no labels. */
+function roomOf(face, faces, picture) {
+  return SLOTS.filter((slot) => {
+    const place = beside(slot, face.box, face.forms.at(-1), picture);
+    return isWithin(place, picture) && faces.every((other) => !overlap(place, other.box, 0));
+  }).length;
+}
+
+/** A label at one side of a box, moved along this side where it would leave the picture. */
+function beside({ side, along }, box, { width, height }, picture) {
+  const x = within(box.x + ALONG[along] * (box.width - width), picture.width - width);
+  const y = within(box.y + ALONG[along] * (box.height - height), picture.height - height);
+  if (side === "above") return { x, y: box.y - height, width, height };
+  if (side === "below") return { x, y: box.y + box.height, width, height };
+  if (side === "right") return { x: box.x + box.width, y, width, height };
+  return { x: box.x - width, y, width, height };
+}
+
+/** In the corner where the label hides least of others: a long form where it hides little, else the shortest. */
+function inOwnCorner({ key, box, forms }, faces, places, picture) {
+  const hidden = (place) => sum(faces.map((other) => (other.key === key ? 0 : shared(place, other.box)))) +
+    sum([...places].map(([other, taken]) => (other === key ? 0 : shared(place, taken))));
+  for (const [form, { width, height }] of forms.entries()) {
+    const isLast = form === forms.length - 1;
+    if (!isLast && width * height * HIDES_LITTLE > box.width * box.height) continue;
+    const corners = [box.y, box.y + box.height - height].flatMap((y) => [box.x, box.x + box.width - width].map((x) => ({
+      x: within(x, picture.width - width), y: within(y, picture.height - height), width, height, form, slot: INSIDE,
+    })));
+    const best = corners.reduce((least, corner) => (hidden(corner) < hidden(least) ? corner : least));
+    if (isLast || !hidden(best)) return best;
+  }
+  return null;
+}
+
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+const within = (value, most) => Math.max(0, Math.min(value, most));
+const ROUNDING = 1e-6;
+
+const isWithin = (place, picture) => place.x >= -ROUNDING && place.y >= -ROUNDING &&
+  place.x + place.width <= picture.width + ROUNDING && place.y + place.height <= picture.height + ROUNDING;
+
+/** Whether two rectangles overlap, or are nearer to one another than `apart`. */
+function overlap(one, other, apart) {
+  const reach = apart - ROUNDING;
+  return one.x < other.x + other.width + reach && other.x < one.x + one.width + reach &&
+    one.y < other.y + other.height + reach && other.y < one.y + one.height + reach;
+}
+
+/** The area that two rectangles share. */
+function shared(one, other) {
+  const width = Math.min(one.x + one.width, other.x + other.width) - Math.max(one.x, other.x);
+  const height = Math.min(one.y + one.height, other.y + other.height) - Math.max(one.y, other.y);
+  return Math.max(0, width) * Math.max(0, height);
+}
