@@ -21,12 +21,12 @@ export const INSIDE = -1; // the slot of a label in a corner of its own box
  * @param faces [{key, box, forms}]: `forms` are the sizes {width, height} of the label, the longest form first.
  * @param picture {width, height}.
  * @param kept places of the picture before, by key: each is taken again where it is still free.
- * @returns Map of {form, slot, x, y, width, height} by key; `form` is the index in `forms`.
+ * @returns Map of {form, slot, x, y, width, height} by key; `form` counts in `forms` from its end: -1 is the shortest.
  */
 export function placeLabels(faces, picture, kept = new Map()) {
   const places = new Map();
   const free = (face, form, slot, apart) => {
-    const place = { ...beside(SLOTS[slot], face.box, face.forms[form], picture), form, slot };
+    const place = { ...beside(SLOTS[slot], face.box, face.forms.at(form), picture), form, slot };
     const isFree = isWithin(place, picture) && !overlap(place, face.box, 0) &&
       faces.every((other) => other === face || !overlap(place, other.box, apart)) &&
       [...places].every(([key, other]) => key === face.key || !overlap(place, other, apart));
@@ -42,20 +42,19 @@ export function placeLabels(faces, picture, kept = new Map()) {
 
   for (const face of faces) {
     const { form, slot } = kept.get(face.key) ?? {};
-    const place = slot >= 0 && form < face.forms.length ? free(face, form, slot, 0) : null;
+    const place = slot >= 0 && -form <= face.forms.length ? free(face, form, slot, 0) : null;
     if (place) places.set(face.key, place);
   }
   // the shortest form for everyone comes before a longer one for anyone; who has least room chooses first
   const room = new Map(faces.map((face) => [face, roomOf(face, faces, picture)]));
   for (const face of [...faces].sort((one, other) => room.get(one) - room.get(other))) {
     if (places.has(face.key)) continue;
-    places.set(face.key, firstFree(face, face.forms.length - 1) ?? inOwnCorner(face, faces, places, picture));
+    places.set(face.key, firstFree(face, -1) ?? inOwnCorner(face, faces, places, picture));
   }
   const most = Math.max(0, ...faces.map((face) => face.forms.length));
-  for (let fromLast = 2; fromLast <= most; fromLast += 1) {
+  for (let form = -2; form >= -most; form -= 1) {
     for (const face of faces) {
-      const form = face.forms.length - fromLast;
-      if (form < 0 || form >= places.get(face.key).form) continue;
+      if (-form > face.forms.length || places.get(face.key).form <= form) continue;
       const place = firstFree(face, form);
       if (place) places.set(face.key, place);
     }
@@ -85,8 +84,9 @@ function beside({ side, along }, box, { width, height }, picture) {
 function inOwnCorner({ key, box, forms }, faces, places, picture) {
   const hidden = (place) => sum(faces.map((other) => (other.key === key ? 0 : shared(place, other.box)))) +
     sum([...places].map(([other, taken]) => (other === key ? 0 : shared(place, taken))));
-  for (const [form, { width, height }] of forms.entries()) {
-    const isLast = form === forms.length - 1;
+  for (let form = -forms.length; form < 0; form += 1) {
+    const { width, height } = forms.at(form);
+    const isLast = form === -1;
     if (!isLast && width * height * HIDES_LITTLE > box.width * box.height) continue;
     const corners = [box.y, box.y + box.height - height].flatMap((y) => [box.x, box.x + box.width - width].map((x) => ({
       x: within(x, picture.width - width), y: within(y, picture.height - height), width, height, form, slot: INSIDE,

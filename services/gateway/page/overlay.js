@@ -109,7 +109,7 @@ export class Overlay {
   #drawLabel({ key, labels, colour }, isLit) {
     const { context } = this;
     const { form, x, y, width, height } = this.#places.get(key);
-    const [style, text] = labels[form];
+    const [style, text] = labels.at(form);
     context.fillStyle = isLit ? "#fff" : "rgb(0 0 0 / .72)";
     context.fillRect(x, y, width, height);
     context.fillStyle = colour;

@@ -27,6 +27,7 @@ export class FacesView {
       if (key !== null) this.list.open(key);
     });
     new ResizeObserver(() => this.redraw()).observe(below);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
 
   /** Show faces, whose boxes are in pixels of a picture of this `size`. */
