@@ -12,11 +12,12 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import camera
 from tests.browser.groups import group
-from tests.browser.test_page import assert_clean, keep_screenshot
+from tests.browser.test_page import assert_clean, keep_screenshot, wait_for_frames
 from tests.pictures import encoded, portrait_jpeg
 
 pytestmark = pytest.mark.e2e
 
+DESKTOP = {"width": 1280, "height": 720}
 PHONE = {"width": 390, "height": 844}
 CARDS = "#picture-faces .face"
 LINES = f"{CARDS} button"
@@ -38,6 +39,7 @@ def picture_of(faces: int) -> bytes:
 def show(page: Page, jpeg: bytes) -> None:
     """Give a picture, and wait for its faces."""
     page.fill("#options [name=max_faces]", "256")
+    page.locator("#options [name=max_faces]").blur()
     page.set_input_files("#file", {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": jpeg})
     page.wait_for_selector(CARDS)
     page.mouse.move(0, 0)
@@ -148,7 +150,7 @@ def test_cards_are_gone_through_with_the_keyboard_and_light_their_boxes(browse, 
     page = browse().page
     jpeg = picture_of(faces)
     show(page, jpeg)
-    page.focus("#file")
+    page.focus("#options [name=max_faces]")
     page.keyboard.press("Tab")
     walk = [("", 1), ("Tab", 2), ("Shift+Tab", 1), ("ArrowDown", 2), ("ArrowUp", 1), ("ArrowUp", 1)]
     for key, number in [*walk, ("End", faces), ("ArrowDown", faces), ("Home", 1)]:
@@ -171,7 +173,7 @@ def test_a_line_is_opened_and_closed_with_the_keyboard(browse):
         assert page.locator(LINES).nth(4).get_attribute("aria-expanded") == str(is_open).lower()
 
 
-@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 720}, PHONE])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
 def test_a_click_on_a_box_opens_its_card_in_view_beside_the_picture(browse, viewport):
     watched = browse(viewport=viewport)
     page = watched.page
@@ -189,7 +191,7 @@ def test_a_click_on_a_box_opens_its_card_in_view_beside_the_picture(browse, view
     assert_clean(watched)
 
 
-@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 720}, PHONE])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
 def test_the_picture_stays_in_sight_while_a_long_list_is_gone_through(browse, viewport):
     page = browse(viewport=viewport).page
     show(page, picture_of(60))
@@ -198,6 +200,15 @@ def test_the_picture_stays_in_sight_while_a_long_list_is_gone_through(browse, vi
         assert is_in_view(page, f"{CARDS}:nth-child({number}) button")
         assert is_in_view(page, "#picture")
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_the_picture_stays_in_sight_of_the_last_card_in_full(browse, viewport):
+    page = browse(viewport=viewport).page
+    show(page, picture_of(6))
+    page.locator(CARDS).last.focus()
+    assert is_in_view(page, f"{CARDS}:last-child")
+    assert is_in_view(page, "#picture")
 
 
 def test_a_tap_opens_the_card_of_a_face_that_is_hit_nearly(browse):
@@ -225,6 +236,22 @@ def test_what_is_uncertain_is_marked_on_the_line_and_explained_where_it_opens(br
     assert "no emotion stands out" in opened
 
 
+def test_the_focus_stays_on_its_card_when_the_options_are_changed(browse):
+    page = browse().page
+    show(page, picture_of(16))
+    page.fill("#options [name=max_faces]", "10")
+    with page.expect_response(lambda response: "max_faces=10" in response.url):
+        page.keyboard.press("Tab")  # from the last option to the first card
+    expect(page.locator(CARDS)).to_have_count(10)
+    assert lit_cards(page) == [1]
+    assert page.evaluate("document.activeElement.innerText").split()[1] == "1"
+    page.fill("#options [name=max_faces]", "6")
+    page.keyboard.press("Tab")
+    expect(page.locator(CARDS)).to_have_count(6)
+    assert page.locator(f"{CARDS} table:visible").count() == 6, "a small group is shown in full"
+    assert lit_cards(page) == [1]
+
+
 def test_another_picture_starts_with_closed_cards(browse):
     page = browse().page
     show(page, picture_of(16))
@@ -236,6 +263,20 @@ def test_another_picture_starts_with_closed_cards(browse):
     assert page.locator(f"{CARDS} table:visible").count() == 0
 
 
+def test_followed_faces_keep_their_place_and_state_while_others_come_and_go(browse):
+    steps = browse().page.evaluate(
+        FOLLOWED, [[1, 2, 3, 4, 5, 6, 7], [1, 2, 4, 5, 6], [1, 2, 3, 4, 5, 6, 8], [2, 4]]
+    )
+    assert [step["numbers"] for step in steps] == [
+        ["1", "2", "3", "4", "5", "6", "7"],
+        ["1", "2", "4", "5", "6"],
+        ["1", "2", "3", "4", "5", "6", "8"],
+        [],
+    ]
+    assert [step["open"] for step in steps] == [["4"], ["4"], ["4"], []]
+    assert [step["inFull"] for step in steps] == [0, 0, 0, 2]
+
+
 def test_live_cards_of_a_group_stay_open_by_the_number_of_their_face(browse):
     watched = browse(camera.from_crowd)
     page = watched.page
@@ -244,9 +285,8 @@ def test_live_cards_of_a_group_stay_open_by_the_number_of_their_face(browse):
     expect(lines).to_have_count(8, timeout=30_000)
     number = lines.nth(2).locator(".number").inner_text()
     lines.nth(2).click()
-    page.evaluate(COUNT_CHANGES)
-    deadline_frames = 30
-    page.wait_for_function("frames => window.changes > frames", arg=deadline_frames, polling=100)
+    page.evaluate(NOTE_FRAMES)
+    wait_for_frames(page, 30)
     opened = page.locator("#live-faces .face:has(table:visible)")
     expect(opened).to_have_count(1)
     assert opened.locator(".number").inner_text() == number
@@ -280,7 +320,10 @@ WHITE_BESIDE = """middles => {
     let column = Math.round((x - place.left) * canvas.width / place.width);
     const pixel = () => data.slice(4 * (row * width + column), 4 * (row * width + column) + 4);
     while (column > 0 && pixel()[3] < 100) column -= 1;  // to the edge of the box
-    return pixel()[0] > 230 && pixel()[1] > 230 && pixel()[2] > 230;
+    for (const outmost = column - 8; column > outmost; column -= 1) {
+      if (pixel()[3] > 230 && pixel()[0] > 230 && pixel()[1] > 230 && pixel()[2] > 230) return true;
+    }
+    return false;
   });
 }"""
 
@@ -303,8 +346,27 @@ UNCERTAIN_CARD = """async () => {
   return [line, card.element.innerText];
 }"""
 
-COUNT_CHANGES = """() => {
-  window.changes = 0;
-  new MutationObserver(() => { window.changes += 1; }).observe(
+FOLLOWED = """async steps => {
+  const { FaceList } = await import("/page/faces.js");
+  const place = document.querySelector("#picture-faces");
+  const list = new FaceList(place, () => {});
+  return steps.map((ids, index) => {
+    list.show(ids.map((face_id) => ({
+      face_id, emotion: "fear", score: 0.9, probabilities: { fear: 0.9 }, uncertain: false, uncertain_reasons: [],
+    })));
+    if (index === 0) place.querySelectorAll("button")[3].click();
+    const cards = [...place.querySelectorAll(".face")];
+    return {
+      numbers: cards.flatMap((card) => card.querySelector(".number")?.textContent ?? []),
+      open: cards.filter((card) => card.querySelector("[aria-expanded=true]"))
+        .map((card) => card.querySelector(".number").textContent),
+      inFull: cards.filter((card) => card.tabIndex === 0 && !card.querySelector("button")).length,
+    };
+  });
+}"""
+
+NOTE_FRAMES = """() => {
+  window.framesSeen = 0;
+  new MutationObserver(() => { window.framesSeen += 1; }).observe(
     document.querySelector("#live-faces"), {subtree: true, childList: true, characterData: true});
 }"""

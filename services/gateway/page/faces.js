@@ -4,7 +4,7 @@ import { FaceCard } from "./card.js";
 import { percent } from "./dom.js";
 
 const MOST_IN_FULL = 6; // more faces are a compact list
-const BACK_IN_FULL = 4; // so that a face at the edge of sight does not turn the list over with each frame
+const BACK_IN_FULL = 4; // so that a face at the edge of sight does not turn the page over with each frame
 
 /** What is shown of a face: the smoothed emotion where there is one. */
 export const shown = (face) => face.smoothed ?? face;
@@ -18,6 +18,7 @@ export const numbered = (faces) => faces.map((face, index) => [face.face_id ?? i
 /** Cards of faces, kept by number so that a followed face keeps its card. */
 export class FaceList {
   #isCompact = false;
+  #areSeveral = false;
   #pointed = null;
 
   /** `onPoint` is called when `pointed` may be another. */
@@ -48,9 +49,12 @@ export class FaceList {
       card.element.remove();
       this.cards.delete(key);
     }
-    this.#isCompact = faces.length > (this.#isCompact ? BACK_IN_FULL : MOST_IN_FULL);
+    if (!keys.has(this.#pointed)) this.#pointed = null;
+    const isLive = faces.some((face) => face.face_id);
+    this.#isCompact = faces.length > (this.#isCompact && isLive ? BACK_IN_FULL : MOST_IN_FULL);
     this.place.classList.toggle("compact", this.#isCompact);
-    this.place.closest(".columns").classList.toggle("crowded", this.#isCompact);
+    this.#areSeveral = faces.length > (this.#areSeveral && isLive ? 0 : 1);
+    this.place.closest(".columns").classList.toggle("several", this.#areSeveral);
     for (const [key, face] of pairs) {
       const card = this.#card(key);
       card.setCompact(this.#isCompact);
@@ -81,8 +85,9 @@ export class FaceList {
   #card(key) {
     if (!this.cards.has(key)) {
       const card = new FaceCard(key, `${this.place.id}-${key}`);
-      this.cards.set(key, card);
-      this.place.append(card.element);
+      const next = [...this.cards].find(([other]) => other > key); // a face that comes back has its old number
+      this.place.insertBefore(card.element, next ? next[1].element : null);
+      this.cards = new Map([...this.cards, [key, card]].sort(([one], [other]) => one - other));
     }
     return this.cards.get(key);
   }

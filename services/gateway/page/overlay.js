@@ -10,6 +10,7 @@ const NUMBER = { font: `600 11px ${FONT}`, height: 15, before: 6, after: 3, base
 const SMALL = { font: `600 9px ${FONT}`, height: 10, before: 2, after: 1, baseline: 8, stripe: 0 };
 const CROWD = 6; // of more faces, those under FAR_PX have no words: they would hide the picture
 const FAR_PX = 40;
+const HALO_PX = 3; // around the box that is lit
 const BACK_ALPHA = 0.45; // of the boxes that are not lit, while one is
 
 /** Faces over `below`: an img or a video in the same positioned parent as the canvas. */
@@ -97,11 +98,19 @@ export class Overlay {
     const [x, y, width, height] = [box.x, box.y, box.width, box.height];
     const line = Math.max(1.5, Math.min(2.5, width / 12));
     context.setLineDash([]);
-    context.lineWidth = isLit ? line + 4 : line + 1.5;
-    context.strokeStyle = isLit ? "#fff" : "rgb(0 0 0 / .5)"; // an edge that is seen on every ground
+    context.lineWidth = line + 1.5;
+    context.strokeStyle = "rgb(0 0 0 / .5)"; // an edge that is seen on every ground
     context.strokeRect(x, y, width, height);
-    context.setLineDash(face.uncertain ? [6, 4] : []);
-    context.lineWidth = isLit ? line + 1 : line;
+    if (isLit) {
+      const out = line / 2 + HALO_PX / 2; // around the box, to hide nothing in it
+      for (const [wide, halo] of [[HALO_PX + 2, "#000"], [HALO_PX, "#fff"]]) {
+        context.lineWidth = wide;
+        context.strokeStyle = halo;
+        context.strokeRect(x - out, y - out, width + 2 * out, height + 2 * out);
+      }
+    }
+    context.setLineDash(face.uncertain ? [2.5 * line, 1.5 * line] : []);
+    context.lineWidth = line;
     context.strokeStyle = colour;
     context.strokeRect(x, y, width, height);
   }

@@ -26,8 +26,9 @@ export function startPicturePanel() {
       if (number === newest) tellProblem(problem.message);
     }
     if (number !== newest) return; // another picture was given meanwhile
-    view.clear();
-    if (answer) view.show(answer.faces, answer.image);
+    view.hideBoxes();
+    if (answer) view.show(answer.faces, answer.image); // cards are kept by number, and with them the focus
+    else view.clear();
     byId("picture-summary").textContent = answer ? summary(answer) : "";
   }
 
