@@ -164,13 +164,16 @@ def test_cards_are_gone_through_with_the_keyboard_and_light_their_boxes(browse, 
 
 
 def test_a_line_is_opened_and_closed_with_the_keyboard(browse):
-    page = browse().page
-    show(page, picture_of(16))
-    page.locator(LINES).nth(4).focus()
+    page = browse(viewport=DESKTOP).page
+    page.emulate_media(reduced_motion="reduce")
+    show(page, picture_of(60))
+    line = page.locator(LINES).nth(59)
+    line.focus()
     for key, is_open in (("Enter", True), ("Space", False), ("Space", True)):
         page.keyboard.press(key)
         assert page.locator(f"{CARDS} table:visible").count() == is_open
-        assert page.locator(LINES).nth(4).get_attribute("aria-expanded") == str(is_open).lower()
+        assert line.get_attribute("aria-expanded") == str(is_open).lower()
+        assert is_in_view(page, f"{CARDS}:last-child"), "all of it"
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
@@ -200,6 +203,8 @@ def test_the_picture_stays_in_sight_while_a_long_list_is_gone_through(browse, vi
         assert is_in_view(page, f"{CARDS}:nth-child({number}) button")
         assert is_in_view(page, "#picture")
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    if viewport == DESKTOP:
+        assert page.evaluate("document.documentElement.scrollHeight") < 900, "the list scrolls by itself"
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
@@ -352,7 +357,8 @@ FOLLOWED = """async steps => {
   const list = new FaceList(place, () => {});
   return steps.map((ids, index) => {
     list.show(ids.map((face_id) => ({
-      face_id, emotion: "fear", score: 0.9, probabilities: { fear: 0.9 }, uncertain: false, uncertain_reasons: [],
+      face_id, emotion: "fear", score: 0.9, probabilities: { fear: 0.9 },
+      uncertain: false, uncertain_reasons: [],
     })));
     if (index === 0) place.querySelectorAll("button")[3].click();
     const cards = [...place.querySelectorAll(".face")];

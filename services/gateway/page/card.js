@@ -22,7 +22,10 @@ export class FaceCard {
     this.line = make("button", { type: "button" }, make("span", { className: "unseen" }, "Face "), this.number, " ",
       this.emotion, " ", this.score, " ", this.mark);
     this.line.setAttribute("aria-controls", `${id}-shares`);
-    this.line.addEventListener("click", () => { this.isOpen = !this.#isOpen; });
+    this.line.addEventListener("click", () => {
+      this.isOpen = !this.#isOpen;
+      this.bringIntoView();
+    });
     this.heading = make("h3");
     this.table = new SharesTable(`Probabilities of face ${key}`);
     this.body = make("div", { id: `${id}-shares` }, this.table.element);
@@ -47,6 +50,12 @@ export class FaceCard {
     if (!this.body.hidden) this.table.show(this.#probabilities);
   }
 
+  bringIntoView() {
+    const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.element.scrollIntoView({ block: "nearest", behavior: isCalm ? "auto" : "smooth" });
+  }
+
+  /** Be a line that opens, or the card in full; the focus stays on it. */
   setCompact(isCompact) {
     if (isCompact === this.#isCompact) return;
     const hadFocus = this.focusable === document.activeElement;

@@ -73,8 +73,7 @@ export class FaceList {
     if (!card) return;
     card.isOpen = true;
     card.focusable.focus({ preventScroll: true });
-    const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    card.element.scrollIntoView({ block: "nearest", behavior: isCalm ? "auto" : "smooth" });
+    card.bringIntoView();
   }
 
   #keyOf(element) {

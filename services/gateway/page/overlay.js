@@ -2,7 +2,7 @@
 
 import { plainColours } from "./emotions.js";
 import { numbered, shown, words } from "./faces.js";
-import { placeLabels } from "./labels.js";
+import { AFAR, placeLabels } from "./labels.js";
 
 const FONT = "system-ui, sans-serif";
 const WORDS = { font: `13px ${FONT}`, height: 20, before: 8, after: 6, baseline: 14.5, stripe: 4 };
@@ -10,6 +10,7 @@ const NUMBER = { font: `600 11px ${FONT}`, height: 15, before: 6, after: 3, base
 const SMALL = { font: `600 9px ${FONT}`, height: 10, before: 2, after: 1, baseline: 8, stripe: 0 };
 const CROWD = 6; // of more faces, those under FAR_PX have no words: they would hide the picture
 const FAR_PX = 40;
+const FAR_WITH_WORDS_PX = 32; // of a face that has them: they do not come and go with each frame
 const HALO_PX = 3; // around the box that is lit
 const BACK_ALPHA = 0.45; // of the boxes that are not lit, while one is
 
@@ -32,20 +33,25 @@ export class Overlay {
       const { x, y, width, height } = face.box;
       const box = { x: x * scale, y: y * scale, width: width * scale, height: height * scale };
       const labels = [[NUMBER, `${key}`], [SMALL, `${key}`]];
-      if (faces.length <= CROWD || box.height >= FAR_PX) labels.unshift([WORDS, `${key}: ${words(face)}`]);
-      const forms = labels.map(([style, text]) => ({ width: this.#widthOf(style, text), height: style.height }));
+      const hasWords = this.#places.get(key)?.form === -3;
+      if (faces.length <= CROWD || box.height >= (hasWords ? FAR_WITH_WORDS_PX : FAR_PX)) {
+        labels.unshift([WORDS, `${key}: ${words(face)}`]);
+      }
+      const forms = labels.map(([style, text]) => ({
+        // as wide as with the highest score, so that a live score moves no label
+        width: this.#widthOf(style, text.replace(/\d+ %/, "100 %")), height: style.height,
+      }));
       return { key, face, box, labels, forms, colour: colourOf(shown(face).emotion) };
     });
     this.#boxes = new Map(drawn.map(({ key, box }) => [key, box]));
     this.#places = placeLabels(drawn, { width: size.width * scale, height: size.height * scale }, this.#places);
     const inOrder = [...drawn].sort((one, other) => (one.key === lit) - (other.key === lit)); // the lit one on top
     const isOneLit = this.#boxes.has(lit);
-    for (const part of ["box", "label"]) {
+    for (const drawPart of [this.#drawBox, this.#drawLine, this.#drawLabel]) {
       for (const one of inOrder) {
         const isLit = one.key === lit;
         this.context.globalAlpha = isOneLit && !isLit ? BACK_ALPHA : 1;
-        if (part === "box") this.#drawBox(one, isLit);
-        else this.#drawLabel(one, isLit);
+        drawPart.call(this, one, isLit);
       }
     }
   }
@@ -113,6 +119,23 @@ export class Overlay {
     context.lineWidth = line;
     context.strokeStyle = colour;
     context.strokeRect(x, y, width, height);
+  }
+
+  /** From a label that is not beside its box to the nearest point of the box. */
+  #drawLine({ key, box, colour }, isLit) {
+    const { context } = this;
+    const place = this.#places.get(key);
+    if (place.slot !== AFAR) return;
+    const [x, y] = [place.x + place.width / 2, place.y + place.height / 2];
+    context.setLineDash([]);
+    for (const [wide, style] of [[2.5, "rgb(0 0 0 / .5)"], [1.2, isLit ? "#fff" : colour]]) {
+      context.lineWidth = wide;
+      context.strokeStyle = style;
+      context.beginPath();
+      context.moveTo(x, y);
+      context.lineTo(Math.max(box.x, Math.min(x, box.x + box.width)), Math.max(box.y, Math.min(y, box.y + box.height)));
+      context.stroke();
+    }
   }
 
   #drawLabel({ key, labels, colour }, isLit) {
