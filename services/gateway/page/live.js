@@ -3,13 +3,13 @@
 import { Camera, whyNoCamera } from "./camera.js";
 import { Charts } from "./charts.js";
 import { byId, percent, tellProblem } from "./dom.js";
-import { FaceList, words } from "./faces.js";
+import { words } from "./faces.js";
 import { Latency } from "./latency.js";
 import { streamOptions } from "./options.js";
-import { drawFaces } from "./overlay.js";
 import { showRecording } from "./recording.js";
 import { Session } from "./session.js";
 import { LiveStream } from "./stream.js";
+import { FacesView } from "./view.js";
 
 const SHOW_EVERY_MS = 500;
 const SAY_EVERY_MS = 4000;
@@ -29,7 +29,7 @@ class LivePanel {
   constructor() {
     this.video = byId("video");
     this.camera = new Camera(this.video);
-    this.list = new FaceList(byId("live-faces"));
+    this.view = new FacesView(byId("live-stage"), this.video, byId("live-overlay"), byId("live-faces"));
     this.charts = new Charts();
     this.latency = new Latency();
     this.session = new Session();
@@ -92,10 +92,9 @@ class LivePanel {
     this.stream.stop();
     this.video.hidden = true;
     byId("live-stage").classList.add("empty");
-    byId("live-overlay").getContext("2d").reset();
+    this.view.clear();
     byId("start").disabled = false;
     byId("stop").disabled = true;
-    this.list.show([]);
     this.#showFigures();
   }
 
@@ -120,8 +119,7 @@ class LivePanel {
     byId("live-state").textContent = "";
     this.latency.answered(result.timings_ms, roundTripMs);
     this.session.add(result.faces);
-    drawFaces(byId("live-overlay"), this.video, result.faces, result.image);
-    this.list.show(result.faces);
+    this.view.show(result.faces, result.image);
     this.#say(result.faces);
   }
 
@@ -141,7 +139,7 @@ class LivePanel {
 
   #changeState(state, text) {
     byId("live-state").textContent = state === "waiting" ? text : "";
-    if (state === "waiting") byId("live-overlay").getContext("2d").reset();
+    if (state === "waiting") this.view.hideBoxes();
     if (state === "closed") {
       this.stop();
       if (text) tellProblem(text);

@@ -1,50 +1,41 @@
 // The panel for one picture: dropped, pasted or chosen, posted to /predict, shown with its faces.
 
 import { byId, tellProblem } from "./dom.js";
-import { FaceList } from "./faces.js";
 import { ask, predictOptions } from "./options.js";
-import { drawFaces } from "./overlay.js";
+import { FacesView } from "./view.js";
 
 /** Listen for pictures. */
 export function startPicturePanel() {
   const stage = byId("drop");
   const picture = byId("picture");
-  const list = new FaceList(byId("picture-faces"));
-  let answer = null;
+  const view = new FacesView(stage, picture, byId("picture-overlay"), byId("picture-faces"));
   let newest = 0;
   let file = null;
-
-  const redraw = () => {
-    if (answer) drawFaces(byId("picture-overlay"), picture, answer.faces, answer.image);
-  };
 
   async function analyse() {
     const number = ++newest;
     tellProblem("");
     byId("picture-summary").textContent = "Looking for faces ...";
+    let answer = null;
     try {
       const query = new URLSearchParams(predictOptions());
-      const found = await ask(`/predict?${query}`, {
+      answer = await ask(`/predict?${query}`, {
         method: "POST", body: file, headers: { "Content-Type": file.type || "application/octet-stream" },
       });
-      if (number !== newest) return; // another picture was given meanwhile
-      answer = found;
     } catch (problem) {
-      if (number !== newest) return;
-      answer = null;
-      tellProblem(problem.message);
+      if (number === newest) tellProblem(problem.message);
     }
-    list.show(answer ? answer.faces : []);
+    if (number !== newest) return; // another picture was given meanwhile
+    view.hideBoxes();
+    if (answer) view.show(answer.faces, answer.image); // cards are kept by number, and with them the focus
+    else view.clear();
     byId("picture-summary").textContent = answer ? summary(answer) : "";
-    byId("picture-overlay").getContext("2d").reset();
-    redraw();
   }
 
   function show(given) {
     if (!given) return;
     file = given;
-    answer = null;
-    list.show([]);
+    view.clear();
     URL.revokeObjectURL(picture.src);
     picture.src = URL.createObjectURL(file);
     picture.hidden = false;
@@ -71,8 +62,7 @@ export function startPicturePanel() {
   byId("options").addEventListener("change", () => {
     if (file && !byId("panel-picture").hidden) analyse();
   });
-  picture.addEventListener("load", redraw);
-  new ResizeObserver(redraw).observe(picture);
+  picture.addEventListener("load", () => view.redraw());
 }
 
 function summary(answer) {
