@@ -124,7 +124,7 @@ def _pictures(container: OutputContainer, form: Form, film: Film) -> VideoStream
     coder, like = stream.codec_context, film.first
     coder.width, coder.height, coder.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
     coder.time_base = film.time_base
-    coder.flags |= Flags.frame_duration  # else the last picture of an mp4 has none
+    coder.flags |= Flags.frame_duration  # else the last picture lasts as long as the stated rate says
     coder.colorspace = like.colorspace if like.colorspace in YUV else BT_709
     coder.color_range = ColorRange.MPEG
     coder.color_primaries, coder.color_trc = like.color_primaries, like.color_trc
