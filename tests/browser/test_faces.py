@@ -45,11 +45,16 @@ def show(page: Page, jpeg: bytes) -> None:
     page.mouse.move(0, 0)
 
 
+@cache
+def answer_for(url: str, jpeg: bytes) -> dict[str, object]:
+    """Ask the server that the page is of."""
+    headers = {"content-type": "image/jpeg"}
+    return httpx.post(f"{url}predict?max_faces=256", content=jpeg, headers=headers).json()
+
+
 def middle_of(page: Page, number: int, jpeg: bytes) -> tuple[float, float]:
     """Where the middle of a face is on the screen, after `/predict`."""
-    answer = httpx.post(
-        f"{page.url}predict?max_faces=256", content=jpeg, headers={"content-type": "image/jpeg"}
-    ).json()
+    answer = answer_for(page.url, jpeg)
     box, image = answer["faces"][number - 1]["box"], answer["image"]
     shown = page.locator("#picture").bounding_box()
     scale = min(shown["width"] / image["width"], shown["height"] / image["height"])
