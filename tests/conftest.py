@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.requires import watch
+from tests.support.requires import watch
 
 TESTS = Path(__file__).parent
 
-pytest_plugins = ["tests.log_lines", "tests.redis_server", "tests.triton_server"]
+pytest_plugins = ["tests.support.log_lines", "tests.support.redis_server", "tests.support.triton_server"]
 
 
 @pytest.fixture(scope="session")

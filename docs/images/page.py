@@ -11,8 +11,8 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser import camera
 from tests.browser.conftest import FLAGS, Watched
-from tests.cluster import Service
-from tests.ports import free_ports
+from tests.support.cluster import Service
+from tests.support.ports import free_ports
 
 FOLDER = Path(__file__).parent
 FILM_MS, LOOK_MS = 20_000, 10_000

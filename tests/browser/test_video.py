@@ -9,8 +9,8 @@ from playwright.sync_api import sync_playwright
 
 from ferclient.terminal.commands import main
 from tests.browser.conftest import FLAGS
-from tests.ferserver import answering_in_thread, streaming_in_thread, usual
-from tests.films import BROWSERS_TIMES_MS, greys, write_film
+from tests.support.ferserver import answering_in_thread, streaming_in_thread, usual
+from tests.support.films import BROWSERS_TIMES_MS, greys, write_film
 
 TYPES = {".html": "text/html", ".mp4": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm"}
 PLAY = """async name => {

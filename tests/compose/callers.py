@@ -9,7 +9,7 @@ from types import TracebackType
 
 import httpx
 
-from tests.pictures import portrait_jpeg
+from tests.support.pictures import portrait_jpeg
 
 PAUSE_S = 0.1
 """After an error: an honest client does not ask again at once."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from tests.compose.project import Compose, keep_logs
-from tests.requires import missing, program
-from tests.triton_server import ROOT
-from tests.waiting import until
+from tests.support.requires import missing, program
+from tests.support.triton_server import ROOT
+from tests.support.waiting import until
 
 REPORT = pytest.StashKey[list[str]]()
 HAS_DOCKER = pytest.StashKey[bool]()

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
-from tests.pictures import portrait_jpeg
-from tests.ports import free_ports
-from tests.triton_server import ROOT
+from tests.support.pictures import portrait_jpeg
+from tests.support.ports import free_ports
+from tests.support.triton_server import ROOT
 
 PROJECT = "fer-test"
 TAG = "test"

@@ -27,12 +27,12 @@ from tests.compose.project import (
     metric_of_door,
     restarts,
 )
-from tests.log_lines import LogLine, log_lines
-from tests.pictures import portrait_jpeg
-from tests.readme import COMMANDS, run
-from tests.rules import is_of_haproxy, rules, selectors
-from tests.triton_server import ROOT
-from tests.waiting import until
+from tests.support.log_lines import LogLine, log_lines
+from tests.support.pictures import portrait_jpeg
+from tests.support.readme import COMMANDS, run
+from tests.support.rules import is_of_haproxy, rules, selectors
+from tests.support.triton_server import ROOT
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -12,10 +12,10 @@ import yaml
 from websockets.sync.client import connect
 
 from tests.compose.project import Compose, inspect, is_ready
-from tests.pictures import portrait_jpeg
-from tests.requires import program
-from tests.triton_server import ROOT
-from tests.waiting import until
+from tests.support.pictures import portrait_jpeg
+from tests.support.requires import program
+from tests.support.triton_server import ROOT
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 

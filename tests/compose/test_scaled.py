@@ -6,7 +6,7 @@ import pytest
 
 from tests.compose.callers import Callers
 from tests.compose.project import Compose, kill, metric, restarts
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.compose.project import PROJECT, Compose, inspect, is_ready
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -13,7 +13,7 @@ from fercore.inference.backend import MAX_BATCH, Backend, Tensor
 from fercore.inference.onnxruntime import OnnxRuntimeBackend
 from fercore.inference.repository import scan_repository
 from fercore.inference.triton import TritonBackend
-from tests.triton_server import TritonServer
+from tests.support.triton_server import TritonServer
 
 pytestmark = pytest.mark.usefixtures("one_loop")
 

@@ -15,15 +15,15 @@ from fercore.vision.crop import Framing, canonical_square
 from fercore.vision.detection import Detector
 from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
-from tests.cluster import ROOT
-from tests.detector_promises import (
+from tests.support.cluster import ROOT
+from tests.support.detector_promises import (
     ODD_PICTURES,
     assert_same_in_threads,
     assert_sees_no_face,
     assert_well_formed,
 )
-from tests.pictures import astronaut, encoded, portrait_jpeg
-from tests.weights import repository_with
+from tests.support.pictures import astronaut, encoded, portrait_jpeg
+from tests.support.weights import repository_with
 
 NAMES = plugin_names(detectors)
 ANOTHER_GRAPH = ROOT / "tests/model_repository/emotion_tiny/1/model.onnx"

@@ -11,10 +11,10 @@ from asgi_lifespan import LifespanManager
 from fercore.service.metrics import Metrics
 from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
-from tests.consuming import until
-from tests.fakes import BrightnessBackend
-from tests.requires import program
-from tests.rules import ROOT, RULES, rules
+from tests.support.consuming import until
+from tests.support.fakes import BrightnessBackend
+from tests.support.requires import program
+from tests.support.rules import ROOT, RULES, rules
 
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
 FOREIGN = {

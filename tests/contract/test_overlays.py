@@ -17,7 +17,7 @@ from fercore.service.settings import ENV_PREFIX, ServiceSettings, load
 from services.classifier.settings import ClassifierSettings
 from services.detector.settings import DetectorSettings
 from services.gateway.settings import GatewaySettings
-from tests.requires import program
+from tests.support.requires import program
 
 ROOT = Path(__file__).parent.parent.parent
 OVERLAYS = sorted((ROOT / "deploy/compose").glob("*.yml"))

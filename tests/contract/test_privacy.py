@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.requires import IN_CI, missing
-from tests.triton_server import ROOT, TritonServer, why_triton_is_missing
+from tests.support.requires import IN_CI, missing
+from tests.support.triton_server import ROOT, TritonServer, why_triton_is_missing
 
 INFER = """
 import asyncio, numpy as np

@@ -10,7 +10,7 @@ import pytest
 from fercore.messaging.memory import InMemoryQueue
 from fercore.messaging.queue import FACES, FRAMES, MAX_DELIVERIES, Channel, Delivery, Ending, Envelope, Queue
 from fercore.messaging.redis_streams import RedisStreams
-from tests.consuming import bury, settle
+from tests.support.consuming import bury, settle
 
 SECRET = b"the bytes of a face"
 

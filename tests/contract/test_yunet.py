@@ -10,8 +10,8 @@ import pytest
 
 from fercore.vision.decode import decode
 from services.detector.detectors import yunet
-from tests.pictures import astronaut
-from tests.requires import data_folder
+from tests.support.pictures import astronaut
+from tests.support.requires import data_folder
 
 SIDE_PX = 640
 

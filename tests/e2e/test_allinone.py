@@ -17,9 +17,9 @@ from fercore.service.metrics import Metrics
 from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
 from services.classifier.wiring import create_backend
-from tests.bad_inputs import BadInput, bad_inputs, multipart
-from tests.jpegs import lossless, without_end
-from tests.pictures import astronaut, crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
+from tests.support.bad_inputs import BadInput, bad_inputs, multipart
+from tests.support.jpegs import lossless, without_end
+from tests.support.pictures import astronaut, crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
 
 pytestmark = pytest.mark.anyio
 

@@ -20,9 +20,9 @@ from fercore.service.metrics import Metrics
 from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
 from services.classifier.wiring import create_backend
-from tests.cluster import Cluster
-from tests.pictures import crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
-from tests.triton_server import TritonServer
+from tests.support.cluster import Cluster
+from tests.support.pictures import crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
+from tests.support.triton_server import TritonServer
 
 pytestmark = pytest.mark.anyio
 

@@ -29,10 +29,10 @@ from ferclient import (
 )
 from fercore.contracts.defaults import DEFAULT_MODEL
 from fercore.contracts.emotions import EMOTIONS, Emotion
-from tests.cluster import Service
-from tests.pictures import no_face_jpeg, portrait_jpeg
-from tests.ports import free_port
-from tests.requires import data_folder
+from tests.support.cluster import Service
+from tests.support.pictures import no_face_jpeg, portrait_jpeg
+from tests.support.ports import free_port
+from tests.support.requires import data_folder
 
 ROOT = Path(__file__).parent.parent.parent
 GUIDE = (ROOT / "docs/client.md").read_text()

@@ -17,13 +17,13 @@ import redis
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.bad_inputs import bad_inputs, multipart
-from tests.cluster import Cluster
-from tests.log_lines import LogLine, log_lines
-from tests.pictures import portrait_jpeg
-from tests.ports import free_port
-from tests.triton_server import TritonServer
-from tests.waiting import until
+from tests.support.bad_inputs import bad_inputs, multipart
+from tests.support.cluster import Cluster
+from tests.support.log_lines import LogLine, log_lines
+from tests.support.pictures import portrait_jpeg
+from tests.support.ports import free_port
+from tests.support.triton_server import TritonServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.listening import addresses
-from tests.pictures import portrait_jpeg
-from tests.ports import free_ports
-from tests.requires import IN_CI, missing
-from tests.triton_server import ROOT, why_triton_is_missing
+from tests.support.listening import addresses
+from tests.support.pictures import portrait_jpeg
+from tests.support.ports import free_ports
+from tests.support.requires import IN_CI, missing
+from tests.support.triton_server import ROOT, why_triton_is_missing
 
 PORTS = (
     "FER_PORT",

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.cluster import Service
-from tests.ports import free_port
-from tests.readme import COMMANDS, README, ROOT, output, run
+from tests.support.cluster import Service
+from tests.support.ports import free_port
+from tests.support.readme import COMMANDS, README, ROOT, output, run
 
 
 @pytest.fixture(scope="module")

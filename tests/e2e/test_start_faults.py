@@ -12,11 +12,11 @@ import httpx
 import pytest
 import redis
 
-from tests.cluster import Service
-from tests.log_lines import LogLine, log_lines
-from tests.ports import free_port
-from tests.redis_server import RedisServer
-from tests.triton_server import ROOT
+from tests.support.cluster import Service
+from tests.support.log_lines import LogLine, log_lines
+from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer
+from tests.support.triton_server import ROOT
 
 PATIENCE_S = 60
 SERVICES = ("gateway", "detector", "classifier", "allinone")

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cluster import Cluster, Service
-from tests.pictures import astronaut, encoded, on_canvas
-from tests.ports import free_port
-from tests.streaming import assert_accounted, streaming
-from tests.triton_server import TritonServer
+from tests.support.cluster import Cluster, Service
+from tests.support.pictures import astronaut, encoded, on_canvas
+from tests.support.ports import free_port
+from tests.support.streaming import assert_accounted, streaming
+from tests.support.triton_server import TritonServer
 
 pytestmark = pytest.mark.anyio
 

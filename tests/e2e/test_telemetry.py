@@ -12,13 +12,13 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.cluster import Cluster
-from tests.pictures import portrait_jpeg
-from tests.ports import free_port, free_ports
-from tests.prometheus_server import Prometheus
-from tests.redis_server import RedisServer, find_redis_server
-from tests.rules import is_of_haproxy, rules, selectors
-from tests.triton_server import TritonServer
+from tests.support.cluster import Cluster
+from tests.support.pictures import portrait_jpeg
+from tests.support.ports import free_port, free_ports
+from tests.support.prometheus_server import Prometheus
+from tests.support.redis_server import RedisServer, find_redis_server
+from tests.support.rules import is_of_haproxy, rules, selectors
+from tests.support.triton_server import TritonServer
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 90

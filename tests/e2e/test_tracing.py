@@ -12,11 +12,11 @@ import pytest
 import redis
 from websockets.sync.client import connect
 
-from tests.cluster import Cluster
-from tests.collector import Collector, Seen
-from tests.pictures import astronaut, encoded, no_face_jpeg, portrait_jpeg
-from tests.triton_server import TritonServer
-from tests.waiting import until
+from tests.support.cluster import Cluster
+from tests.support.collector import Collector, Seen
+from tests.support.pictures import astronaut, encoded, no_face_jpeg, portrait_jpeg
+from tests.support.triton_server import TritonServer
+from tests.support.waiting import until
 
 JPEG = {"content-type": "image/jpeg"}
 CALLER, CALLERS_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

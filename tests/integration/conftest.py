@@ -7,8 +7,8 @@ import pytest
 from fercore.service.metrics import Metrics
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
-from tests.live_gateway import FlakyQueue, Remembering
-from tests.streaming import Server, serving
+from tests.support.live_gateway import FlakyQueue, Remembering
+from tests.support.streaming import Server, serving
 
 
 @pytest.fixture

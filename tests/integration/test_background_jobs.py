@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from tests.requires import ROOT
+from tests.support.requires import ROOT
 
 FAILING_SERVICE = """
 import asyncio, contextlib

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.requires import ROOT
+from tests.support.requires import ROOT
 
 
 def test_a_large_picture_with_alpha_takes_no_more_memory_than_its_pixels():

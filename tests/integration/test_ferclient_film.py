@@ -14,7 +14,7 @@ from ferclient.terminal import film
 from ferclient.terminal.commands import Failure
 from ferclient.terminal.extent import extent
 from ferclient.terminal.recording import written
-from tests.films import (
+from tests.support.films import (
     BROWSERS_TIMES_MS,
     QUARTERS,
     codecs,

@@ -22,8 +22,8 @@ from ferclient import (
     UnreadableAnswer,
 )
 from fercore.contracts.emotions import Emotion
-from tests.ferserver import LIVE_FACE, Session, stream_server, usual
-from tests.ports import free_port
+from tests.support.ferserver import LIVE_FACE, Session, stream_server, usual
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

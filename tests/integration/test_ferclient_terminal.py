@@ -17,9 +17,9 @@ import pytest
 
 from ferclient.terminal.commands import main
 from ferclient.terminal.files import free_name, pictures, whole_file
-from tests.ferserver import FACE, PREDICTION, answering_in_thread, problem
-from tests.pictures import portrait_jpeg
-from tests.ports import free_port
+from tests.support.ferserver import FACE, PREDICTION, answering_in_thread, problem
+from tests.support.pictures import portrait_jpeg
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 

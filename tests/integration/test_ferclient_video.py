@@ -20,7 +20,7 @@ import pytest
 
 from ferclient.terminal import webcam
 from ferclient.terminal.commands import main
-from tests.ferserver import (
+from tests.support.ferserver import (
     TREND,
     Session,
     answering_in_thread,
@@ -28,7 +28,7 @@ from tests.ferserver import (
     streaming_in_thread,
     usual,
 )
-from tests.films import BROWSERS_TIMES_MS, codecs, duration_s, greys, read_film, write_film
+from tests.support.films import BROWSERS_TIMES_MS, codecs, duration_s, greys, read_film, write_film
 
 ROOT = Path(__file__).parent.parent.parent
 FRAMES = 12

@@ -12,10 +12,10 @@ from fercore.contracts.errors import InvalidImage, UpstreamUnavailable
 from fercore.contracts.messages import encode_error
 from services.gateway.live.session import Session, _Frame
 from services.gateway.settings import GatewaySettings
-from tests.bad_inputs import png_claiming
-from tests.live_gateway import Gate, frames_counted, gauge, until, until_ready
-from tests.pictures import encoded, no_face_jpeg
-from tests.streaming import assert_accounted, one_face, streaming, working
+from tests.support.bad_inputs import png_claiming
+from tests.support.live_gateway import Gate, frames_counted, gauge, until, until_ready
+from tests.support.pictures import encoded, no_face_jpeg
+from tests.support.streaming import assert_accounted, one_face, streaming, working
 
 pytestmark = pytest.mark.anyio
 

@@ -8,9 +8,9 @@ import pytest
 
 from services.gateway.live.session import Session
 from services.gateway.pipeline import Pipeline
-from tests.live_gateway import Gate, frames_counted, gauge, living, until, until_ready
-from tests.pictures import no_face_jpeg
-from tests.streaming import Server, result, working
+from tests.support.live_gateway import Gate, frames_counted, gauge, living, until, until_ready
+from tests.support.pictures import no_face_jpeg
+from tests.support.streaming import Server, result, working
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,9 @@ from websockets.exceptions import InvalidStatus
 
 from fercore.contracts.live import Alert
 from fercore.service.logging import JsonFormatter
-from tests.live_gateway import Gate, frames_counted, gauge, until, until_ready
-from tests.pictures import no_face_jpeg
-from tests.streaming import assert_accounted, one_face, streaming, working
+from tests.support.live_gateway import Gate, frames_counted, gauge, until, until_ready
+from tests.support.pictures import no_face_jpeg
+from tests.support.streaming import assert_accounted, one_face, streaming, working
 
 pytestmark = pytest.mark.anyio
 

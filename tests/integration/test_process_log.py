@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.log_lines import LogLine, log_lines
+from tests.support.log_lines import LogLine, log_lines
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "hunter2"
@@ -138,8 +138,8 @@ def test_the_search_for_the_end_of_a_whole_jpeg_leaves_no_line():
     done = ended(
         """
 from fercore.vision.decode import decode
-from tests.jpegs import without_end
-from tests.pictures import portrait_jpeg
+from tests.support.jpegs import without_end
+from tests.support.pictures import portrait_jpeg
 assert decode(without_end(portrait_jpeg())).shape == (512, 512, 3)
         """
     )

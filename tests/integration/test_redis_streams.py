@@ -18,8 +18,8 @@ from fercore.messaging.queue import (
     Envelope,
 )
 from fercore.messaging.redis_streams import RedisStreams
-from tests.consuming import Counts, bury, consuming, die, echo, replies, send, settle, until
-from tests.redis_server import RedisServer
+from tests.support.consuming import Counts, bury, consuming, die, echo, replies, send, settle, until
+from tests.support.redis_server import RedisServer
 
 Connect = Callable[..., RedisStreams]
 

@@ -12,8 +12,8 @@ from fercore.service.metrics import Metrics
 from fercore.state.redis import RedisState
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
-from tests.consuming import until
-from tests.streaming import serving
+from tests.support.consuming import until
+from tests.support.streaming import serving
 
 pytestmark = pytest.mark.anyio
 

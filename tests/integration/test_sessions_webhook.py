@@ -12,7 +12,7 @@ import trustme
 
 from services.gateway.sessions.addresses import is_public
 from services.gateway.sessions.webhook import DeliveryFailed, Webhook
-from tests.receiver import Receiver, receiving
+from tests.support.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.anyio
 

@@ -22,12 +22,12 @@ from fercore.state.redis import RedisState
 from fercore.state.store import Lease, Record, Task
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
-from tests.cluster import Service
-from tests.pictures import no_face_jpeg
-from tests.ports import free_port
-from tests.receiver import Receiver, receiving
-from tests.redis_server import RedisServer
-from tests.streaming import Server, serving, streaming, working
+from tests.support.cluster import Service
+from tests.support.pictures import no_face_jpeg
+from tests.support.ports import free_port
+from tests.support.receiver import Receiver, receiving
+from tests.support.redis_server import RedisServer
+from tests.support.streaming import Server, serving, streaming, working
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ from fercore.messaging.redis_streams import RedisStreams
 from fercore.service.metrics import Metrics
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
-from tests.live_gateway import until_ready
-from tests.pictures import no_face_jpeg
-from tests.redis_server import RedisServer
-from tests.streaming import assert_accounted, serving, streaming, working
+from tests.support.live_gateway import until_ready
+from tests.support.pictures import no_face_jpeg
+from tests.support.redis_server import RedisServer
+from tests.support.streaming import assert_accounted, serving, streaming, working
 
 pytestmark = pytest.mark.anyio
 

@@ -16,11 +16,11 @@ from fercore.service.settings import ServiceSettings
 from fercore.service.tracing import OFF, Tracing, tracing_of
 from services.classifier.core import ClassifierCore
 from services.classifier.handler import FaceHandler
-from tests.collector import Collector
-from tests.fakes import BrightnessBackend, model_folder
-from tests.grpc_server import serving
+from tests.support.collector import Collector
+from tests.support.fakes import BrightnessBackend, model_folder
+from tests.support.grpc_server import serving
+from tests.support.waiting import until
 from tests.unit.test_classifier import delivery
-from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

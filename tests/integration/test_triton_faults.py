@@ -16,7 +16,7 @@ from fercore.contracts.errors import (
     UpstreamUnavailable,
 )
 from fercore.inference.triton import TritonBackend
-from tests.grpc_server import serving
+from tests.support.grpc_server import serving
 
 pytestmark = pytest.mark.usefixtures("one_loop")
 

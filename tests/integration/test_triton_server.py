@@ -16,8 +16,8 @@ from tritonclient.utils import InferenceServerException
 
 from fercore.contracts.errors import DeadlineExceeded, FerError, InternalError, UpstreamUnavailable
 from fercore.inference.triton import TritonBackend
-from tests.listening import addresses
-from tests.triton_server import ROOT, TritonServer
+from tests.support.listening import addresses
+from tests.support.triton_server import ROOT, TritonServer
 
 pytestmark = pytest.mark.usefixtures("one_loop")
 

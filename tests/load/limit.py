@@ -21,7 +21,7 @@ from services.classifier.core import softmax
 from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
 from tests.load.client import Load
-from tests.pictures import portrait_640x480
+from tests.support.pictures import portrait_640x480
 
 ROOT = Path(__file__).parent.parent.parent
 

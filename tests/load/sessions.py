@@ -14,9 +14,9 @@ from services.gateway.sessions.alerts import Watch
 from services.gateway.sessions.recorder import Recorder
 from services.gateway.sessions.recording import Recording
 from services.gateway.sessions.trend import trend
-from tests.clock import Clock
-from tests.ports import free_port
-from tests.redis_server import RedisServer, find_redis_server
+from tests.support.clock import Clock
+from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer, find_redis_server
 
 DAY_S = 86_400
 START = datetime(2026, 11, 21, tzinfo=UTC)

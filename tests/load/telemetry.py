@@ -15,12 +15,12 @@ from statistics import median
 import httpx
 
 from fercore.contracts.defaults import DEFAULT_DETECTOR
-from tests.cluster import Service
-from tests.ferserver import answering_in_thread
 from tests.load.client import Load, run_load
 from tests.load.report import commit, machine, table
-from tests.pictures import portrait_640x480
-from tests.ports import free_ports
+from tests.support.cluster import Service
+from tests.support.ferserver import answering_in_thread
+from tests.support.pictures import portrait_640x480
+from tests.support.ports import free_ports
 
 LEVELS = (1, 8)
 """Callers at once: one alone, and as many as keep every thread busy."""

@@ -16,9 +16,9 @@ from fercore.vision.decode import decode
 from fercore.vision.detection import Detections
 from fercore.vision.picture import Picture
 from services.detector.detectors import ferface, yunet
+from tests.support.weights import ROOT, repository_with
 from tests.training.tiny_pictures import cut_short
 from tests.training.tiny_scenes import SIDE_PX, draw_face, write_scenes
-from tests.weights import ROOT, repository_with
 from training.__main__ import STOPPED, main
 from training.detection import fit as fitting
 from training.detection.assignment import assign, decode_boxes, lay_cells

@@ -15,8 +15,8 @@ from torchvision.ops import nms
 
 from fercore.vision.decode import decode
 from services.detector.detectors import mtcnn, retinaface
-from tests.detector_promises import ODD_PICTURES, assert_same_in_threads, assert_sees_no_face
-from tests.requires import data_folder
+from tests.support.detector_promises import ODD_PICTURES, assert_same_in_threads, assert_sees_no_face
+from tests.support.requires import data_folder
 from training.__main__ import main
 from training.commands import export_detector
 from training.detection.exporters import mtcnn as mtcnn_exporter

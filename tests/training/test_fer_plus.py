@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fercore.vision.crop import crop_whole
-from tests.requires import data_folder
+from tests.support.requires import data_folder
 from tests.training.tiny_fer import VOTE_COLUMNS, FerFolder, write_csv
 from training.datasets.fer_plus import judge_votes, load
 from training.errors import TrainingError

@@ -10,9 +10,9 @@ import yaml
 from fercore.vision.decode import decode
 from fercore.vision.picture import Picture
 from services.detector.detectors import yunet
+from tests.support.weights import ROOT, repository_with
 from tests.training.tiny_fer import FerFolder
 from tests.training.tiny_scenes import write_scenes
-from tests.weights import ROOT, repository_with
 from training.__main__ import main
 from training.detection.config import load_detector_config
 from training.detection.pasted import Paste

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.support.weights import ROOT
 from tests.training.tiny_pictures import cut_short, write_picture
-from tests.weights import ROOT
 from training.__main__ import main
 from training.errors import TrainingError
 from training.portraits import FOUR, list_portraits, load_portraits

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
-from tests.requires import data_folder
+from tests.support.requires import data_folder
 from training.__main__ import main
 
 TRIES = 3

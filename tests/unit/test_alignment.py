@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fercore.vision.align import aligned_square, similarity_square
 from fercore.vision.crop import Framing, Square, canonical_square, crop_face
-from tests.pictures import astronaut
+from tests.support.pictures import astronaut
 
 POINTS = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.75), (0.65, 0.75))
 FRAMING = Framing(1.2, 0.05, -0.1, POINTS)

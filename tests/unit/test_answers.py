@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from fercore.contracts.answers import classification, detected_face, prediction
 from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult, Pose
-from tests.fakes import QUALITY
+from tests.support.fakes import QUALITY
 
 LABELS = ("neutral", "happiness")
 

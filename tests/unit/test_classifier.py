@@ -30,8 +30,8 @@ from fercore.messaging.queue import FACES, Delivery, Envelope
 from fercore.service.metrics import Metrics
 from services.classifier.core import ClassifierCore
 from services.classifier.handler import FaceHandler
-from tests.consuming import until
-from tests.fakes import QUALITY, BrightnessBackend, model_folder
+from tests.support.consuming import until
+from tests.support.fakes import QUALITY, BrightnessBackend, model_folder
 
 pytestmark = pytest.mark.anyio
 NUMBERS = itertools.count()

@@ -8,7 +8,7 @@ from fercore.contracts.errors import InvalidImage, UpstreamUnavailable
 from fercore.messaging.handler import Dead, Forward, Reply
 from fercore.messaging.memory import InMemoryQueue
 from fercore.messaging.queue import FACES, FRAMES
-from tests.consuming import Counts, consuming, die, echo, replies, send, settle, until
+from tests.support.consuming import Counts, consuming, die, echo, replies, send, settle, until
 
 
 async def test_a_reply_carries_the_routing_fields_of_its_request():

@@ -9,8 +9,8 @@ from fercore.contracts.messages import DetectOptions
 from fercore.service.metrics import Metrics
 from fercore.vision.detection import Detections
 from services.detector.core import DetectorCore
-from tests.fakes import FixedDetector, plugin_package
-from tests.pictures import astronaut, encoded, no_face_jpeg, on_canvas
+from tests.support.fakes import FixedDetector, plugin_package
+from tests.support.pictures import astronaut, encoded, no_face_jpeg, on_canvas
 
 SOURCE = "def create(model_repository):\n    return model_repository\n"
 

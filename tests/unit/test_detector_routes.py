@@ -15,8 +15,8 @@ from fercore.service.settings import ImageLimits
 from fercore.vision.detection import Detections
 from services.detector.core import DetectorCore
 from services.detector.routes import detect_routes
-from tests.fakes import FixedDetector, plugin_package
-from tests.pictures import no_face_jpeg
+from tests.support.fakes import FixedDetector, plugin_package
+from tests.support.pictures import no_face_jpeg
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ import pytest
 from ferclient import AsyncClient, Client, Prediction, PredictOptions, Refused, Unreachable, UnreadableAnswer
 from ferclient.patience import Patience
 from fercore.contracts.emotions import EMOTIONS, Emotion
-from tests.ferserver import FACE, PREDICTION, TREND, problem
+from tests.support.ferserver import FACE, PREDICTION, TREND, problem
 
 pytestmark = pytest.mark.anyio
 

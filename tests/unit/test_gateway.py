@@ -25,9 +25,9 @@ from fercore.messaging.queue import FACES, FRAMES, Envelope
 from fercore.service.metrics import Metrics
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
-from tests.bad_inputs import multipart
-from tests.consuming import settle
-from tests.pictures import no_face_jpeg
+from tests.support.bad_inputs import multipart
+from tests.support.consuming import settle
+from tests.support.pictures import no_face_jpeg
 
 pytestmark = pytest.mark.anyio
 

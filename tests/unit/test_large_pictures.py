@@ -19,8 +19,8 @@ from fercore.vision.detection import Detections
 from fercore.vision.picture import Picture, detect_in
 from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
-from tests.fakes import FixedDetector, plugin_package
-from tests.pictures import STORED_AS, astronaut, encoded
+from tests.support.fakes import FixedDetector, plugin_package
+from tests.support.pictures import STORED_AS, astronaut, encoded
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fercore.service.logging import JsonFormatter, request_id_var, request_ids_var
-from tests.log_lines import LogLine, log_lines
+from tests.support.log_lines import LogLine, log_lines
 
 OPERATIONS = Path(__file__).parent.parent.parent / "docs/operations.md"
 

@@ -2,7 +2,7 @@
 
 from fercore.messaging.memory import InMemoryQueue
 from fercore.messaging.queue import FACES, FRAMES, STREAM_MAXLEN, Envelope
-from tests.consuming import settle
+from tests.support.consuming import settle
 
 
 class Clock:

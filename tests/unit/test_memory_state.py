@@ -5,7 +5,7 @@ import pytest
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.state.memory import InMemoryState
 from fercore.state.store import Record
-from tests.clock import Clock
+from tests.support.clock import Clock
 
 pytestmark = pytest.mark.anyio
 

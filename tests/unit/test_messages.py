@@ -22,7 +22,7 @@ from fercore.contracts.messages import (
     encode,
     encode_error,
 )
-from tests.fakes import QUALITY
+from tests.support.fakes import QUALITY
 
 JOB = FrameJob(
     image=b"\xff\xd8",

@@ -10,7 +10,7 @@ import pytest
 
 from fercore.contracts.errors import DeadlineExceeded
 from fercore.inference.onnxruntime import OnnxRuntimeBackend
-from tests.log_lines import Told
+from tests.support.log_lines import Told
 
 REPOSITORY = Path(__file__).parent.parent / "model_repository"
 BLACK = np.zeros((1, 112, 112, 3), np.uint8)

@@ -12,7 +12,7 @@ from PIL import Image
 from fercore.contracts.errors import FerError, InvalidImage, PayloadTooLarge, UnsupportedMedia
 from fercore.vision.decode import decode
 from fercore.vision.header import check_image, read_header
-from tests.pictures import STORED_AS
+from tests.support.pictures import STORED_AS
 
 FORMATS = ["JPEG", "PNG", "WEBP"]
 ORIENTATIONS = range(1, 9)

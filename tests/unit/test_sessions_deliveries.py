@@ -16,7 +16,7 @@ from fercore.state.memory import InMemoryState
 from services.gateway.sessions import deliveries as deliveries_module
 from services.gateway.sessions.deliveries import Deliveries
 from services.gateway.sessions.webhook import DeliveryFailed
-from tests.clock import Clock
+from tests.support.clock import Clock
 
 pytestmark = pytest.mark.anyio
 

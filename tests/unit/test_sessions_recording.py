@@ -19,7 +19,7 @@ from services.gateway.sessions import stored
 from services.gateway.sessions.recorder import Recorder
 from services.gateway.sessions.recording import Recording
 from services.gateway.sessions.stored import FaceSecond, Recorded
-from tests.clock import Clock
+from tests.support.clock import Clock
 
 pytestmark = pytest.mark.anyio
 

@@ -28,7 +28,7 @@ from services.gateway.sessions.remembering import Remembering
 from services.gateway.sessions.wiring import Sessions
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
-from tests.clock import Clock
+from tests.support.clock import Clock
 
 pytestmark = pytest.mark.anyio
 

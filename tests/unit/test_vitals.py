@@ -9,7 +9,7 @@ from fercore.contracts.errors import UpstreamUnavailable
 from fercore.redis.vitals import Vitals
 from fercore.service.metrics import Metrics
 from fercore.service.vitals import watch_redis
-from tests.consuming import until
+from tests.support.consuming import until
 
 pytestmark = pytest.mark.anyio
 

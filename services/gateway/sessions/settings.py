@@ -1,5 +1,6 @@
 """Settings of what is remembered of live sessions."""
 
+import binascii
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ from pydantic_settings import NoDecode
 
 from fercore.contracts.live import AlertRule
 from fercore.service.settings import StateSettings
+from services.gateway.sessions.webhook import standard_key
 
 _RULES: TypeAdapter[tuple[AlertRule, ...]] = TypeAdapter(tuple[AlertRule, ...])
 
@@ -78,6 +80,10 @@ class SessionSettings(StateSettings):
         url = info.data.get("webhook_url")
         if url is not None and url.get_secret_value() and not secret.get_secret_value():
             raise ValueError("must be set where FER_WEBHOOK_URL is")
+        try:
+            standard_key(secret.get_secret_value().encode())
+        except binascii.Error as err:
+            raise ValueError("begins with whsec_, so that base64 must follow") from err
         return secret
 
 

@@ -10,10 +10,10 @@ from typing import Self
 import httpx
 import yaml
 
-from tests.ports import free_ports
-from tests.requires import program
+from tests.support.ports import free_ports
+from tests.support.requires import program
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DEPLOYED = ROOT / "deploy/prometheus"
 
 

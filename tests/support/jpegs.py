@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageChops
 
-from tests.pictures import STORED_AS, encoded
-from tests.requires import program
+from tests.support.pictures import STORED_AS, encoded
+from tests.support.requires import program
 
 END = b"\xff\xd9"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from tests.pictures import encoded
+from tests.support.pictures import encoded
 
 JPEG = {"content-type": "image/jpeg"}
 JSON = {"content-type": "application/json"}

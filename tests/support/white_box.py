@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 from fercore.vision.decode import decode, decode_reduced
 from fercore.vision.detection import Detections
 from fercore.vision.picture import Picture, detect_in
-from tests.fakes import FixedDetector
-from tests.jpegs import turned
+from tests.support.fakes import FixedDetector
+from tests.support.jpegs import turned
 
 
 def assert_boxes_agree(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 REQUIRED = frozenset(filter(None, os.environ.get("FER_REQUIRE", "").split(",")))
 IN_CI = os.environ.get("CI") == "true"
@@ -85,7 +85,9 @@ def _refuse_unasked(arguments: tuple[object, ...]) -> None:
     name = Path(executable).name
     is_of_the_machine = shutil.which(name) in (executable, shutil.which(executable))
     if is_of_the_machine and name not in ALWAYS_THERE | _asked:
-        raise RuntimeError(f"{name} is called without asking for it: see `program` in tests/requires.py")
+        raise RuntimeError(
+            f"{name} is called without asking for it: see `program` in tests/support/requires.py"
+        )
 
 
 def _note_caller() -> None:

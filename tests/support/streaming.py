@@ -28,8 +28,8 @@ from fercore.contracts.messages import (
 from fercore.messaging.queue import FACES, FRAMES, Delivery, Queue
 from fercore.service.run import server_config
 from services.gateway.settings import GatewaySettings
-from tests.consuming import settle
-from tests.fakes import QUALITY
+from tests.support.consuming import settle
+from tests.support.fakes import QUALITY
 
 Answer = Callable[[FrameJob], Awaitable[FrameResult | bytes | None]]
 """What a worker makes of a frame: its result, the bytes of another reply, or nothing at all."""

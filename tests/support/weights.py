@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.requires import DATA, missing
+from tests.support.requires import DATA, missing
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def repository_with(files: Sequence[str], folder: Path) -> Path:

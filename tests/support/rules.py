@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy/prometheus/rules"
 
 SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*){([^}]+)}")

@@ -15,9 +15,9 @@ from typing import Self
 
 import httpx
 
-from tests.ports import free_port, free_ports
-from tests.redis_server import RedisServer, find_redis_server
-from tests.triton_server import ROOT, TritonServer
+from tests.support.ports import free_port, free_ports
+from tests.support.redis_server import RedisServer, find_redis_server
+from tests.support.triton_server import ROOT, TritonServer
 
 SERVICES = ("gateway", "detector", "classifier")
 

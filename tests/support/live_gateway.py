@@ -9,7 +9,7 @@ from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
 from services.gateway.live.session import OUTCOMES
-from tests.streaming import Server, result
+from tests.support.streaming import Server, result
 
 
 class FlakyQueue(InMemoryQueue):

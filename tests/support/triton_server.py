@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_ports
-from tests.requires import IN_CI, missing
+from tests.support.ports import free_ports
+from tests.support.requires import IN_CI, missing
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TRITON_HOME = Path(os.environ.get("FER_TRITON_HOME", ROOT / ".run" / "triton"))
 
 
