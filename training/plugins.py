@@ -3,8 +3,6 @@
 Knows none of them and no torch: adding one is adding a file.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 
 import services.detector.detectors
 import training.datasets
+from fercore.plugins import load_plugin, plugin_names
 from fercore.vision.detection import Detector
 from training.config import DataConfig
 from training.errors import TrainingError, tell
@@ -57,7 +56,7 @@ def find_module(package: ModuleType, kind: str, name: str) -> ModuleType:
     Raises:
         TrainingError: there is none of that name; the message lists those there are.
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    names = plugin_names(package)
     if name not in names:
         raise TrainingError(f"no {kind} {name!r}; there are: {', '.join(names) or 'none'}")
-    return importlib.import_module(f"{package.__name__}.{name}")
+    return load_plugin(package, name)

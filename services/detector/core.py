@@ -22,8 +22,8 @@ from fercore.contracts.api import PredictOptions
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import FerError, InternalError, NotReady, UnknownDetector
 from fercore.contracts.messages import DetectOptions, FaceQuality, FoundFace
+from fercore.plugins import load_plugin, plugin_names
 from fercore.service.metrics import Metrics
-from fercore.service.plugins import load_plugin, plugin_names
 from fercore.vision.align import aligned_square
 from fercore.vision.crop import Boxes, crop_face
 from fercore.vision.decode import decode, decode_reduced, mended

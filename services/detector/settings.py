@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from fercore.contracts.api import PluginName
 from fercore.contracts.defaults import DEFAULT_DETECTOR
-from fercore.service.plugins import plugin_names
+from fercore.plugins import plugin_names
 from fercore.service.settings import ImageLimits, QueueSettings
 from fercore.vision.canvas import LARGEST_SIDE_PX
 from fercore.vision.picture import DETECT_SIZE_PX

@@ -8,8 +8,8 @@ import pytest
 
 from fercore.contracts.defaults import DEFAULT_DETECTOR
 from fercore.contracts.errors import NotReady
+from fercore.plugins import load_plugin, plugin_names
 from fercore.service.metrics import Metrics
-from fercore.service.plugins import load_plugin, plugin_names
 from fercore.vision.align import aligned_square
 from fercore.vision.crop import Framing, canonical_square
 from fercore.vision.detection import Detector
