@@ -387,7 +387,9 @@ def test_what_befalls_a_camera_is_told(clip, capsys):
         assert run("webcam", "--camera", str(clip), "--no-window", url=url) == 0
     out, err = capsys.readouterr()
     kinds = [json.loads(line)["type"] for line in out.splitlines()]
-    assert kinds[:3] == ["alert", "error", "reconnected"]
+    lost = kinds[1 : kinds.index("reconnected")]
+    assert kinds[0] == "alert"
+    assert lost in (["error"], ["error", "error"])  # at most two frames are in flight
     assert "alert negative: 70% of the last 60 s" in err
     assert "the server went away; trying again" in err
 
