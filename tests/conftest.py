@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.requires import watch
+from tests.support.requires import IN_CI, watch
 
 TESTS = Path(__file__).parent
 
@@ -47,5 +47,5 @@ async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
 
 @pytest.hookimpl(optionalhook=True)  # the training room's tests run without pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
-    """Run one test more than there are cores: most of them wait for a server most of the time."""
-    return min((os.cpu_count() or 1) + 1, 8)
+    """Run one test more than there are cores, as most wait for a server; in CI coverage keeps them busy."""
+    return min((os.cpu_count() or 1) + (not IN_CI), 8)
