@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import sync_playwright
 
-from tests.cluster import Cluster
 from tests.load.client import run_load
-from tests.pictures import portrait_640x480
-from tests.prometheus_server import Prometheus
+from tests.support.cluster import Cluster
+from tests.support.pictures import portrait_640x480
+from tests.support.prometheus_server import Prometheus
 
 PICTURE = Path(__file__).parent / "prometheus-latency.png"
 QUERY = '{__name__=~"fer:frame_seconds:p50|fer:frame_seconds:p95|fer:frame_seconds:p99"}'
