@@ -134,8 +134,9 @@ def _opened(data: bytes) -> tuple[bytes, ImageHeader]:
         return data, header
     if data.endswith(b"\xff"):  # half of the end marker, or of a byte 0xFF in the data
         data += b"\0"
-    first, *others = (_digest(data + ending, header) for ending in _ENDINGS)
-    if any(other != first for other in others):
+    first, *others = _ENDINGS
+    digest = _digest(data + first, header)
+    if any(_digest(data + ending, header) != digest for ending in others):  # the first that differs is enough
         raise InvalidImage("the image is truncated")
     return data + _JPEG_END, header
 

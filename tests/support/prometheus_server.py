@@ -11,9 +11,8 @@ import httpx
 import yaml
 
 from tests.support.ports import free_ports
-from tests.support.requires import program
+from tests.support.requires import ROOT, program
 
-ROOT = Path(__file__).parents[2]
 DEPLOYED = ROOT / "deploy/prometheus"
 
 

@@ -7,12 +7,10 @@ import json
 import re
 import shlex
 import subprocess
-from pathlib import Path
 from typing import Any
 
-from tests.support.requires import program
+from tests.support.requires import ROOT, program
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^\$ (curl .*)$", README, re.MULTILINE)
 

@@ -4,12 +4,12 @@ Knows no Prometheus.
 """
 
 import re
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.support.requires import ROOT
+
 RULES = ROOT / "deploy/prometheus/rules"
 
 SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*){([^}]+)}")

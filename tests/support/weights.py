@@ -6,9 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.requires import DATA, missing
-
-ROOT = Path(__file__).parents[2]
+from tests.support.requires import DATA, ROOT, missing
 
 
 def repository_with(files: Sequence[str], folder: Path) -> Path:
