@@ -28,7 +28,7 @@ from training.preprocessing_config import PreprocessingConfig
 class DataConfig(Section):
     """Which data set, and which of its rows are trained on (evaluation always takes majority rows)."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in training/datasets/")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in data/sets/")]
     training_rows: Annotated[
         Literal["majority", "voted"],
         Field(description="majority: rows with a clear majority; voted: also those where opinions differ"),
@@ -51,7 +51,7 @@ class DataConfig(Section):
 class ArchitectureConfig(Section):
     """Which network, and what its `build` is given."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in training/architectures/")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in networks/architectures/")]
     options: dict[str, object] = Field(default_factory=dict)
 
 

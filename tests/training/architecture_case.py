@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from fercore.contracts.card import FEATURES_NAME, INPUT_NAME, LOGITS_NAME
 from fercore.inference.onnxruntime import OnnxRuntimeBackend
 from training.config import ArchitectureConfig, PreprocessingConfig
-from training.networks import Servable, build_network
-from training.preprocessing import Preprocessing
+from training.networks.build import Servable, build_network
+from training.networks.preprocessing import Preprocessing
 
 CLASSES = 7
 

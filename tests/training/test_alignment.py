@@ -5,8 +5,8 @@ import pytest
 
 from fercore.vision.crop import Framing, crop_whole
 from fercore.vision.detection import Detections
-from training.alignment import WAYS, crop_located, locate
 from training.errors import TrainingError
+from training.measuring.alignment import WAYS, crop_located, locate
 
 POINTS = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.75), (0.65, 0.75))
 

@@ -7,15 +7,15 @@ import onnx
 import pytest
 import torch
 
-import training.architectures
+import training.networks.architectures
 from tests.training.architecture_case import CLASSES, Case, assert_alike, random_crops, serve, train_one_step
-from training import graphs
 from training.config import ArchitectureConfig, PreprocessingConfig
 from training.errors import TrainingError
-from training.networks import build_network
+from training.measuring import graphs
+from training.networks.build import build_network
 
 RGB = PreprocessingConfig(colour="rgb")
-FOUND = [Case(module.name) for module in pkgutil.iter_modules(training.architectures.__path__)]
+FOUND = [Case(module.name) for module in pkgutil.iter_modules(training.networks.architectures.__path__)]
 CASES = [
     *FOUND,
     Case("cnn4", {"channels": 3, "blocks": [[4], [4, 8]], "dense": [], "batch_norm": False}, RGB),

@@ -13,12 +13,13 @@ from fercore.contracts.card import FACE_SIZE
 from fercore.inference.repository import scan_repository
 from tests.training.architecture_case import Case, random_crops, serve
 from tests.training.tiny_fer import FerFolder
-from training import graphs, hybrid
 from training.__main__ import main
 from training.config import ForestConfig, TextureConfig
 from training.errors import TrainingError
-from training.forest import fit_forest, forest_logits
-from training.texture import BINS, TextureHistograms, uniform_labels
+from training.exporting import hybrid
+from training.exporting.forest import fit_forest, forest_logits
+from training.measuring import graphs
+from training.networks.lbp import BINS, TextureHistograms, uniform_labels
 
 AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 FOREST = {"trees": 7, "depth": 5, "fewest_faces": 1, "texture": {"radius": 1, "cells": 2}}

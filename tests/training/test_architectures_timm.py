@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 
 from tests.training.architecture_case import CLASSES, Case, assert_alike, random_crops, serve, train_one_step
 from tests.training.tiny_fer import FerFolder
-from training import graphs
 from training.__main__ import main
 from training.config import ArchitectureConfig, PreprocessingConfig, load_config
 from training.errors import TrainingError
-from training.networks import build_initial, build_network
+from training.measuring import graphs
+from training.networks.build import build_initial, build_network
 
 SHALLOW = {"embed_dim": 32, "depth": 2, "num_heads": 2}
 PUBLISHED = {

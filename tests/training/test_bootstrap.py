@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fercore.contracts.emotions import EMOTIONS
-from training.bootstrap import bootstrap, bootstrap_share
-from training.measures import measure, softmax
+from training.measuring.bootstrap import bootstrap, bootstrap_share
+from training.measuring.metrics import measure, softmax
 
 FEW = 6
 

@@ -9,7 +9,7 @@ from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import Framing, canonical_square, crop_face
 from tests.training.tiny_fer import write_csv
 from tests.training.tiny_pictures import cut_short, picture, write_picture
-from training.datasets import affectnet
+from training.data.sets import affectnet
 from training.errors import TrainingError
 
 ORDER = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")

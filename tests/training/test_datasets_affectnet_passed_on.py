@@ -14,7 +14,7 @@ from tests.training.tiny_passed_on import (
     write_affectnet_list,
 )
 from tests.training.tiny_pictures import picture, write_picture, write_text
-from training.datasets import affectnet
+from training.data.sets import affectnet
 from training.errors import TrainingError
 
 

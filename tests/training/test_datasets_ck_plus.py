@@ -11,11 +11,11 @@ from fercore.vision.crop import Framing, canonical_square, crop_face, crop_whole
 from fercore.vision.detection import Detections
 from tests.training.tiny_fer import write_csv
 from tests.training.tiny_pictures import grey_tile, picture, write_picture, write_text
-from training.datasets import ck_plus
+from training.data.faces import DataSet
+from training.data.reading.assembly import LabelledRows, Provenance, assemble
+from training.data.reading.images import likeliest_face
+from training.data.sets import ck_plus
 from training.errors import TrainingError
-from training.faces import DataSet
-from training.reading.assembly import LabelledRows, Provenance, assemble
-from training.reading.pictures import likeliest_face
 
 NUMBERS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
 FRAMES = 6

@@ -9,9 +9,9 @@ from fercore.contracts.emotions import EMOTIONS, Emotion
 from tests.training.tiny_fer import VOTE_COLUMNS, FerFolder, write_csv
 from tests.training.tiny_pictures import cut_short, grey_tile, write_picture, write_text
 from training.config import DataConfig
-from training.datasets import fer2013, fer_plus
+from training.data.load import load_data
+from training.data.sets import fer2013, fer_plus
 from training.errors import TrainingError
-from training.plugins import load_data
 
 ORIGINAL = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 FOLDERS = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "surprise": 5, "neutral": 6}
@@ -247,8 +247,8 @@ def test_labels_with_three_tenths_of_the_votes_are_admissible(votes, admissible)
 
 def test_multi_label_targets_are_equal_shares_of_the_admissible_labels(fer: FerFolder):
     from training.config import PreprocessingConfig  # noqa: PLC0415 - torch is loaded only here
-    from training.prepared import prepare  # noqa: PLC0415
-    from training.preprocessing import Preprocessing  # noqa: PLC0415
+    from training.learning.prepared import prepare  # noqa: PLC0415
+    from training.networks.preprocessing import Preprocessing  # noqa: PLC0415
 
     fer.labels[0]["label_row_certain"] = 0
     fer.votes[1].update(dict.fromkeys(VOTE_COLUMNS[2:], 0), anger=6, sadness=4)

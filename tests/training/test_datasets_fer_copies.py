@@ -9,7 +9,7 @@ from fercore.contracts.emotions import EMOTIONS
 from tests.training.test_datasets_fer import ORIGINAL, kaggle_rows, shown, write_kaggle
 from tests.training.tiny_fer import write_csv
 from tests.training.tiny_pictures import grey_tile, write_picture, write_text
-from training.datasets import fer2013, fer_plus
+from training.data.sets import fer2013, fer_plus
 from training.errors import TrainingError
 
 WORDS = ("Angry", "disgusted", "FEAR", "happy", "Sad", "surprised", "Neutral")

@@ -9,11 +9,11 @@ from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.vision.crop import crop_whole
 from tests.training.tiny_pictures import cut_short, grey_tile, picture, write_picture
 from training.config import DataConfig
-from training.datasets import folder
+from training.data.load import load_data
+from training.data.reading.class_names import match_class
+from training.data.reading.split_hygiene import cut_missing
+from training.data.sets import folder
 from training.errors import TrainingError
-from training.plugins import load_data
-from training.reading.class_names import match_class
-from training.reading.split_hygiene import cut_missing
 
 OPTIONS = {"path": "faces", "terms": "made by us"}
 

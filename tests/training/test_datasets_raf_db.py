@@ -9,7 +9,7 @@ from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import crop_whole
 from fercore.vision.decode import decode
 from tests.training.tiny_pictures import cut_short, picture, write_picture, write_text
-from training.datasets import raf_db
+from training.data.sets import raf_db
 from training.errors import TrainingError
 
 ORDER = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")

@@ -12,7 +12,7 @@ from tests.training.test_datasets_raf_db import LABELS
 from tests.training.test_datasets_raf_db import write_raf as write_official
 from tests.training.tiny_passed_on import RAF_ORDER, shown, write_raf
 from tests.training.tiny_pictures import picture, write_picture, write_text
-from training.datasets import raf_db
+from training.data.sets import raf_db
 from training.errors import TrainingError
 
 

@@ -10,11 +10,11 @@ from training.config import ArchitectureConfig
 from training.detection.config import DetectorConfig, DetectorFit
 from training.detection.fit import fit
 from training.detection.views import Known
-from training.device import autocast, choose_device
 from training.errors import TrainingError
 from training.fit_config import FitConfig
-from training.networks import build_network
-from training.state import State
+from training.learning.device import autocast, choose_device
+from training.learning.state import State
+from training.networks.build import build_network
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
 

@@ -14,7 +14,7 @@ from fercore.contracts.emotions import EMOTIONS, Emotion
 from tests.training.tiny_fer import FerFolder
 from training.__main__ import main
 from training.errors import TrainingError
-from training.evaluate import fold
+from training.measuring.evaluate import fold
 
 SEVEN = EMOTIONS[:-1]
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -15,8 +15,8 @@ from tests.training.tiny_pictures import write_picture, write_text
 from tests.training.tiny_service import TinyService
 from training.__main__ import main
 from training.errors import TrainingError
-from training.posting import Post, post_all
-from training.served import Service, classify_faces
+from training.measuring.cluster import Service, classify_faces
+from training.measuring.posting import Post, post_all
 
 PICTURE = cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes()
 BRIGHT = {0: "normal", 1: "happy", 2: "sad", 3: "angry"}
@@ -79,7 +79,7 @@ def test_a_gateway_alone_is_told_where_the_classifier_is_named(service, fer: Fer
 
 
 def test_a_cluster_that_stays_busy_is_given_up(service, monkeypatch):
-    monkeypatch.setattr("training.posting.PATIENCE_S", 0.5)
+    monkeypatch.setattr("training.measuring.posting.PATIENCE_S", 0.5)
     service.faults = [(503, {"Retry-After": "1"})]
     with pytest.raises(TrainingError, match=r"given up after 0\.5 s: 503 told to fail"):
         post_all([Post(f"{service.url}/classify", (PICTURE,))], at_once=1, title="posting")

@@ -14,12 +14,12 @@ import torch
 from fercore.contracts.emotions import EMOTIONS
 from fercore.inference.repository import scan_repository
 from tests.training.tiny_fer import FerFolder
-from training import export as exporting
-from training import graphs
 from training.__main__ import main
+from training.data.load import load_data
 from training.errors import TrainingError
-from training.export import Export, load_run, write_model
-from training.plugins import load_data
+from training.exporting import export as exporting
+from training.exporting.export import Export, load_run, write_model
+from training.measuring import graphs
 
 
 @pytest.fixture

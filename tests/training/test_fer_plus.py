@@ -6,9 +6,9 @@ import pytest
 from fercore.vision.crop import crop_whole
 from tests.support.requires import data_folder
 from tests.training.tiny_fer import VOTE_COLUMNS, FerFolder, write_csv
-from training.datasets.fer_plus import judge_votes, load
+from training.data.faces import NO_MAJORITY
+from training.data.sets.fer_plus import judge_votes, load
 from training.errors import TrainingError
-from training.faces import NO_MAJORITY
 
 
 def counts(**votes: int) -> np.ndarray:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from tests.training.test_runs import changed, one_line_error
-from training import cross_validation
 from training.__main__ import STOPPED, main
+from training.data.faces import NO_MAJORITY, Faces
 from training.errors import TrainingError
-from training.faces import NO_MAJORITY, Faces
-from training.folds import cut_folds
+from training.measuring import cross_validation
+from training.measuring.folds import cut_folds
 
 FIT = {"epochs": 2, "batch_size": 16, "threads": 1}
 

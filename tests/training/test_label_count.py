@@ -10,8 +10,8 @@ import yaml
 from fercore.contracts.emotions import EMOTIONS
 from fercore.inference.repository import scan_repository
 from tests.training.tiny_fer import FerFolder
-from training import run_folder
 from training.__main__ import main
+from training.learning import run_folder
 
 SEVEN = EMOTIONS[:-1]
 

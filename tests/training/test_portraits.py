@@ -10,7 +10,7 @@ from tests.support.weights import ROOT
 from tests.training.tiny_pictures import cut_short, write_picture
 from training.__main__ import main
 from training.errors import TrainingError
-from training.portraits import FOUR, list_portraits, load_portraits
+from training.measuring.portraits import FOUR, list_portraits, load_portraits
 
 MODEL = ROOT / "tests" / "model_repository" / "emotion_tiny"
 PORTRAIT = cv2.imread(str(ROOT / "docs" / "images" / "astronaut.jpg"))[..., ::-1]

@@ -10,14 +10,14 @@ import torch
 import yaml
 
 from tests.training.tiny_fer import FerFolder
-from training import fit as fitting
 from training.__main__ import COMMANDS, STOPPED, main
 from training.config import load_config
 from training.detection.config import load_detector_config
 from training.errors import TrainingError
 from training.fit_config import FitConfig
-from training.networks import build_network
-from training.prepared import Prepared
+from training.learning import fit as fitting
+from training.learning.prepared import Prepared
+from training.networks.build import build_network
 
 TIMED = "faces_per_second"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import timing
 from training.__main__ import main
+from training.measuring import timing
 
 TINY = Path("tests/model_repository/emotion_tiny")
 

@@ -11,8 +11,8 @@ from onnx import numpy_helper
 
 from fercore.inference.repository import scan_repository
 from tests.training.tiny_fer import FerFolder
-from training import variants
 from training.__main__ import main
+from training.exporting import variants
 
 SHIPPED = Path("model_repository/emotion_cnn3/1/model.onnx")
 

@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.training.tiny_pictures import picture, write_picture, write_text
-from training.faces import DataSet, Split
+from training.data.faces import DataSet, Split
 
 RAF_ORDER = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 """RAF-DB's numbers, from 1."""

@@ -16,16 +16,16 @@ import numpy as np
 
 from fercore.contracts.emotions import Emotion
 from fercore.vision.crop import RgbImage
-from training.alignment import WAYS, Pictures, crop_located, locate
 from training.commands import locations
 from training.config import DataConfig
-from training.evaluate import only_judged
-from training.framing import surrounded
-from training.likeliest import MIN_FACE_PX, MIN_SCORE
-from training.local_models import open_model
-from training.measures import Labels
-from training.plugins import load_data, make_detector
-from training.portraits import FOUR, load_portraits
+from training.data.load import load_data, make_detector
+from training.data.primary_face import MIN_FACE_PX, MIN_SCORE
+from training.measuring.alignment import WAYS, Pictures, crop_located, locate
+from training.measuring.evaluate import only_judged
+from training.measuring.framing import surrounded
+from training.measuring.metrics import Labels
+from training.measuring.models import open_model
+from training.measuring.portraits import FOUR, load_portraits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,8 @@ from typing import cast
 
 from training.commands import train
 from training.config import load_config
-from training.cross_validation import FIGURES, SUMMARY, cross_validate
-from training.plugins import load_data
+from training.data.load import load_data
+from training.measuring.cross_validation import FIGURES, SUMMARY, cross_validate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

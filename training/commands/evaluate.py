@@ -13,18 +13,18 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.bootstrap import RESAMPLES, SEED
-from training.circumstances import circumstances
 from training.commands import evaluate_cluster, locations
 from training.config import DataConfig
+from training.data.faces import SPLITS, DataSet
+from training.data.load import load_data
 from training.errors import TrainingError
-from training.evaluate import Examined, examine_split, fold, only_judged
-from training.faces import SPLITS, DataSet
-from training.local_models import open_model
-from training.plugins import load_data
-from training.report.folder import as_json, write_report
-from training.report.page import Section
-from training.run_folder import write_text
+from training.learning.provenance import circumstances
+from training.learning.run_folder import write_text
+from training.measuring.bootstrap import RESAMPLES, SEED
+from training.measuring.evaluate import Examined, examine_split, fold, only_judged
+from training.measuring.models import open_model
+from training.measuring.report.folder import as_json, write_report
+from training.measuring.report.page import Section
 
 USUAL_DATASET = "fer_plus"
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset",
         default=None,
-        help=f"file in training/datasets/ (default: what the model was trained on, else {USUAL_DATASET})",
+        help=f"file in training/data/sets/ (default: what the model was trained on, else {USUAL_DATASET})",
     )
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="write the figures here")
     parser.add_argument(

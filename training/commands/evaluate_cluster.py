@@ -1,6 +1,6 @@
 """What `evaluate` does with an address: the number of the service, not only of the network.
 
-Knows no figure; asks through `training.served`.
+Knows no figure; asks through `training.measuring.cluster`.
 """
 
 import argparse
@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from training.config import DataConfig
+from training.data.faces import DataSet
 from training.errors import TrainingError
-from training.evaluate import examine, examine_split, fold, only_judged
-from training.faces import DataSet
-from training.portraits import FOLDER, FOUR, list_portraits
-from training.posting import NothingThereError
-from training.report.page import Section
-from training.served import Service, classify_faces, predict_photographs
+from training.measuring.cluster import Service, classify_faces, predict_photographs
+from training.measuring.evaluate import examine, examine_split, fold, only_judged
+from training.measuring.portraits import FOLDER, FOUR, list_portraits
+from training.measuring.posting import NothingThereError
+from training.measuring.report.page import Section
 
 Load = Callable[[argparse.Namespace, DataConfig | None], tuple[str, DataSet]]
 

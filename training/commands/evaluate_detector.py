@@ -19,19 +19,19 @@ from fercore.vision.canvas import LARGEST_SIDE_PX
 from fercore.vision.crop import RgbImage
 from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
-from training.circumstances import circumstances
 from training.commands import locations
+from training.data.load import make_detector
+from training.data.primary_face import MIN_SCORE
+from training.data.reading.images import open_picture
 from training.detection.counted import count_photos, count_video
 from training.detection.curves import draw_curves
 from training.detection.marks import TURNED, Count
 from training.detection.precision import PrecisionRecall, measure
 from training.detection.timing import time_detectors
 from training.detection.wider import read_wider
-from training.likeliest import MIN_SCORE
-from training.plugins import make_detector
-from training.reading.pictures import open_picture
-from training.run_folder import write_text
-from training.whole import write_whole
+from training.learning.atomic import write_whole
+from training.learning.provenance import circumstances
+from training.learning.run_folder import write_text
 
 TIMED_SIZE = (480, 640)
 SMALLEST_FACE_PX = 10

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.commands import target
-from training.export import export, load_run
-from training.plugins import load_data
+from training.data.load import load_data
+from training.exporting.export import export, load_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from training.commands import target
 from training.detection import exporters
-from training.whole import whole_folder
+from training.learning.atomic import whole_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

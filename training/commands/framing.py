@@ -12,9 +12,9 @@ import numpy as np
 from fercore.contracts.api import Landmarks
 from training.commands import locations
 from training.config import DataConfig
-from training.framing import measure_framing
-from training.likeliest import MIN_SCORE
-from training.plugins import load_data, make_detector
+from training.data.load import load_data, make_detector
+from training.data.primary_face import MIN_SCORE
+from training.measuring.framing import measure_framing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import torch
 
-from training import graphs, hybrid
 from training.commands import target
 from training.config import RunConfig, load_config
+from training.data.faces import Faces
+from training.data.load import load_data
 from training.errors import TrainingError
-from training.export import load_run, write_model
-from training.faces import Faces
-from training.forest import forest_logits
-from training.networks import Servable, build_initial
-from training.plugins import load_data
-from training.preprocessing import Preprocessing
+from training.exporting import hybrid
+from training.exporting.export import load_run, write_model
+from training.exporting.forest import forest_logits
+from training.measuring import graphs
+from training.networks.build import Servable, build_initial
+from training.networks.preprocessing import Preprocessing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.vision.align import aligned_square
-from training.alignment import crop_located, locate
-from training.bootstrap import RESAMPLES, SEED, bootstrap_share
 from training.commands import locations
-from training.likeliest import MIN_FACE_PX, MIN_SCORE
-from training.local_models import open_model
-from training.plugins import make_detector
-from training.portraits import FOUR, load_portraits
+from training.data.load import make_detector
+from training.data.primary_face import MIN_FACE_PX, MIN_SCORE
+from training.measuring.alignment import crop_located, locate
+from training.measuring.bootstrap import RESAMPLES, SEED, bootstrap_share
+from training.measuring.models import open_model
+from training.measuring.portraits import FOUR, load_portraits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,19 +19,19 @@ from fercore.vision.align import aligned_square
 from fercore.vision.crop import crop_whole
 from fercore.vision.detection import Detector
 from fercore.vision.quality import assess, estimate_pose
-from training.alignment import crop_located, locate
 from training.commands import locations
 from training.config import DataConfig
+from training.data.faces import Faces
+from training.data.load import load_data, make_detector
+from training.data.primary_face import MIN_SCORE
 from training.errors import TrainingError
-from training.evaluate import only_judged
-from training.faces import Faces
-from training.framing import surrounded
-from training.graphs import Crops
-from training.likeliest import MIN_SCORE
-from training.local_models import open_model
-from training.measures import Labels
-from training.plugins import load_data, make_detector
-from training.quality import DEGRADATIONS, Tile, find_bound
+from training.measuring.alignment import crop_located, locate
+from training.measuring.degradations import DEGRADATIONS, Tile, find_bound
+from training.measuring.evaluate import only_judged
+from training.measuring.framing import surrounded
+from training.measuring.graphs import Crops
+from training.measuring.metrics import Labels
+from training.measuring.models import open_model
 
 POSE_EDGES = (0, 5, 10, 15, 20, 30, 90)
 

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 from training.commands import locations
+from training.data.faces import Split
 from training.errors import TrainingError
-from training.export import Export
-from training.faces import Split
+from training.exporting.export import Export
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, usual_name: str) -> None:

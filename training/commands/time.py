@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from fercore.contracts.card import FACE_SIZE
-from training import graphs
-from training.circumstances import cpu_features
 from training.config import load_config
-from training.local_models import find_graph
-from training.networks import Servable, build_network
-from training.preprocessing import Preprocessing
-from training.timing import TIMED_RUNS, face_ms
+from training.learning.provenance import cpu_features
+from training.measuring import graphs
+from training.measuring.models import find_graph
+from training.measuring.timing import TIMED_RUNS, face_ms
+from training.networks.build import Servable, build_network
+from training.networks.preprocessing import Preprocessing
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "mobilenetv2.yaml"
 

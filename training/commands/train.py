@@ -6,12 +6,12 @@ Ctrl-C keeps the last whole epoch; --resume goes on from there and gives the sam
 import argparse
 from pathlib import Path
 
-from training import run_folder
 from training.commands import locations
 from training.config import load_config
-from training.fit import fit
-from training.plugins import load_data
-from training.pruning import report_pruning
+from training.data.load import load_data
+from training.learning import run_folder
+from training.learning.fit import fit
+from training.learning.pruning import report_pruning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from training import run_folder
 from training.commands import locations
+from training.data.load import load_data, make_detector
 from training.detection.config import load_detector_config
 from training.detection.dense import load_dense_teacher
 from training.detection.fit import fit
 from training.detection.pasted import Paste
 from training.detection.teaching import know
 from training.detection.wider import read_wider
-from training.plugins import load_data, make_detector
+from training.learning import run_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

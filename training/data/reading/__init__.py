@@ -1,0 +1,4 @@
+"""What the readers in `training/data/sets/` share: files, pictures, class names, splits.
+
+Knows no data set's layout.
+"""

@@ -1,0 +1,110 @@
+"""Label pictures by csv files that name a picture and its label in each row.
+
+Knows the names that people give such files and columns, and no data set.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from training.data.faces import Split
+from training.data.reading.class_labels import ClassLabels
+from training.data.reading.image_index import FoundPicture, PictureIndex
+from training.data.reading.intake import Intake, list_folder
+from training.data.reading.split_folders import SPLIT_OF_NAME
+from training.errors import TrainingError
+
+LIST_NAME = "labels.csv"
+PICTURE_COLUMNS = (
+    "pth", "path", "image", "image_path", "image_name", "img", "img_path", "file", "file_path", "filepath",
+    "filename", "file_name",
+)  # fmt: skip
+LABEL_COLUMNS = ("label", "labels", "expression", "emotion", "class")
+
+
+def find_lists(places: Sequence[Path], given: set[Split]) -> dict[Split | None, Path]:
+    """Give `labels.csv`, or `train_labels.csv` and so on by split.
+
+    Args:
+        places: the folders in which they may stand.
+        given: the splits that have a folder; empty where there are no splits.
+
+    Raises:
+        TrainingError: there are several for the same rows, or a split has pictures or a list, not both.
+    """
+    found: dict[Split | None, Path] = {}
+    for path in (path for place in dict.fromkeys(places) for path in list_folder(place) if path.is_file()):
+        name = path.name.casefold()
+        prefix = name.removesuffix(f"_{LIST_NAME}")
+        if name != LIST_NAME and (prefix == name or prefix not in SPLIT_OF_NAME):
+            continue
+        split = None if name == LIST_NAME else SPLIT_OF_NAME[prefix]
+        if split in found or (found and None in (split, *found)):
+            raise TrainingError(f"{path}: it and {next(iter(found.values()))} both label the pictures")
+        found[split] = path
+    listed = {split for split in found if split is not None}
+    wanted = given or listed | {"train"}
+    if listed and listed != wanted:
+        raise TrainingError(
+            f"{places[0]}: {', '.join(sorted(path.name for path in found.values()))} must be lists for "
+            f"{', '.join(sorted(wanted))}, one each, or there must be none"
+        )
+    return found
+
+
+def label_by_lists(
+    lists: Mapping[Split | None, Path],
+    pictures: Sequence[FoundPicture],
+    base: Path,
+    labels: ClassLabels,
+    intake: Intake,
+) -> dict[Path, tuple[FoundPicture, str]]:
+    """Give each listed picture as its list labels it, and the row that does so, by path.
+
+    Args:
+        lists: by split; that of None is for all pictures.
+        pictures: those that may be listed.
+        base: the folder that holds them all.
+        labels: what the labels mean.
+        intake: reads the lists.
+
+    Raises:
+        TrainingError: a list is not of this form, a row has no picture, or two rows do not agree.
+    """
+    listed: dict[Path, tuple[FoundPicture, str]] = {}
+    for split, path in lists.items():
+        rows = read_list(path, intake)
+        labels.check({label for _, _, label in rows}, path)
+        own = [picture for picture in pictures if None in (split, picture.split) or picture.split == split]
+        index = PictureIndex([picture.path for picture in own], base)
+        for line, written, label in rows:
+            place = f"{path}, line {line}"
+            picture = own[index.find(written, place)]
+            found = replace(picture, split=split or picture.split, label=labels.match(label, place))
+            first, row = listed.setdefault(picture.path, (found, place))
+            if first != found:
+                raise TrainingError(f"{place}: {written!r} has another label or split in {row}")
+    return listed
+
+
+def read_list(path: Path, intake: Intake) -> list[tuple[int, str, str]]:
+    """Give the line, the picture's path and the label of each row, as they are written.
+
+    Raises:
+        TrainingError: the file cannot be read, or has not one column each for pictures and labels.
+    """
+    rows = intake.read_csv(path, ())
+    columns = list(rows[0][1])
+    picture = _find_column(columns, PICTURE_COLUMNS, "pictures", path)
+    label = _find_column(columns, LABEL_COLUMNS, "labels", path)
+    return [(line, row[picture], row[label]) for line, row in rows]
+
+
+def _find_column(columns: list[str], known: tuple[str, ...], what: str, path: Path) -> str:
+    found = [name for name in columns if name.casefold() in known]
+    if len(found) != 1:
+        raise TrainingError(
+            f"{path}: there must be one column of {what} ({', '.join(known)}), not {len(found)}; "
+            f"its columns are {', '.join(map(repr, columns))}"
+        )
+    return found[0]

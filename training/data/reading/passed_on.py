@@ -1,0 +1,131 @@
+"""Find pictures as people pass them on: class folders in split folders, lists of labels, or both.
+
+Knows no data set; what labels mean comes in, and a layout of another kind is left to the caller.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from training.data.faces import Split
+from training.data.reading.class_labels import ClassLabels
+from training.data.reading.image_index import FoundPicture
+from training.data.reading.images import is_picture
+from training.data.reading.intake import Intake, list_folder
+from training.data.reading.label_lists import LIST_NAME, find_lists, label_by_lists
+from training.data.reading.split_folders import SPLIT_OF_NAME, find_split_folders, list_subfolders
+from training.errors import TrainingError
+
+LabelSource = Literal["lists", "folders"]
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOn:
+    """What a folder holds.
+
+    Attributes:
+        pictures: with their labels, sorted by folder and name.
+        unlisted: how many pictures no list names, and which are therefore left out.
+    """
+
+    pictures: list[FoundPicture]
+    unlisted: int = 0
+
+
+def find_passed_on(
+    top: Path, labels: ClassLabels, intake: Intake, source: LabelSource | None = None, advice: str = ""
+) -> PassedOn | None:
+    """Find the pictures of a folder, or of the one folder in it that holds splits or classes.
+
+    Args:
+        top: the folder.
+        labels: what the names of class folders and the labels of lists mean.
+        intake: reads the lists.
+        source: what is believed where there are lists and class folders; None has them agree.
+        advice: ends the message where they do not.
+
+    Returns:
+        None where the folder has neither class folders nor a list.
+
+    Raises:
+        TrainingError: a label is not certain, a list and the pictures do not agree, or a class is empty.
+    """
+    base = find_base(top, labels)
+    splits = find_split_folders(base)
+    beside = [path for path in list_subfolders(base) if splits and labels.knows(path.name)]
+    if beside:
+        raise TrainingError(f"{beside[0]}: which split this class belongs to is not certain")
+    lists = {} if source == "folders" else find_lists((base, top), set(splits.values()))
+    pictures: list[FoundPicture] = []
+    for folder, split in splits.items() or ((base, None),):
+        if any(labels.knows(path.name) for path in list_subfolders(folder)):
+            pictures += list_labelled_folders(folder, split, labels)
+        elif lists:
+            pictures += _list_all(folder, split)
+        else:
+            return None
+    if not lists:
+        if source == "lists":
+            raise TrainingError(f"{top}: there is no list of labels ({LIST_NAME})")
+        return PassedOn(pictures)
+    listed = label_by_lists(lists, pictures, base, labels, intake)
+    if source is None:
+        _check_agreement(pictures, listed, advice)
+    labelled = [listed[picture.path][0] for picture in pictures if picture.path in listed]
+    return PassedOn(labelled, len(pictures) - len(labelled))
+
+
+def list_labelled_folders(folder: Path, split: Split | None, labels: ClassLabels) -> list[FoundPicture]:
+    """Give each picture with the label that its folder's name means, a number or a word, sorted by name.
+
+    Raises:
+        TrainingError: what a name means is not certain, or a class is empty.
+    """
+    classes = list_subfolders(folder)
+    labels.check([path.name for path in classes], folder)
+    pictures: list[FoundPicture] = []
+    for path in classes:
+        label = labels.match(path.name, folder)
+        own = [FoundPicture(picture, split, label) for picture in list_folder(path) if is_picture(picture)]
+        if not own:
+            raise TrainingError(f"{path}: the class is empty")
+        pictures += own
+    return pictures
+
+
+def find_base(top: Path, labels: ClassLabels) -> Path:
+    """Give the one folder in `top` that holds splits or classes, where `top` itself holds none."""
+
+    def holds_layout(folder: Path) -> bool:
+        names = [path.name for path in list_subfolders(folder)]
+        return any(name.casefold() in SPLIT_OF_NAME or labels.knows(name) for name in names)
+
+    inner = [] if holds_layout(top) else [path for path in list_subfolders(top) if holds_layout(path)]
+    return inner[0] if len(inner) == 1 else top
+
+
+def _list_all(folder: Path, split: Split | None) -> list[FoundPicture]:
+    paths = (path for path in sorted(folder.rglob("*")) if is_picture(path))
+    return [
+        FoundPicture(path, split, None)
+        for path in paths
+        if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+    ]
+
+
+def _check_agreement(
+    pictures: list[FoundPicture], listed: dict[Path, tuple[FoundPicture, str]], advice: str
+) -> None:
+    in_folders = [picture for picture in pictures if picture.label is not None]
+    missing = [picture.path for picture in in_folders if picture.path not in listed]
+    if missing:
+        raise TrainingError(
+            f"{missing[0]}: no list of labels names it ({len(missing)} such pictures){advice}"
+        )
+    unlike = [picture for picture in in_folders if listed[picture.path][0].label != picture.label]
+    if unlike:
+        said, row = listed[unlike[0].path]
+        raise TrainingError(
+            f"{row}: the label is {said.label}, but the folder of {unlike[0].path} means {unlike[0].label} "
+            f"({len(unlike)} such pictures){advice}"
+        )

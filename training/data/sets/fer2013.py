@@ -1,0 +1,150 @@
+"""FER2013 with its seven original labels (Goodfellow et al., ICONIP 2013).
+
+Knows the PNG atlases, the csv files of Kaggle with `Usage` and without, and image folders, but no votes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fercore.contracts.emotions import Emotion
+from training.data.faces import SPLITS, DataSet, Split
+from training.data.reading.assembly import LabelledRows, Provenance, assemble
+from training.data.reading.class_labels import ClassLabels
+from training.data.reading.fer_rows import (
+    ATLAS_LABELS,
+    FER2013_ORDER,
+    ROW_LAYOUTS,
+    SPLIT_NAMES,
+    TILE,
+    USAGES,
+    find_kaggle_csv,
+    read_fer_rows,
+)
+from training.data.reading.fer_split_csv import find_split_csvs, read_split_csvs
+from training.data.reading.image_index import FoundPicture
+from training.data.reading.images import read_grey_tiles
+from training.data.reading.intake import Intake
+from training.data.reading.layouts import refuse_layout
+from training.data.reading.options import SplitOptions
+from training.data.reading.passed_on import find_base, list_labelled_folders
+from training.data.reading.split_folders import find_split_folders
+from training.data.reading.split_hygiene import cut_missing, name_cut
+from training.errors import TrainingError
+
+NAME, TERMS = "FER2013", "research use, images gathered from the web"
+CLASSES = ClassLabels(NAME, FER2013_ORDER)
+SPLIT_OF_USAGE: dict[str, Split] = dict(zip(USAGES, SPLITS, strict=True))
+LAYOUTS = (
+    *ROW_LAYOUTS,
+    "train.csv and test.csv (and val.csv) with emotion and pixels",
+    "class folders (words, or 0 to 6) in train/ and test/ (and val/)",
+)
+BOTH_PARTS = 7178
+"""PublicTest and PrivateTest together have so many faces."""
+
+
+class Options(SplitOptions):
+    """Where the files are, and how validation is cut from folders that have none."""
+
+    path: str = "fer2013"
+
+
+def load(folder: Path, training_rows: str, options: Mapping[str, object] | None = None) -> DataSet:  # noqa: ARG001 - no votes here
+    """Read FER2013: the atlases, else a csv of Kaggle, else image folders, else a csv for each split.
+
+    Training is `Training`, validation `PublicTest` and test `PrivateTest`; evaluation splits hold every row.
+    Where the files do not tell the parts, the names of the splits and a warning say what the splits are.
+
+    Raises:
+        TrainingError: a file is missing or is not of this format, or what the files mean is not certain.
+    """
+    chosen = Options.model_validate(options or {})
+    root = folder / chosen.path
+    if (root / ATLAS_LABELS).exists() or find_kaggle_csv(root) or not root.is_dir():
+        return _read_rows(root)
+    base = find_base(root, CLASSES)
+    if find_split_folders(base):
+        return _read_folders(root, base, chosen)
+    if find_split_csvs(root):
+        return _read_csvs(root, chosen)
+    raise refuse_layout(root, NAME, LAYOUTS)
+
+
+def _read_rows(root: Path) -> DataSet:
+    intake = Intake(root)
+    rows = read_fer_rows(root, intake)
+    found = LabelledRows(
+        tiles=rows.read_tiles(),
+        emotions=rows.emotions,
+        splits=[SPLITS[usage] for usage in rows.usages.tolist()],
+        is_certain=rows.is_certain.tolist(),
+    )
+    provenance = Provenance(rows.file, NAME, TERMS, intake.sha256(), split_names=SPLIT_NAMES)
+    return assemble(found, provenance)
+
+
+def _read_folders(root: Path, base: Path, chosen: Options) -> DataSet:
+    """Read `train/<class>/`, `test/<class>/` and, where it is there, `val/<class>/`.
+
+    In the copy that most people have, `test/` holds both evaluation splits. In some, a file's name begins
+    with its usage; where names do not tell, validation is cut from training.
+    """
+    folders = sorted(find_split_folders(base).items(), key=lambda item: SPLITS.index(item[1]))
+    pictures = [picture for path, split in folders for picture in list_labelled_folders(path, split, CLASSES)]
+    paths = [picture.path for picture in pictures]
+    emotions = [picture.label for picture in pictures if isinstance(picture.label, Emotion)]
+    tells = _names_tell(pictures)
+    splits = [_usage_of(picture.path) or picture.split or "train" for picture in pictures]
+    missing = [split for split in SPLITS if split not in splits and not (tells and split == "test")]
+    warnings = () if tells else (_warn(root, splits),)
+    names = (SPLIT_NAMES if tells else _name_given(splits)) | name_cut(missing)
+    splits = cut_missing(splits, emotions, missing, chosen.share, chosen.seed)
+    intake = Intake(root)
+    tiles = read_grey_tiles(paths, intake, TILE)
+    provenance = Provenance(root, NAME, TERMS, intake.sha256(), warnings=warnings, split_names=names)
+    return assemble(LabelledRows(tiles, emotions, splits), provenance)
+
+
+def _read_csvs(root: Path, chosen: Options) -> DataSet:
+    intake = Intake(root)
+    rows = read_split_csvs(find_split_csvs(root), intake)
+    missing = [split for split in SPLITS if split not in rows.splits]
+    names = _name_given(rows.splits) | name_cut(missing)
+    splits = cut_missing(rows.splits, rows.emotions, missing, chosen.share, chosen.seed)
+    warnings = (_warn(root, rows.splits),)
+    provenance = Provenance(root, NAME, TERMS, intake.sha256(), rows.unlabelled, warnings, names)
+    return assemble(LabelledRows(rows.stack(), rows.emotions, splits), provenance)
+
+
+def _usage_of(path: Path) -> Split | None:
+    return SPLIT_OF_USAGE.get(path.name.partition("_")[0])
+
+
+def _names_tell(pictures: list[FoundPicture]) -> bool:
+    """Tell whether the names of all evaluation pictures begin with their usage, or those of none."""
+    evaluation = [picture.path for picture in pictures if picture.split != "train"]
+    silent = [path for path in evaluation if _usage_of(path) is None]
+    if silent and len(silent) < len(evaluation):
+        raise TrainingError(f"{silent[0]}: its name does not begin with its usage, as others in its split do")
+    return bool(evaluation) and not silent
+
+
+def _name_given(splits: list[Split]) -> dict[Split, str]:
+    is_both = "validation" not in splits and splits.count("test") == BOTH_PARTS
+    return {"test": "PublicTest and PrivateTest together"} if is_both else {}
+
+
+def _warn(root: Path, splits: list[Split]) -> str:
+    """Say what the splits of a copy are that does not tell PublicTest from PrivateTest."""
+    count = splits.count("test")
+    match "validation" in splits, count:
+        case False, 0:
+            what = "validation and test are both cut from train"
+        case False, _:
+            both = ", which both have together" if count == BOTH_PARTS else ""
+            what = f"validation is cut from train, test is all {count} faces of test{both}"
+        case True, 0:
+            what = "validation is as given, test is cut from train"
+        case _:
+            what = "validation and test are as given"
+    return f"{root}: PublicTest cannot be told from PrivateTest: {what}; figures are not those of PrivateTest"

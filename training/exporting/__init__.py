@@ -1,0 +1,1 @@
+"""Model folders that the services load: graphs, cards, variants."""

@@ -1,0 +1,1 @@
+"""One training run: its folder, its loop, and all that is learnt by."""

@@ -1,0 +1,42 @@
+"""When, where and from which commit a figure was measured, so that anybody can measure it again.
+
+Knows no figure.
+"""
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+from training.learning.run_folder import git_commit
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def circumstances(command: str) -> dict[str, str]:
+    """Give the command, today's date (UTC), the machine and the commit."""
+    return {
+        "command": command,
+        "date": datetime.now(tz=UTC).date().isoformat(),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "git_commit": git_commit(),
+    }
+
+
+def cpu_features() -> str:
+    """Name what matters for INT8 and half precision among this CPU's flags."""
+    flags = _cpu_info("flags").split()
+    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "avx512_bf16")
+    return ", ".join(flag for flag in wanted if flag in flags) or "with none of the flags that matter"
+
+
+def _processor() -> str:
+    return _cpu_info("model name") or platform.processor() or "unknown processor"
+
+
+def _cpu_info(field: str) -> str:
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")

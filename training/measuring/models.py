@@ -1,0 +1,132 @@
+"""The models that can be asked on this machine: a run, a model folder, or an ONNX file.
+
+Knows no data set and no figure.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from pydantic import ValidationError
+
+from fercore.contracts.card import LOGITS_NAME, ModelCard
+from fercore.contracts.emotions import EMOTIONS, Emotion
+from training.config import DataConfig
+from training.errors import TrainingError
+from training.exporting.export import load_run
+from training.learning import run_folder
+from training.measuring import graphs
+from training.measuring.evaluate import fold
+from training.measuring.graphs import Crops, Logits
+from training.measuring.metrics import Labels, Probabilities, softmax
+
+CARD = "card.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """Something that answers faces.
+
+    Attributes:
+        emotions: what it knows, in canonical order.
+        temperature: divides its logits.
+        data: what it was trained on, if that is known.
+        run: gives logits [n, K] for crops [n, 112, 112, 3].
+    """
+
+    emotions: tuple[Emotion, ...]
+    temperature: float
+    data: DataConfig | None
+    run: Callable[[Crops], Logits]
+
+    def answer(self, crops: Crops) -> Probabilities:
+        """Give calibrated probabilities [n, K].
+
+        Raises:
+            TrainingError: it cannot be run, or gives another number of logits than it has labels.
+        """
+        logits = self.run(crops)
+        if logits.shape[1] != len(self.emotions):
+            raise TrainingError(f"the model gives {logits.shape[1]} logits for {len(self.emotions)} labels")
+        return softmax(logits, self.temperature)
+
+    def choose(self, crops: Crops, among: tuple[Emotion, ...]) -> Labels:
+        """Give the likeliest of some emotions for each crop, int64 [n], index in `among`.
+
+        Raises:
+            TrainingError: as `answer`, or it does not know one of them.
+        """
+        return np.asarray(fold(self.answer(crops), self.emotions, among).argmax(axis=1), np.int64)
+
+
+def open_model(path: Path, *, threads: int) -> LocalModel:
+    """Open a run's folder, a folder of the model repository, or an ONNX file of the tensor contract.
+
+    An ONNX file takes labels and temperature from the card of the model folder that it lies in; without
+    one it must have a logit for each of the eight emotions, and its temperature is 1.
+
+    Raises:
+        TrainingError: it is none of these, or broken.
+    """
+    if (path / run_folder.CONFIG).exists():
+        config, servable = load_run(path)
+        return LocalModel(
+            run_folder.load_labels(path), 1.0, config.data, lambda crops: graphs.run_torch(servable, crops)
+        )
+    if path.suffix == ".onnx":
+        return _open_file(path, threads)
+    return _of_card(_read_card(path), lambda crops: graphs.run_folder(path, crops, threads=threads))
+
+
+def find_graph(path: Path) -> Path:
+    """Give the ONNX file that is meant by a folder of the model repository, or by itself.
+
+    Raises:
+        TrainingError: it is neither.
+    """
+    graph = path if path.suffix == ".onnx" else path / _read_card(path).version / "model.onnx"
+    if not graph.is_file():
+        raise TrainingError(f"there is no file {graph}")
+    return graph
+
+
+def _open_file(path: Path, threads: int) -> LocalModel:
+    def run(crops: Crops) -> Logits:
+        with tempfile.TemporaryDirectory() as repository:
+            folder = Path(repository) / path.stem
+            (folder / "1").mkdir(parents=True)
+            (folder / "1" / "model.onnx").symlink_to(path.resolve())
+            return graphs.run_folder(folder, crops, threads=threads)
+
+    folder = find_graph(path).resolve().parent.parent
+    if (folder / CARD).exists():
+        return _of_card(_read_card(folder), run)
+    try:
+        logits = graphs.output_shape(path.read_bytes(), LOGITS_NAME)
+    except (KeyError, DecodeError, OSError) as err:
+        raise TrainingError(f"{path} is not an ONNX graph with an output {LOGITS_NAME!r}") from err
+    if logits != [len(EMOTIONS)]:
+        raise TrainingError(f"{path} has {logits} logits and no {CARD} beside that says for which emotions")
+    return LocalModel(EMOTIONS, 1.0, None, run)
+
+
+def _of_card(card: ModelCard, run: Callable[[Crops], Logits]) -> LocalModel:
+    try:
+        data = DataConfig.model_validate(card.training_config.get("data"))
+    except ValidationError:  # it was not made here; --dataset says what to measure it on
+        data = None
+    return LocalModel(card.labels, card.temperature, data, run)
+
+
+def _read_card(folder: Path) -> ModelCard:
+    try:
+        return ModelCard.model_validate_json((folder / CARD).read_bytes())
+    except OSError as err:
+        raise TrainingError(
+            f"{folder} is neither a run nor a model folder with a card.json, nor an ONNX file or an address"
+        ) from err
+    except ValidationError as err:
+        raise TrainingError(f"{folder / CARD} is not a model card ({err.error_count()} faults)") from err

@@ -1,0 +1,147 @@
+"""The HTML page of an evaluation: one file that asks for nothing from outside.
+
+Knows no figure of merit by itself: it lays out what it is given.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from training.measuring.evaluate import Examined
+from training.measuring.report.figures import draw_all
+
+FIGURES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy (mean recall)",
+    "macro_f1": "macro-F1",
+    "roc_auc_macro": "AUC, mean of the emotions",
+    "roc_auc_micro": "AUC, micro",
+    "expected_calibration_error": "expected calibration error",
+    "negative_log_likelihood": "negative log-likelihood",
+}
+BY_EMOTION = {"precision": "precision", "recall": "recall", "f1": "F1", "roc_auc": "AUC"}
+CAPTIONS = {
+    "confusion": "Confusion matrix: rows are true, columns answered emotions.",
+    "classes": "Precision, recall and F1 by emotion, with 95 % bootstrap intervals.",
+    "roc": "ROC curves.",
+    "reliability": "Reliability diagram: where bars meet the diagonal, confidence can be believed.",
+}
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a202c; max-width: 1080px;
+  margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem } h2 { margin-top: 2.5rem; border-bottom: 1px solid #cbd5e0 }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
+th, td { padding: .3rem .8rem; border-bottom: 1px solid #e2e8f0; text-align: right; white-space: nowrap }
+th:first-child, td:first-child { text-align: left } thead th { border-bottom: 2px solid #cbd5e0 }
+small { color: #718096 } dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem }
+dt { color: #718096 } dd { margin: 0; overflow-wrap: anywhere }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(460px, 1fr)); gap: 1.5rem }
+figure { margin: 0 } figure img { max-width: 100% } figcaption { color: #4a5568; font-size: .9rem }
+.wide { overflow-x: auto }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What was measured on one set of pictures.
+
+    Attributes:
+        name: of the section, and the beginning of its figures' file names.
+        title: its heading.
+        text: what has to be known of it.
+        subsets: the figures by subset; the first one is drawn.
+    """
+
+    name: str
+    title: str
+    text: str
+    subsets: Mapping[str, Examined]
+
+    def draw(self) -> dict[str, bytes]:
+        """Give the PNG files, by figure."""
+        return draw_all(next(iter(self.subsets.values())))
+
+
+def page(
+    title: str, facts: Mapping[str, object], sections: Sequence[tuple[Section, Mapping[str, bytes]]]
+) -> str:
+    """Lay out the page.
+
+    Args:
+        title: its heading.
+        facts: what was measured, how, when and where.
+        sections: each with its figures as PNG.
+    """
+    rows = "".join(
+        f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(_fact(value))}</dd>"
+        for name, value in facts.items()
+    )
+    body = "".join(_section(section, pictures) for section, pictures in sections)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
+        f"<body><h1>{escape(title)}</h1><dl>{rows}</dl>\n"
+        "<p>Small figures are 95 % bootstrap intervals; means are over the emotions that occur."
+        f"</p>\n{body}</body></html>\n"
+    )
+
+
+def _section(section: Section, pictures: Mapping[str, bytes]) -> str:
+    drawn = "".join(
+        f'<figure><img alt="{escape(CAPTIONS[name])}" src="data:image/png;base64,'
+        f'{base64.b64encode(data).decode()}"><figcaption>{escape(CAPTIONS[name])}</figcaption></figure>\n'
+        for name, data in pictures.items()
+    )
+    first = next(iter(section.subsets.values()))
+    return (
+        f"<h2>{escape(section.title)}</h2><p>{escape(section.text)}</p>"
+        f"{_whole_table(section.subsets)}{_emotion_table(first)}"
+        f'<div class="figures">{drawn}</div>\n'
+    )
+
+
+def _whole_table(subsets: Mapping[str, Examined]) -> str:
+    every = subsets.values()
+    head = [
+        f"{name.replace('_', ' ')}<br><small>{examined.measures.rows} faces</small>"
+        for name, examined in subsets.items()
+    ]
+    rows = [
+        [title, *(_figure(getattr(e.measures, name), (e.intervals or {}).get(name)) for e in every)]
+        for name, title in FIGURES.items()
+    ]
+    return _table(["", *head], rows)
+
+
+def _emotion_table(examined: Examined) -> str:
+    rows = []
+    for emotion, counts in zip(examined.emotions, examined.measures.confusion, strict=True):
+        row = [emotion.value, str(sum(counts))]
+        for name in BY_EMOTION:
+            intervals = (examined.intervals or {}).get(name)
+            interval = intervals[emotion.value] if isinstance(intervals, dict) else None
+            row.append(_figure(getattr(examined.measures, name)[emotion.value], interval))
+        rows.append(row)
+    return _table(["emotion", "faces", *BY_EMOTION.values()], rows)
+
+
+def _fact(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _figure(value: float | None, interval: object) -> str:
+    if value is None:
+        return "-"
+    shown = f"{value:.4f}"
+    if isinstance(interval, tuple):
+        shown += f" <small>{interval[0]:.4f} to {interval[1]:.4f}</small>"
+    return shown
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Make a table of cells that are HTML already."""
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

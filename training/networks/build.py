@@ -1,0 +1,77 @@
+"""Build the network that a config names, and what the graph holds: preprocessing and network as one.
+
+Knows no architecture by name.
+"""
+
+from typing import Protocol, cast, runtime_checkable
+
+from pydantic import ValidationError
+from torch import Tensor, nn
+from typing_extensions import override
+
+import training.networks.architectures
+from fercore.contracts.emotions import EMOTIONS
+from training.config import ArchitectureConfig
+from training.data.load import find_module
+from training.errors import TrainingError, tell
+from training.networks.preprocessing import Preprocessing
+
+
+class _Architecture(Protocol):
+    def build(self, classes: int, options: dict[str, object]) -> nn.Module: ...
+
+
+def build_network(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> nn.Module:
+    """Make the network that the config names, with fresh weights.
+
+    Raises:
+        TrainingError: no such architecture, or an option is wrong.
+    """
+    module = cast("_Architecture", find_module(training.networks.architectures, "architecture", config.name))
+    try:
+        return module.build(classes, config.options)
+    except ValidationError as err:
+        raise TrainingError(f"architecture.options of {config.name}: {tell(err, 'options')}") from err
+
+
+def build_initial(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> nn.Module:
+    """Make the network that a new run starts from: with the pretrained weights that its options name.
+
+    Raises:
+        TrainingError: as for `build_network`, or the weights cannot be had or do not fit.
+    """
+    network = build_network(config, classes)
+    if isinstance(network, StartsPretrained):
+        network.load_pretrained()
+    return network
+
+
+@runtime_checkable
+class StartsPretrained(Protocol):
+    """A network whose options may name weights to start from (a finished run has its own)."""
+
+    def load_pretrained(self) -> None:
+        """Take over the weights that the options name, if any."""
+        ...
+
+
+class Servable(nn.Module):
+    """The whole graph: uint8 crops in, logits and features out.
+
+    Attributes:
+        shift: float32 [K], added to the logits; None: they stay as the network gives them.
+    """
+
+    shift: Tensor | None
+
+    def __init__(self, preprocessing: Preprocessing, network: nn.Module) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+        self.network = network
+        self.register_buffer("shift", None)
+
+    @override
+    def forward(self, face: Tensor) -> tuple[Tensor, Tensor]:
+        """Map uint8 [n, 112, 112, 3] to logits float32 [n, K] and features float32 [n, C, h, w]."""
+        logits, features = self.network(self.preprocessing(face))
+        return logits if self.shift is None else logits + self.shift, features
