@@ -1,28 +1,33 @@
 """What one training run is: every choice in one YAML file, checked before anything starts.
 
-Knows no torch and opens no data.
+Knows no torch and opens no data. A field that was added later is absent from the JSON while it has its
+default, so that configs written before keep their hash.
 """
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from training.errors import TrainingError, tell
-from training.fit_config import FitConfig
-from training.learning_config import (
-    BalancingConfig,
-    DistillationConfig,
-    Fraction,
-    PruningConfig,
-    Section,
-    is_none,
-    is_zero,
-)
-from training.preprocessing_config import PreprocessingConfig
+
+Model = TypeVar("Model", bound=BaseModel)
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of a config: nothing unknown in it, and never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def equals(default: object) -> Callable[[object], bool]:
+    """Return a test, for `exclude_if`, of whether a field still has its default."""
+    return lambda value: value == default
 
 
 class DataConfig(Section):
@@ -40,11 +45,10 @@ class DataConfig(Section):
             "have at least 30 % of the votes (FER+)"
         ),
     ] = "votes"
-    # absent while empty, so that runs made before there were options keep their config's hash
     options: dict[str, object] = Field(
         default_factory=dict,
         description="What the data set's reader is given",
-        exclude_if=lambda options: not options,
+        exclude_if=equals({}),
     )
 
 
@@ -53,6 +57,66 @@ class ArchitectureConfig(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in networks/architectures/")]
     options: dict[str, object] = Field(default_factory=dict)
+
+
+class ClaheConfig(Section):
+    """Equalisation by tiles within limits."""
+
+    grid: Annotated[int, Field(ge=2, le=8, description="Tiles along a side; must divide the size")] = 4
+    clip: Annotated[float, Field(gt=0, le=40, description="Most of a level, in mean counts")] = 2.0
+
+
+class ThresholdConfig(Section):
+    """White where a pixel is brighter than its window's mean less an offset."""
+
+    window: Annotated[int, Field(ge=3, le=31, description="Side, odd, pixels")] = 11
+    offset: Annotated[int, Field(ge=-64, le=64, description="Levels of 255")] = 2
+
+
+class PreprocessingConfig(Section):
+    """What happens inside the graph between the uint8 crop and the network."""
+
+    size: Annotated[int, Field(ge=16, le=112, description="Side the network sees, pixels")] = 48
+    mean: Annotated[float, Field(ge=0, le=1, description="Subtracted after scaling to [0, 1]")] = 0.5
+    std: Annotated[float, Field(gt=0, le=1, description="Divided by")] = 0.25
+    colour: Annotated[
+        Literal["grey", "rgb"],
+        Field(
+            description="What the network sees: one channel of luma, or three of colour",
+            exclude_if=equals("grey"),
+        ),
+    ] = "grey"
+    contrast: Annotated[
+        Literal["as_is", "equalised", "clahe"],
+        Field(
+            description="equalised: by each face's histogram; clahe: by tiles, within limits",
+            exclude_if=equals("as_is"),
+        ),
+    ] = "as_is"
+    clahe: Annotated[ClaheConfig, Field(exclude_if=equals(ClaheConfig()))] = ClaheConfig()
+    threshold: Annotated[
+        ThresholdConfig | None,
+        Field(description="Black and white, after the contrast", exclude_if=equals(None)),
+    ] = None
+    components: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=500,
+            description="Principal components kept of the training faces, last; 0: all is kept",
+            exclude_if=equals(0),
+        ),
+    ] = 0
+
+    @model_validator(mode="after")
+    def _lighting_fits(self) -> Self:
+        if self.colour != "grey" and (self.contrast != "as_is" or self.threshold is not None):
+            raise ValueError("contrast and threshold are for colour: grey")
+        if self.contrast == "clahe" and self.size % self.clahe.grid:
+            raise ValueError(f"size {self.size} is no multiple of clahe.grid {self.clahe.grid}")
+        if self.threshold is not None and self.threshold.window % 2 == 0:
+            raise ValueError("threshold.window must be odd")
+        return self
 
 
 class AugmentationConfig(Section):
@@ -65,15 +129,161 @@ class AugmentationConfig(Section):
     brightness: Annotated[float, Field(ge=0, le=1, description="Added, in units of full scale")] = 0.15
     contrast: Annotated[Fraction, Field(description="Factor 1 +- contrast about the picture's mean")] = 0.3
     erase: Annotated[float, Field(ge=0, le=1, description="Probability of one blanked rectangle")] = 0.2
-    shear_degrees: Annotated[float, Field(ge=0, le=30, exclude_if=is_zero)] = 0.0
+    shear_degrees: Annotated[float, Field(ge=0, le=30, exclude_if=equals(0))] = 0.0
     noise: Annotated[
         float,
-        Field(ge=0, le=0.5, description="Deviation of Gaussian noise, of full scale", exclude_if=is_zero),
+        Field(ge=0, le=0.5, description="Deviation of Gaussian noise, of full scale", exclude_if=equals(0)),
     ] = 0.0
     mixup: Annotated[
         float,
-        Field(ge=0, le=2, description="alpha of Beta(alpha, alpha); 0: no blending", exclude_if=is_zero),
+        Field(ge=0, le=2, description="alpha of Beta(alpha, alpha); 0: no blending", exclude_if=equals(0)),
     ] = 0.0
+
+
+class PlateauConfig(Section):
+    """Lower the learning rate when the validation loss has stopped falling."""
+
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    patience: Annotated[int, Field(ge=0, description="Epochs without a gain that are borne")] = 1
+    min_gain: Annotated[Fraction, Field(description="A smaller relative fall of the loss is none")] = 0.01
+    min_lr: Annotated[float, Field(ge=0)] = 1e-5
+
+
+class FitConfig(Section):
+    """The training loop."""
+
+    epochs: Annotated[int, Field(ge=1, description="At most; early stopping may end before")] = 45
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: Annotated[float, Field(gt=0)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    warmup_epochs: Annotated[int, Field(ge=0, description="Linear from lr / 10")] = 1
+    schedule: Annotated[
+        Literal["plateau", "cosine"],
+        Field(
+            description="Of the learning rate: lowered at plateaus, or half a cosine down to zero",
+            exclude_if=equals("plateau"),
+        ),
+    ] = "plateau"
+    plateau: PlateauConfig = PlateauConfig()
+    early_stopping_patience: Annotated[
+        int, Field(ge=1, description="Epochs without a better accuracy (best_by)")
+    ] = 6
+    best_by: Annotated[
+        Literal["accuracy", "balanced_accuracy"],
+        Field(
+            description="What early stopping watches and the best epoch is chosen by, on validation faces; "
+            "balanced: mean recall of the labels",
+            exclude_if=equals("accuracy"),
+        ),
+    ] = "accuracy"
+    average_decay: Annotated[
+        Fraction, Field(description="Weights are averaged over steps; the average is judged and exported")
+    ] = 0.998
+    label_smoothing: Fraction = 0.0
+    loss: Annotated[
+        Literal["cross_entropy", "best_admissible"],
+        Field(
+            description="best_admissible: any label with a target is a right answer (targets: multi_label)",
+            exclude_if=equals("cross_entropy"),
+        ),
+    ] = "cross_entropy"
+    precision: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Field(description="auto: CUDA where there is one", exclude_if=equals("auto")),
+    ] = "auto"
+    tensorboard: Annotated[
+        bool, Field(description="Write figures by epoch for TensorBoard", exclude_if=equals(True))
+    ] = True
+    threads: Annotated[int, Field(ge=0, description="0: as many as there are cores")] = 0
+
+
+class BalancingConfig(Section):
+    """How rare emotions are made to count; all off by default, and they may be combined."""
+
+    loss_exponent: Annotated[
+        float, Field(ge=0, le=1, description="Loss is weighted by share ** -exponent; 1: inverse frequency")
+    ] = 0.0
+    sampling_exponent: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Between 0, each face once an epoch, and 1, each emotion equally often (rare faces "
+            "are drawn several times, each time augmented anew)",
+        ),
+    ] = 0.0
+    logit_adjustment: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3,
+            description="Factor of the log share added to logits in the loss (tau; Menon et al., ICLR 2021)",
+        ),
+    ] = 0.0
+    rare_strength: Annotated[
+        float,
+        Field(
+            ge=1, le=3, description="Augmentation of the rarest emotion is so much stronger; others between"
+        ),
+    ] = 1.0
+
+
+RunFolder = Annotated[str, Field(min_length=1)]
+
+
+class DistillationConfig(Section):
+    """A finished run as teacher, or several whose answers are averaged (Hinton, Vinyals and Dean, 2015)."""
+
+    teacher: Annotated[
+        RunFolder | Annotated[tuple[RunFolder, ...], Field(min_length=2)],
+        Field(description="The teacher's run folder, such as runs/big, or a list of them"),
+    ]
+    weight: Annotated[float, Field(gt=0, le=1, description="Of the teacher's answers beside the labels")] = (
+        0.7
+    )
+    temperature: Annotated[float, Field(ge=1, le=20, description="Softens both sides' answers")] = 2.0
+    view: Annotated[
+        Literal["same", "clean"],
+        Field(
+            description="same: the teacher answers each augmented face (Beyer et al., CVPR 2022), with the "
+            "same preprocessing; clean: it answers each face once, before the first epoch, which is cheaper"
+        ),
+    ] = "same"
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Their run folders, one or more."""
+        return (self.teacher,) if isinstance(self.teacher, str) else self.teacher
+
+
+class PruningConfig(Section):
+    """What is left out of the finished run that `start_from` names: single weights, or whole channels."""
+
+    sparsity: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="Share of all convolution and linear weights that become zero and stay so",
+            exclude_if=equals(None),
+        ),
+    ] = None
+    channels: Annotated[
+        bool,
+        Field(
+            description="The strongest channels between convolutions are taken over, as many as "
+            "architecture.options leaves: a smaller and faster network",
+            exclude_if=equals(False),
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if (self.sparsity is None) != self.channels:
+            raise ValueError("give sparsity, or channels: true")
+        return self
 
 
 class TextureConfig(Section):
@@ -94,9 +304,6 @@ class ForestConfig(Section):
     texture: TextureConfig = TextureConfig()
 
 
-Model = TypeVar("Model", bound=BaseModel)
-
-
 class RunConfig(Section):
     """One run: `runs/<name>/` is made from it, and its model card carries it."""
 
@@ -107,23 +314,20 @@ class RunConfig(Section):
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     fit: FitConfig = FitConfig()
-    balancing: Annotated[
-        BalancingConfig, Field(exclude_if=lambda balancing: balancing == BalancingConfig())
-    ] = BalancingConfig()
+    balancing: Annotated[BalancingConfig, Field(exclude_if=equals(BalancingConfig()))] = BalancingConfig()
     start_from: Annotated[
         str | None,
         Field(
             description="Run folder whose best weights are the first, to tune them: all, or if its "
             "labels are others, all but its head's",
-            exclude_if=is_none,
+            exclude_if=equals(None),
         ),
     ] = None
-    distillation: Annotated[DistillationConfig | None, Field(exclude_if=is_none)] = None
-    pruning: Annotated[PruningConfig | None, Field(exclude_if=is_none)] = None
+    distillation: Annotated[DistillationConfig | None, Field(exclude_if=equals(None))] = None
+    pruning: Annotated[PruningConfig | None, Field(exclude_if=equals(None))] = None
     forest: Annotated[
         ForestConfig | None,
-        # absent where there is none, so that earlier configs keep their hash
-        Field(description="What `hybrid` puts on the network's features", exclude_if=is_none),
+        Field(description="What `hybrid` puts on the network's features", exclude_if=equals(None)),
     ] = None
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ import training.networks.architectures
 from tests.training.architecture_case import CLASSES, Case, assert_alike, random_crops, serve, train_one_step
 from training.config import ArchitectureConfig, PreprocessingConfig
 from training.errors import TrainingError
-from training.measuring import graphs
+from training.exporting.onnx import to_onnx
 from training.networks.build import build_network
 
 RGB = PreprocessingConfig(colour="rgb")
@@ -51,7 +51,7 @@ def test_every_weight_of_a_network_learns(case):
 def test_the_graph_of_a_network_keeps_the_tensor_contract(case, tmp_path):
     servable = case.servable()
     train_one_step(servable)
-    graph = graphs.to_onnx(servable)
+    graph = to_onnx(servable)
     model = onnx.load_model_from_string(graph)
     assert model.ir_version <= 9
     assert [opset.version for opset in model.opset_import if opset.domain == ""] == [17]

@@ -17,7 +17,7 @@ from training.__main__ import main
 from training.config import ForestConfig, TextureConfig
 from training.errors import TrainingError
 from training.exporting import hybrid
-from training.exporting.forest import fit_forest, forest_logits
+from training.exporting.hybrid import fit_forest, forest_logits
 from training.measuring import graphs
 from training.networks.lbp import BINS, TextureHistograms, uniform_labels
 

@@ -16,6 +16,7 @@ from tests.training.tiny_fer import FerFolder
 from training.__main__ import main
 from training.config import ArchitectureConfig, PreprocessingConfig, load_config
 from training.errors import TrainingError
+from training.exporting.onnx import to_onnx
 from training.measuring import graphs
 from training.networks.build import build_initial, build_network
 
@@ -42,7 +43,7 @@ def test_a_published_network_is_a_name_learns_and_answers_alike_as_a_graph(model
     assert len(gradients) == len(list(servable.parameters()))
     assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients.values())
     crops = random_crops(2)
-    logits, features = serve(graphs.to_onnx(servable), crops, tmp_path)
+    logits, features = serve(to_onnx(servable), crops, tmp_path)
     assert logits.shape == (2, CLASSES)
     assert features.shape == (2, *shape)
     assert_alike(logits, graphs.run_torch(servable, crops))

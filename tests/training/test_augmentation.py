@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from training.config import AugmentationConfig
-from training.learning.augmentation import augment
-from training.learning.mixup import mix_up
+from training.learning.augmentation import augment, mix_up
 
 STILL = {
     "flip": 0, "rotation_degrees": 0, "zoom": 0, "shift": 0, "brightness": 0, "contrast": 0, "erase": 0,

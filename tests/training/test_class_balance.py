@@ -5,11 +5,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from pydantic import ValidationError
 
-from training.config import RunConfig
+from training.config import BalancingConfig, RunConfig
 from training.errors import TrainingError
 from training.learning.class_balance import Balance
 from training.learning.losses import TargetLoss, best_admissible
-from training.learning_config import BalancingConfig
 
 COUNTS = (60, 30, 10)
 

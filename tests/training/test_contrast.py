@@ -11,12 +11,13 @@ from sklearn.decomposition import PCA
 
 from tests.training.architecture_case import random_crops
 from tests.training.test_runs import best_weights, changed, figures, one_line_error, train
+from training.config import PreprocessingConfig
 from training.errors import TrainingError
-from training.exporting.export import load_run
+from training.exporting.onnx import to_onnx
+from training.learning.run_folder import load_run
 from training.measuring import graphs
 from training.networks.contrast import Clahe, Equalised, Thresholded
 from training.networks.pca import Components
-from training.preprocessing_config import PreprocessingConfig
 
 FIT = {"epochs": 2, "batch_size": 16, "threads": 1}
 
@@ -95,7 +96,7 @@ def test_runs_are_repeatable_and_their_graphs_answer_as_torch_does(fer, config_f
     crops = random_crops(5)
     folder = tmp_path / "emotion_a"
     (folder / "1").mkdir(parents=True)
-    (folder / "1" / "model.onnx").write_bytes(graphs.to_onnx(servable))
+    (folder / "1" / "model.onnx").write_bytes(to_onnx(servable))
     torch_logits = graphs.run_torch(servable, crops)
     np.testing.assert_allclose(graphs.run_folder(folder, crops), torch_logits, atol=1e-4)
     assert not np.allclose(torch_logits[0], torch_logits[1], atol=1e-6)

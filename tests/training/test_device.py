@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import ArchitectureConfig
+from training.config import ArchitectureConfig, FitConfig
 from training.detection.config import DetectorConfig, DetectorFit
 from training.detection.fit import fit
 from training.detection.views import Known
 from training.errors import TrainingError
-from training.fit_config import FitConfig
 from training.learning.device import autocast, choose_device
 from training.learning.state import State
 from training.networks.build import build_network

@@ -18,7 +18,9 @@ from training.__main__ import main
 from training.data.load import load_data
 from training.errors import TrainingError
 from training.exporting import export as exporting
-from training.exporting.export import Export, load_run, write_model
+from training.exporting.export import Export, write_model
+from training.exporting.onnx import to_onnx
+from training.learning.run_folder import load_run
 from training.measuring import graphs
 
 
@@ -89,7 +91,7 @@ def test_a_card_with_an_empty_or_wrong_field_is_refused_and_nothing_written(
     run, data, tmp_path, faulty, field
 ):
     config, servable = load_run(run)
-    graph = graphs.to_onnx(servable)
+    graph = to_onnx(servable)
     goal = Export("tiny", tmp_path / "models", ("validation",), made_by="by hand")
     faces = replace(load_data(config.data, data), **faulty)
     with pytest.raises(TrainingError, match=f"export refused: the card is not complete: .*{field}"):

@@ -11,7 +11,7 @@ from training.__main__ import STOPPED, main
 from training.data.faces import NO_MAJORITY, Faces
 from training.errors import TrainingError
 from training.measuring import cross_validation
-from training.measuring.folds import cut_folds
+from training.measuring.cross_validation import cut_folds
 
 FIT = {"epochs": 2, "batch_size": 16, "threads": 1}
 

@@ -11,10 +11,9 @@ import yaml
 
 from tests.training.tiny_fer import FerFolder
 from training.__main__ import COMMANDS, STOPPED, main
-from training.config import load_config
+from training.config import FitConfig, load_config
 from training.detection.config import load_detector_config
 from training.errors import TrainingError
-from training.fit_config import FitConfig
 from training.learning import fit as fitting
 from training.learning.prepared import Prepared
 from training.networks.build import build_network

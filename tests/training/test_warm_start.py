@@ -11,9 +11,9 @@ from tests.training.test_runs import best_weights, changed, figures, one_line_er
 from tests.training.tiny_fer import FerFolder
 from training.__main__ import STOPPED, main
 from training.learning import fit as fitting
-from training.learning.channel_pruning import narrow
+from training.learning.augmentation import Mixture
 from training.learning.distillation import Council, Teacher, distance
-from training.learning.mixup import Mixture
+from training.learning.pruning import narrow
 from training.networks.architectures import small_resnet
 
 FIT = {"epochs": 2, "batch_size": 16, "threads": 1, "precision": "float32"}

@@ -18,7 +18,8 @@ from fercore.contracts.emotions import Emotion
 from fercore.vision.crop import RgbImage
 from training.commands import locations
 from training.config import DataConfig
-from training.data.load import load_data, make_detector
+from training.data.detectors import make_detector
+from training.data.load import load_data
 from training.data.primary_face import MIN_FACE_PX, MIN_SCORE
 from training.measuring.alignment import WAYS, Pictures, crop_located, locate
 from training.measuring.evaluate import only_judged

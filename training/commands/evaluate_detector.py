@@ -20,7 +20,7 @@ from fercore.vision.crop import RgbImage
 from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
 from training.commands import locations
-from training.data.load import make_detector
+from training.data.detectors import make_detector
 from training.data.primary_face import MIN_SCORE
 from training.data.reading.images import open_picture
 from training.detection.counted import count_photos, count_video

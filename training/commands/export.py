@@ -10,7 +10,8 @@ from pathlib import Path
 
 from training.commands import target
 from training.data.load import load_data
-from training.exporting.export import export, load_run
+from training.exporting.export import export
+from training.learning.run_folder import load_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

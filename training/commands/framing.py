@@ -12,7 +12,8 @@ import numpy as np
 from fercore.contracts.api import Landmarks
 from training.commands import locations
 from training.config import DataConfig
-from training.data.load import load_data, make_detector
+from training.data.detectors import make_detector
+from training.data.load import load_data
 from training.data.primary_face import MIN_SCORE
 from training.measuring.framing import measure_framing
 

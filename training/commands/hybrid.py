@@ -17,8 +17,8 @@ from training.data.faces import Faces
 from training.data.load import load_data
 from training.errors import TrainingError
 from training.exporting import hybrid
-from training.exporting.export import load_run, write_model
-from training.exporting.forest import forest_logits
+from training.exporting.export import write_model
+from training.learning.run_folder import load_run
 from training.measuring import graphs
 from training.networks.build import Servable, build_initial
 from training.networks.preprocessing import Preprocessing
@@ -44,9 +44,9 @@ def run(options: argparse.Namespace) -> None:
     forest = hybrid.fit_hybrid(
         describer, data.splits["train"], config.forest, seed=config.seed, threads=config.fit.threads
     )
-    graph = hybrid.to_onnx(describer, forest, len(data.labels))
+    graph = hybrid.build_graph(describer, forest, len(data.labels))
     validation = data.splits["validation"]
-    expected = forest_logits(forest, hybrid.describe(describer, validation), len(data.labels))
+    expected = hybrid.forest_logits(forest, hybrid.describe(describer, validation), len(data.labels))
 
     def check(folder: Path) -> None:
         served = graphs.run_folder(folder, validation.crops())

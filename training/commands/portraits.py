@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fercore.vision.align import aligned_square
 from training.commands import locations
-from training.data.load import make_detector
+from training.data.detectors import make_detector
 from training.data.primary_face import MIN_FACE_PX, MIN_SCORE
 from training.measuring.alignment import crop_located, locate
 from training.measuring.bootstrap import RESAMPLES, SEED, bootstrap_share

@@ -21,8 +21,9 @@ from fercore.vision.detection import Detector
 from fercore.vision.quality import assess, estimate_pose
 from training.commands import locations
 from training.config import DataConfig
+from training.data.detectors import make_detector
 from training.data.faces import Faces
-from training.data.load import load_data, make_detector
+from training.data.load import load_data
 from training.data.primary_face import MIN_SCORE
 from training.errors import TrainingError
 from training.measuring.alignment import crop_located, locate

@@ -12,8 +12,8 @@ import numpy as np
 
 from fercore.contracts.card import FACE_SIZE
 from training.config import load_config
+from training.exporting.onnx import to_onnx
 from training.learning.provenance import cpu_features
-from training.measuring import graphs
 from training.measuring.models import find_graph
 from training.measuring.timing import TIMED_RUNS, face_ms
 from training.networks.build import Servable, build_network
@@ -53,4 +53,4 @@ def run(options: argparse.Namespace) -> None:
 def _reference_graph() -> bytes:
     config = load_config(REFERENCE)
     network = build_network(config.architecture)
-    return graphs.to_onnx(Servable(Preprocessing(config.preprocessing), network))
+    return to_onnx(Servable(Preprocessing(config.preprocessing), network))

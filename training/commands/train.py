@@ -9,9 +9,9 @@ from pathlib import Path
 from training.commands import locations
 from training.config import load_config
 from training.data.load import load_data
+from training.exporting.pruning_report import report_pruning
 from training.learning import run_folder
 from training.learning.fit import fit
-from training.learning.pruning import report_pruning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from training.commands import locations
-from training.data.load import load_data, make_detector
+from training.data.detectors import make_detector
+from training.data.load import load_data
 from training.detection.config import load_detector_config
 from training.detection.dense import load_dense_teacher
 from training.detection.fit import fit

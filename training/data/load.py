@@ -1,20 +1,17 @@
-"""Find data sets, architectures and detectors by file name.
+"""Find a data set by its file name in `training/data/sets/`.
 
-Knows none of them and no torch: adding one is adding a file.
+Knows none of them: adding one is adding a file.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Protocol, cast
 
 from pydantic import ValidationError
 
-import services.detector.detectors
-import training.data.sets
 from fercore.plugins import load_plugin, plugin_names
-from fercore.vision.detection import Detector
 from training.config import DataConfig
+from training.data import sets
 from training.data.faces import DataSet
 from training.errors import TrainingError, tell
 
@@ -29,34 +26,13 @@ def load_data(config: DataConfig, folder: Path) -> DataSet:
     Raises:
         TrainingError: no such data set, an option is wrong, or its files are missing or wrong.
     """
-    module = cast("_Loader", find_module(training.data.sets, "data set", config.name))
+    try:
+        module = cast("_Loader", load_plugin(sets, config.name))
+    except LookupError as err:
+        raise TrainingError(
+            f"no data set {config.name!r}; there are: {', '.join(plugin_names(sets))}"
+        ) from err
     try:
         return module.load(folder, config.training_rows, config.options)
     except ValidationError as err:
         raise TrainingError(f"data.options of {config.name}: {tell(err, 'options')}") from err
-
-
-def make_detector(name: str, repository: Path) -> Detector:
-    """Make a face detector by its plug-in's name.
-
-    Raises:
-        TrainingError: there is none of that name, or its weights are missing or wrong.
-    """
-    plugin = find_module(services.detector.detectors, "detector", name)
-    try:
-        detector: Detector = plugin.create(repository)
-    except (OSError, ValueError) as err:
-        raise TrainingError(f"the detector {name} cannot be loaded: {err}") from err
-    return detector
-
-
-def find_module(package: ModuleType, kind: str, name: str) -> ModuleType:
-    """Import the module `name` of a package of plug-ins.
-
-    Raises:
-        TrainingError: there is none of that name; the message lists those there are.
-    """
-    names = plugin_names(package)
-    if name not in names:
-        raise TrainingError(f"no {kind} {name!r}; there are: {', '.join(names) or 'none'}")
-    return load_plugin(package, name)

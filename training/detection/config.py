@@ -9,9 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from training.config import DataConfig, read_config
-from training.fit_config import FitConfig
-from training.learning_config import Fraction, Section
+from training.config import DataConfig, FitConfig, Fraction, Section, equals, read_config
 
 
 class TeacherConfig(Section):
@@ -31,7 +29,7 @@ class TeacherConfig(Section):
             le=1,
             description="Share of the loss that is the distance from what the teacher's graph says of every "
             "cell of each view; only yunet has the pupil's cells",
-            exclude_if=lambda share: share == 0,
+            exclude_if=equals(0),
         ),
     ] = 0.0
 
@@ -65,7 +63,7 @@ class DetectorFit(Section):
         bool,
         Field(
             description="Normalise by the ancestor's statistics, as serving does, not by each batch's own",
-            exclude_if=lambda keeps: not keeps,
+            exclude_if=equals(False),
         ),
     ] = False
     precision: Annotated[
@@ -99,10 +97,10 @@ class DetectorConfig(Section):
         str | None,
         Field(
             description="Run folder of a detector whose best weights are the first, to train them on",
-            exclude_if=lambda run: run is None,
+            exclude_if=equals(None),
         ),
     ] = None
-    paste: Annotated[PasteConfig | None, Field(exclude_if=lambda paste: paste is None)] = None
+    paste: Annotated[PasteConfig | None, Field(exclude_if=equals(None))] = None
     fit: DetectorFit = DetectorFit()
 
     @model_validator(mode="after")

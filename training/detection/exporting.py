@@ -5,7 +5,6 @@ Knows no network.
 
 import pickle
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from fercore.inference.session import open_session
 from training.errors import TrainingError
-from training.measuring.graphs import IR_VERSION, OPSET
+from training.exporting.onnx import trace
 
 INPUT = "image"
 TOLERANCE = 1e-4
@@ -76,31 +75,21 @@ def to_onnx(
     Raises:
         TrainingError: a value differs by more than `TOLERANCE`.
     """
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
-        warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other needs more packages
-        torch.onnx.export(
-            network,
-            (torch.zeros(shapes[0], dtype=dtype),),
-            file,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=[INPUT],
-            output_names=list(outputs),
-            dynamic_axes={name: dict(open_axes) for name, open_axes in axes.items()},
-        )
-        model = onnx.load_model(file)
-        model.ir_version = IR_VERSION
-        onnx.helper.set_model_props(model, dict(metadata or {}))
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save_model(model, file)
-        if is_compared:
-            _check(network, file, shapes, dtype)
-        return file.read_bytes()
+    example = torch.zeros(shapes[0], dtype=dtype)
+    model = trace(network, example, input_name=INPUT, outputs=outputs, axes=axes)
+    onnx.helper.set_model_props(model, dict(metadata or {}))
+    onnx.checker.check_model(model, full_check=True)
+    graph = bytes(model.SerializeToString())
+    if is_compared:
+        _check(network, graph, shapes, dtype)
+    return graph
 
 
-def _check(network: nn.Module, file: Path, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> None:
-    session = open_session(file)
+def _check(network: nn.Module, graph: bytes, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+        file.write(graph)
+        file.flush()
+        session = open_session(Path(file.name))
     for seed, shape in enumerate(shapes):
         image = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
         if dtype == torch.uint8:

@@ -9,28 +9,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from pydantic import ValidationError
-from torch import Tensor
 
 from fercore.contracts.card import FACE_SIZE, FEATURES_NAME, INPUT_NAME, LOGITS_NAME, Metric, ModelCard
 from fercore.inference.backend import MAX_BATCH
 from fercore.inference.repository import FOLDER_PREFIX
-from training.config import RunConfig, load_config
+from training.config import RunConfig
 from training.data.faces import DataSet, Split
 from training.errors import TrainingError, tell
+from training.exporting.onnx import OPSET, to_onnx
 from training.learning import run_folder
 from training.learning.atomic import whole_folder
 from training.learning.class_balance import post_hoc_shift
+from training.learning.run_folder import load_run
 from training.measuring import graphs
 from training.measuring.calibrate import find_uncertain_bound, fit_temperature
 from training.measuring.evaluate import evaluate
 from training.measuring.metrics import softmax
-from training.networks.build import Servable, build_network
-from training.networks.preprocessing import Preprocessing
+from training.networks.build import Servable
 
 TOLERANCE = 1e-4
 """Largest difference of a logit between torch and the exported graph."""
@@ -73,27 +72,6 @@ class Export:
         return shlex.join([*measuring, *self.data_arguments])
 
 
-def load_run(run: Path) -> tuple[RunConfig, Servable]:
-    """Read a run's config and its best weights.
-
-    Raises:
-        TrainingError: it is no run, has not finished an epoch, or a file of it is damaged.
-    """
-    config = load_config(run / run_folder.CONFIG)
-    network = build_network(config.architecture, len(run_folder.load_labels(run)))
-    state = run_folder.load_state(run / run_folder.BEST)
-    try:
-        network.load_state_dict(cast("dict[str, Tensor]", state["network"]))
-    except (KeyError, RuntimeError) as err:
-        raise TrainingError(
-            f"{run / run_folder.BEST} does not fit the network of {run_folder.CONFIG}"
-        ) from err
-    preprocessing = Preprocessing(config.preprocessing)
-    if config.preprocessing.components:
-        preprocessing.load_state_dict(run_folder.load_state(run / run_folder.PREPROCESSING))
-    return config, Servable(preprocessing, network.eval())
-
-
 def export(run: Path, data: DataSet, target: Export) -> ModelCard:
     """Write `<repository>/emotion_<name>/`, replacing what stood there.
 
@@ -110,7 +88,7 @@ def export(run: Path, data: DataSet, target: Export) -> ModelCard:
         votes = torch.from_numpy(data.splits["train"].votes)
         servable.shift = post_hoc_shift(votes.float(), target.logit_adjustment)
     crops = data.splits["validation"].crops(0, PARITY_FACES)
-    graph = graphs.to_onnx(servable)
+    graph = to_onnx(servable)
     return write_model(graph, lambda folder: check_parity(servable, folder, crops), config, data, target)
 
 
@@ -230,7 +208,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
         metrics=tuple(metrics),
         temperature=temperature,
         uncertain_below=bound,
-        opset=graphs.OPSET,
+        opset=OPSET,
         sha256=sha256,
         features_output=True,
         training_config=config.model_dump(mode="json"),

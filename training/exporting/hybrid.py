@@ -6,9 +6,12 @@ the network comes from a run (or with pretrained weights) and stays as it is.
 """
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
-from onnx import compose
+from onnx import TensorProto, compose, helper, numpy_helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -19,13 +22,19 @@ from fercore.inference.backend import MAX_BATCH
 from training.config import ForestConfig
 from training.data.faces import NO_MAJORITY, Faces
 from training.errors import TrainingError
-from training.exporting.forest import MAPS, VECTOR, Vectors, fit_forest, forest_graph
+from training.exporting.onnx import BATCH_AXIS, IR_VERSION, OPSET, to_onnx
 from training.measuring import graphs
 from training.networks.build import Servable
 from training.networks.lbp import TextureHistograms
 
 LEAST_AGREEMENT = 0.99
 _TRUNK = "trunk_"
+ML_OPSET = 3
+VECTOR, MAPS = "vector", "maps"
+LOWEST_PROBABILITY = 1e-6
+"""A forest says 0 where it has seen no such face; its logarithm must be finite."""
+
+Vectors = npt.NDArray[np.float32]
 
 
 class Describer(nn.Module):
@@ -60,12 +69,80 @@ def fit_hybrid(
     return fit_forest(describe(describer, train), labels.astype(np.int64), config, seed=seed, threads=threads)
 
 
-def to_onnx(describer: Describer, forest: RandomForestClassifier, classes: int) -> bytes:
+def fit_forest(
+    vectors: Vectors, labels: npt.NDArray[np.int64], config: ForestConfig, *, seed: int, threads: int
+) -> RandomForestClassifier:
+    """Fit a forest; the same seed gives the same forest for any number of threads.
+
+    Args:
+        vectors: float32 [n, width].
+        labels: int64 [n].
+        config: its bounds.
+        seed: of the bootstrap samples and of the features that a split may choose from.
+        threads: 0 for as many as there are cores.
+    """
+    forest = RandomForestClassifier(
+        n_estimators=config.trees,
+        max_depth=config.depth,
+        max_leaf_nodes=config.leaves,
+        min_samples_leaf=config.fewest_faces,
+        class_weight="balanced" if config.is_balanced else None,
+        random_state=seed,
+        n_jobs=threads or -1,
+    )
+    return forest.fit(vectors, labels)
+
+
+def forest_logits(forest: RandomForestClassifier, vectors: Vectors, classes: int) -> graphs.Logits:
+    """Give log(max(p, 1e-6)) as scikit-learn computes p, float32 [n, classes]; p of an unseen class is 0."""
+    probabilities = np.zeros((len(vectors), classes))
+    probabilities[:, forest.classes_] = forest.predict_proba(vectors)
+    return np.log(np.maximum(probabilities, LOWEST_PROBABILITY)).astype(np.float32)
+
+
+def _forest_graph(forest: RandomForestClassifier, classes: int, maps: list[int]) -> onnx.ModelProto:
+    """Make the graph from vectors float32 [n, width] to logits [n, classes]; feature maps pass through.
+
+    Args:
+        forest: a fitted one.
+        classes: how many logits; labels that the forest never saw get the lowest.
+        maps: shape of the feature maps without the batch axis.
+    """
+    model: onnx.ModelProto = convert_sklearn(
+        forest,
+        initial_types=[(VECTOR, FloatTensorType([None, forest.n_features_in_]))],
+        options={id(forest): {"zipmap": False}},
+        target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+    )
+    places = np.zeros((len(forest.classes_), classes), np.float32)
+    places[np.arange(len(forest.classes_)), forest.classes_] = 1
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(places, "places"))
+    graph.initializer.append(numpy_helper.from_array(np.array(LOWEST_PROBABILITY, np.float32), "lowest"))
+    graph.node.extend(
+        [
+            helper.make_node("MatMul", ["probabilities", "places"], ["placed"]),
+            helper.make_node("Max", ["placed", "lowest"], ["bounded"]),
+            helper.make_node("Log", ["bounded"], [LOGITS_NAME]),
+            helper.make_node("Identity", [MAPS], [FEATURES_NAME]),
+        ]
+    )
+    axis = BATCH_AXIS
+    graph.input.append(helper.make_tensor_value_info(MAPS, TensorProto.FLOAT, [axis, *maps]))
+    del graph.output[:]
+    shapes: dict[str, list[str | int | None]] = {LOGITS_NAME: [axis, classes], FEATURES_NAME: [axis, *maps]}
+    graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()
+    )
+    return model
+
+
+def build_graph(describer: Describer, forest: RandomForestClassifier, classes: int) -> bytes:
     """Make one graph under the tensor contract from the network, the texture and the forest."""
-    trunk = graphs.to_onnx(describer)
+    trunk = to_onnx(describer)
     maps = graphs.output_shape(trunk, FEATURES_NAME)
-    head = forest_graph(forest, classes, maps)
-    head.ir_version = graphs.IR_VERSION
+    head = _forest_graph(forest, classes, maps)
+    head.ir_version = IR_VERSION
     before = compose.add_prefix(onnx.load_model_from_string(trunk), _TRUNK, rename_inputs=False)
     model = compose.merge_models(
         before,
@@ -75,7 +152,7 @@ def to_onnx(describer: Describer, forest: RandomForestClassifier, classes: int) 
     )
     opsets = {opset.domain: opset.version for opset in model.opset_import}  # merging repeats them
     del model.opset_import[:]
-    model.opset_import.extend(onnx.helper.make_opsetid(*opset) for opset in opsets.items())
+    model.opset_import.extend(helper.make_opsetid(*opset) for opset in opsets.items())
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 

@@ -28,6 +28,7 @@ from training.config import RunConfig
 from training.data.faces import DataSet
 from training.errors import TrainingError
 from training.exporting.export import VERSION, Export, write_model
+from training.exporting.onnx import IR_VERSION
 from training.measuring import graphs
 from training.measuring.timing import face_ms
 
@@ -159,7 +160,7 @@ class _Crops(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships 
 
 
 def _finished(model: onnx.ModelProto) -> bytes:
-    model.ir_version = graphs.IR_VERSION
+    model.ir_version = IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 

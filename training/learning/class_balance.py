@@ -7,8 +7,8 @@ global generator, which the training loop seeds.
 import torch
 from torch import Tensor
 
+from training.config import BalancingConfig
 from training.errors import TrainingError
-from training.learning_config import BalancingConfig
 
 
 def post_hoc_shift(votes: Tensor, tau: float) -> Tensor:

@@ -5,8 +5,8 @@ Knows no network. On CUDA nothing here has been tried yet: there was no such dev
 
 import torch
 
+from training.config import FitConfig
 from training.errors import TrainingError
-from training.fit_config import FitConfig
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 

@@ -15,8 +15,8 @@ from typing_extensions import override
 from training.config import RunConfig
 from training.data.faces import Faces
 from training.errors import TrainingError
+from training.learning.augmentation import Mixture
 from training.learning.device import autocast
-from training.learning.mixup import Mixture
 from training.learning.prepared import CHUNK
 from training.learning.warm_start import knows_other_labels, load_ancestor
 from training.networks.build import Servable

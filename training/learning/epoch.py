@@ -9,14 +9,12 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
-from training.config import RunConfig
+from training.config import FitConfig, RunConfig
 from training.errors import TrainingError
-from training.fit_config import FitConfig
-from training.learning.augmentation import augment
+from training.learning.augmentation import augment, mix_up
 from training.learning.class_balance import Balance
 from training.learning.device import autocast
 from training.learning.losses import Objective
-from training.learning.mixup import mix_up
 from training.learning.prepared import Prepared
 from training.learning.state import State
 

@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
 
-from training.config import RunConfig
+from training.config import FitConfig, RunConfig
 from training.data.faces import Faces
-from training.fit_config import FitConfig
 from training.learning import run_folder
 from training.learning.class_balance import Balance
 from training.learning.device import autocast, choose_device

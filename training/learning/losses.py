@@ -8,9 +8,9 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import Tensor
 
 from training.config import RunConfig
+from training.learning.augmentation import Mixture
 from training.learning.class_balance import Balance
 from training.learning.distillation import Teacher
-from training.learning.mixup import Mixture
 
 
 class Objective:

@@ -5,10 +5,9 @@ Knows no figure.
 
 import os
 import platform
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-
-from training.learning.run_folder import git_commit
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -21,6 +20,17 @@ def circumstances(command: str) -> dict[str, str]:
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         "git_commit": git_commit(),
     }
+
+
+def git_commit() -> str:
+    """Give the commit that runs, with `-dirty` where the working tree differs from it."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(  # noqa: S603 - fixed arguments
+            command, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def cpu_features() -> str:

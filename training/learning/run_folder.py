@@ -1,22 +1,26 @@
 """A run's folder on disk: config, provenance, metrics an epoch, checkpoints.
 
-Knows no training: it only keeps what `fit` hands it, and never leaves a half-written file.
+Knows no training loop, and never leaves a half-written file.
 """
 
 import csv
 import io
 import json
 import pickle
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
 import torch
+from torch import Tensor
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
+from training.config import RunConfig, load_config
 from training.errors import TrainingError
 from training.learning.atomic import write_whole
+from training.learning.provenance import git_commit
+from training.networks.build import Servable, build_network
+from training.networks.preprocessing import Preprocessing
 
 CONFIG, PROVENANCE, METRICS = "config.json", "provenance.json", "metrics.csv"
 CHECKPOINT, BEST, PREPROCESSING = "checkpoint.pt", "best.pt", "preprocessing.pt"
@@ -85,6 +89,25 @@ def load_labels(folder: Path) -> tuple[Emotion, ...]:
         raise TrainingError(f"{folder / PROVENANCE} cannot be read: its labels are no emotions") from err
 
 
+def load_run(run: Path) -> tuple[RunConfig, Servable]:
+    """Read a run's config and its best weights.
+
+    Raises:
+        TrainingError: it is no run, has not finished an epoch, or a file of it is damaged.
+    """
+    config = load_config(run / CONFIG)
+    network = build_network(config.architecture, len(load_labels(run)))
+    state = load_state(run / BEST)
+    try:
+        network.load_state_dict(cast("dict[str, Tensor]", state["network"]))
+    except (KeyError, RuntimeError) as err:
+        raise TrainingError(f"{run / BEST} does not fit the network of {CONFIG}") from err
+    preprocessing = Preprocessing(config.preprocessing)
+    if config.preprocessing.components:
+        preprocessing.load_state_dict(load_state(run / PREPROCESSING))
+    return config, Servable(preprocessing, network.eval())
+
+
 def read_json(path: Path) -> dict[str, object]:
     """Read one of a run's JSON files: values by name.
 
@@ -148,14 +171,3 @@ def write_text(path: Path, text: str) -> None:
         TrainingError: the disk is full, say; what stood there still does.
     """
     write_whole(path, text.encode())
-
-
-def git_commit() -> str:
-    """Give the commit that runs, with `-dirty` where the working tree differs from it."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        return subprocess.run(  # noqa: S603 - fixed arguments
-            command, capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

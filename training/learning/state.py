@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from training.fit_config import FitConfig
+from training.config import FitConfig
 from training.learning import run_folder
 from training.learning.ema import AverageWeights
 from training.learning.pruning import apply_masks

@@ -12,9 +12,9 @@ from torch import nn
 
 from training.config import ArchitectureConfig, RunConfig
 from training.errors import TrainingError
-from training.exporting.export import load_run
 from training.learning import run_folder
-from training.learning.channel_pruning import narrow
+from training.learning.pruning import narrow
+from training.learning.run_folder import load_run
 from training.networks.build import Servable, build_network
 
 PINS = "inherited.json"

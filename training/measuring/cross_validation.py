@@ -1,26 +1,41 @@
 """Train and measure once for each fold of a training split.
 
-Knows no command line. A fold is a run like any other, in a folder of its own; a finished one is not repeated.
+A fold is a run like any other, in a folder of its own; a finished one is not repeated. Folds do not leak: a
+person, or copies of the same pixels, are in one fold only, and the same seed cuts the same folds.
 """
 
+import hashlib
 import json
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedGroupKFold
+
 from training.config import RunConfig
-from training.data.faces import DataSet
+from training.data.faces import NO_MAJORITY, DataSet, Faces
 from training.errors import TrainingError
-from training.exporting.export import load_run
 from training.learning import run_folder
 from training.learning.fit import fit
+from training.learning.provenance import git_commit
+from training.learning.run_folder import load_run
 from training.measuring import graphs
-from training.measuring.folds import Fold, cut_folds
 from training.measuring.metrics import measure, softmax
 
 PLAN, SUMMARY, RESULT = "folds.json", "cross_validation.json", "result.json"
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "negative_log_likelihood")
 
 Figures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One part held out, and all others to train on."""
+
+    train: Faces
+    held_out: Faces
 
 
 def cross_validate(
@@ -59,7 +74,7 @@ def cross_validate(
         **means,
         "config_sha256": config.sha256(),
         "data_sha256": data.sha256,
-        "git_commit": run_folder.git_commit(),
+        "git_commit": git_commit(),
     }
     run_folder.write_text(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
     return summary
@@ -77,3 +92,37 @@ def _run_fold(config: RunConfig, data: DataSet, fold: Fold, folder: Path) -> Fig
     result = {"rows": float(len(fold.held_out))} | {name: float(str(measures[name])) for name in FIGURES}
     run_folder.write_text(folder / RESULT, json.dumps(result, indent=2) + "\n")
     return result
+
+
+def cut_folds(faces: Faces, count: int, seed: int) -> list[Fold]:
+    """Cut faces into folds in which emotions are as common as in the whole.
+
+    Only faces with a clear majority are held out for judging; the others may be trained on.
+
+    Raises:
+        TrainingError: some emotion is too rare to be in every fold.
+    """
+    labels = np.where(faces.majority == NO_MAJORITY, faces.votes.argmax(axis=1), faces.majority)
+    groups = _groups(faces)
+    for label in range(faces.votes.shape[1]):
+        kinds = len(set(groups[faces.majority == label].tolist()))
+        if kinds < count:
+            raise TrainingError(f"{count} folds need as many distinct faces or persons of each label: "
+                                f"label {label} has {kinds}")  # fmt: skip
+    cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    folds = []
+    for _, rows in cutter.split(np.zeros(len(faces)), labels, groups):
+        is_out = np.zeros(len(faces), np.bool_)
+        is_out[rows] = True
+        folds.append(Fold(faces.only(~is_out), faces.only(is_out & (faces.majority != NO_MAJORITY))))
+    return folds
+
+
+def _groups(faces: Faces) -> npt.NDArray[np.int64]:
+    """Number what must not be parted, int64 [n]."""
+    if faces.persons is not None:
+        keys = faces.persons.tolist()
+    else:
+        keys = [hashlib.blake2b(tile.tobytes(), digest_size=16).digest() for tile in faces.tiles]
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)

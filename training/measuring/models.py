@@ -16,8 +16,8 @@ from fercore.contracts.card import LOGITS_NAME, ModelCard
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from training.config import DataConfig
 from training.errors import TrainingError
-from training.exporting.export import load_run
 from training.learning import run_folder
+from training.learning.run_folder import load_run
 from training.measuring import graphs
 from training.measuring.evaluate import fold
 from training.measuring.graphs import Crops, Logits

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from typing_extensions import override
 
-import training.networks.architectures
 from fercore.contracts.emotions import EMOTIONS
+from fercore.plugins import load_plugin, plugin_names
 from training.config import ArchitectureConfig
-from training.data.load import find_module
 from training.errors import TrainingError, tell
+from training.networks import architectures
 from training.networks.preprocessing import Preprocessing
 
 
@@ -27,7 +27,11 @@ def build_network(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> n
     Raises:
         TrainingError: no such architecture, or an option is wrong.
     """
-    module = cast("_Architecture", find_module(training.networks.architectures, "architecture", config.name))
+    try:
+        module = cast("_Architecture", load_plugin(architectures, config.name))
+    except LookupError as err:
+        known = ", ".join(plugin_names(architectures))
+        raise TrainingError(f"no architecture {config.name!r}; there are: {known}") from err
     try:
         return module.build(classes, config.options)
     except ValidationError as err:

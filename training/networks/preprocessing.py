@@ -10,9 +10,9 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import Tensor, nn
 from typing_extensions import override
 
+from training.config import PreprocessingConfig
 from training.networks.contrast import Clahe, Equalised, Thresholded
 from training.networks.pca import Components
-from training.preprocessing_config import PreprocessingConfig
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Luma of R, G, B (ITU-R BT.601)."""

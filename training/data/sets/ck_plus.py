@@ -12,8 +12,8 @@ from typing import Annotated
 from pydantic import Field
 
 from fercore.contracts.emotions import Emotion
+from training.data.detectors import make_detector
 from training.data.faces import SPLITS, DataSet
-from training.data.load import make_detector
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
 from training.data.reading.class_names import match_number
 from training.data.reading.fer_rows import FER2013_ORDER, SPLIT_NAMES, read_pixel_csv

@@ -13,8 +13,8 @@ from training.detection.config import DetectorConfig, TeacherConfig, load_detect
 from training.detection.exporting import INPUT, load_weights, to_onnx
 from training.detection.network import STRIDES, FerFace
 from training.detection.served import Maps, Served
+from training.exporting.onnx import OPSET
 from training.learning import run_folder
-from training.measuring.graphs import OPSET
 
 FOLDERS = {"wider_train": "WIDER FACE train, 1,239 of its pictures (research use)"}
 """What a card says of the data folders that are known here."""
