@@ -79,7 +79,7 @@ def test_one_graph_answers_as_scikit_learn_does_with_labels_that_it_never_saw(tm
     vectors = made(torch.from_numpy(crops))[0].detach().numpy()
     labels = np.random.default_rng(2).choice([0, 1, 4, 6], 60)
     forest = fit_forest(vectors, labels, ForestConfig.model_validate(FOREST), seed=1, threads=1)
-    graph = hybrid.to_onnx(made, forest, 8)
+    graph = hybrid.build_graph(made, forest, 8)
     model = onnx.load_model_from_string(graph)
     assert model.ir_version <= 9
     assert {opset.domain: opset.version for opset in model.opset_import}[""] == 17

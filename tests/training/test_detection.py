@@ -25,11 +25,11 @@ from training.detection.assignment import assign, decode_boxes, lay_cells
 from training.detection.config import DetectorConfig, TeacherConfig, load_detector_config
 from training.detection.dense import load_dense_teacher
 from training.detection.exporters.ferface import describe_data, to_graph
-from training.detection.losses import join_maps, judge
+from training.detection.losses import detection_loss, join_maps
 from training.detection.network import OUTPUTS, STRIDES, FerFace, normalise
+from training.detection.samples import add_taught, load_samples
 from training.detection.served import OFFSET, SAME_FACE_IOU, SCORE_FLOOR
-from training.detection.teaching import add_taught, know
-from training.detection.views import Known, draw_mosaic, draw_view
+from training.detection.views import Sample, draw_mosaic, draw_view
 from training.detection.wider import read_wider
 from training.errors import TrainingError
 
@@ -55,12 +55,12 @@ def config_file(tmp_path: Path) -> Path:
     return path
 
 
-def known_face(box: tuple[int, int, int] = (40, 50, 60), *, is_ignored: bool = False) -> Known:
+def known_face(box: tuple[int, int, int] = (40, 50, 60), *, is_ignored: bool = False) -> Sample:
     picture = np.full((SIDE_PX, SIDE_PX, 3), 60, np.uint8)
     x, y, side = box
     draw_face(picture, x, y, side)
     points = np.array([[0.3, 0.33], [0.7, 0.33], [0.5, 0.5], [0.35, 0.7], [0.65, 0.7]], np.float32)
-    return Known(
+    return Sample(
         picture,
         np.array([[x, y, x + side, y + side]], np.float32),
         (points * side + [x, y])[None].astype(np.float32),
@@ -123,7 +123,7 @@ def test_a_mosaic_holds_a_view_in_each_quarter():
 
 
 def test_a_teacher_adds_landmarks_to_known_faces_and_faces_that_nobody_annotated():
-    plain = Known(
+    plain = Sample(
         np.zeros((9, 9, 3), np.uint8),
         np.array([[0, 0, 50, 50]], np.float32),
         np.full((1, 5, 2), np.nan, np.float32),
@@ -143,10 +143,10 @@ def test_a_teacher_adds_landmarks_to_known_faces_and_faces_that_nobody_annotated
 def test_a_damaged_scene_is_named(data: Path):
     damaged = cut_short(data / "scenes" / "images" / "4.png")
     with pytest.raises(TrainingError, match=f"{damaged}: the picture does not decode"):
-        know(read_wider(data / "scenes").scenes, None, None)
+        load_samples(read_wider(data / "scenes").scenes, None, None)
 
 
-def perfect_maps(view: Known) -> list[torch.Tensor]:
+def perfect_maps(view: Sample) -> list[torch.Tensor]:
     """Answers of a network that knows: sure where a cell is in the face, with its very box and points."""
     cells = lay_cells(*view.image.shape[:2])
     box, points = torch.from_numpy(view.boxes[0]), torch.from_numpy(view.landmarks[0])
@@ -179,18 +179,18 @@ def test_cells_near_the_middle_of_a_face_answer_for_it():
 
 def test_a_perfect_answer_costs_nothing_for_box_and_landmarks():
     view = known_face()
-    loss = judge(perfect_maps(view), [view])
+    loss = detection_loss(perfect_maps(view), [view])
     assert float(loss.box) == pytest.approx(0, abs=1e-4)
     assert float(loss.landmarks) == pytest.approx(0, abs=1e-4)
     shifted = [part + 0.2 for part in perfect_maps(view)]
-    assert float(judge(shifted, [view]).box) > 0.01
-    assert float(judge(shifted, [view]).landmarks) > 0.01
+    assert float(detection_loss(shifted, [view]).box) > 0.01
+    assert float(detection_loss(shifted, [view]).landmarks) > 0.01
 
 
 def test_ignored_faces_are_neither_taught_nor_held_against_the_answer():
     view = known_face(is_ignored=True)
     maps = [part.clone().requires_grad_() for part in perfect_maps(known_face())]
-    judge(maps, [view]).total.backward()
+    detection_loss(maps, [view]).total.backward()
     row, column = 80 // 8, 70 // 8
     assert float(maps[0].grad[0, 0, row, column]) == 0
     assert float(maps[0].grad[0, 0, 0, 0]) > 0
@@ -209,14 +209,14 @@ def test_a_run_resumed_gives_the_numbers_of_an_unbroken_one(
     data: Path, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     assert train(config_file, data, tmp_path / "whole") == 0
-    examined, examine = iter([None, KeyboardInterrupt]), fitting._examine
+    validated, validate = iter([None, KeyboardInterrupt]), fitting.DetectorTask.validate
 
     def stopped_in_the_second_epoch(*arguments: object) -> float:
-        if fault := next(examined, None):
+        if fault := next(validated, None):
             raise fault
-        return examine(*arguments)
+        return validate(*arguments)
 
-    monkeypatch.setattr(fitting, "_examine", stopped_in_the_second_epoch)
+    monkeypatch.setattr(fitting.DetectorTask, "validate", stopped_in_the_second_epoch)
     assert train(config_file, data, tmp_path / "broken") == STOPPED
     assert len(figures(tmp_path / "broken")) == 1
     assert train(config_file, data, tmp_path / "broken") == 1  # not without --resume
@@ -306,10 +306,10 @@ def test_a_wrong_config_is_one_clear_line(config_file: Path):
         load_detector_config(config_file)
 
 
-def astronaut_view() -> Known:
+def astronaut_view() -> Sample:
     picture = Picture.in_full(decode((ROOT / "docs/images/astronaut.jpg").read_bytes()))
     image = np.asarray(cv2.resize(picture.pixels, (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
-    return Known(image, np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool))
+    return Sample(image, np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool))
 
 
 def maps_of(answers: torch.Tensor, side_px: int) -> list[torch.Tensor]:
@@ -381,11 +381,11 @@ def test_a_pupil_that_says_what_the_dense_teacher_says_has_nothing_to_learn(tmp_
     answers = pad(teacher.answers([view]), (0, 0, 0, 16))  # the cells of the coarsest map
     answers[..., 0] = answers[..., 0].logit(eps=1e-6)
     answers.requires_grad_()
-    teacher.judge(maps_of(answers, 256), [view]).total.backward()
+    teacher.distance(maps_of(answers, 256), [view]).total.backward()
     assert float(answers.grad.abs().max()) < 1e-3
     off = answers.detach() + 1
     off.requires_grad_()
-    teacher.judge(maps_of(off, 256), [view]).total.backward()
+    teacher.distance(maps_of(off, 256), [view]).total.backward()
     for part in (slice(0, 1), slice(1, 5), slice(5, 15)):
         assert float(off.grad[..., part].abs().max()) > 1e-2
 

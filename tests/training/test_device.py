@@ -9,7 +9,7 @@ import torch
 from training.config import ArchitectureConfig, FitConfig
 from training.detection.config import DetectorConfig, DetectorFit
 from training.detection.fit import fit
-from training.detection.views import Known
+from training.detection.views import Sample
 from training.errors import TrainingError
 from training.learning.device import autocast, choose_device
 from training.learning.state import State
@@ -57,7 +57,7 @@ def test_a_step_on_cuda_moves_the_average(precision):
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
 def test_a_detector_learns_where_its_config_says(device, tmp_path: Path):
-    scene = Known(
+    scene = Sample(
         np.full((64, 64, 3), 90, np.uint8),
         np.array([[10, 10, 50, 50]], np.float32),
         np.full((1, 5, 2), np.nan, np.float32),

@@ -16,15 +16,15 @@ from tests.training.tiny_scenes import write_scenes
 from training.__main__ import main
 from training.detection.config import load_detector_config
 from training.detection.pasted import Paste
-from training.detection.views import Known
+from training.detection.views import Sample
 from training.errors import TrainingError
 
 FACES = np.full((3, 48, 48), 200, np.uint8)
 
 
-def grey_view() -> Known:
+def grey_view() -> Sample:
     nobody = np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool)
-    return Known(np.full((256, 256, 3), 90, np.uint8), *nobody)
+    return Sample(np.full((256, 256, 3), 90, np.uint8), *nobody)
 
 
 def test_faces_that_are_pasted_are_faces_to_the_teacher(tmp_path: Path):

@@ -77,15 +77,15 @@ def test_a_resumed_run_gives_the_same_numbers_as_an_unbroken_one(
     config_file = changed(config_file, **choice)
     assert train(config_file, data, tmp_path / "whole") == 0
 
-    judged = iter([None, KeyboardInterrupt])
-    judge = fitting.judge
+    validated = iter([None, KeyboardInterrupt])
+    validate = fitting.validate
 
     def stopped_in_the_second_epoch(*arguments, **named):
-        if fault := next(judged, None):
+        if fault := next(validated, None):
             raise fault
-        return judge(*arguments, **named)
+        return validate(*arguments, **named)
 
-    monkeypatch.setattr(fitting, "judge", stopped_in_the_second_epoch)
+    monkeypatch.setattr(fitting, "validate", stopped_in_the_second_epoch)
     assert train(config_file, data, tmp_path / "broken") == STOPPED
     assert len(figures(tmp_path / "broken")) == 1
     assert train(config_file, data, tmp_path / "broken", "--resume") == 0
@@ -131,7 +131,7 @@ def test_every_committed_config_of_a_detector_is_one(path):
 
 def test_early_stopping_keeps_the_best_epoch(fer: FerFolder, config_file, tmp_path, monkeypatch):
     accuracies = iter([0.5, 0.7, 0.6, 0.6, 0.9])
-    monkeypatch.setattr(fitting, "judge", lambda *_: (1.0, next(accuracies)))
+    monkeypatch.setattr(fitting, "validate", lambda *_: (1.0, next(accuracies)))
     config = changed(config_file, fit={"epochs": 9, "early_stopping_patience": 2, "threads": 1})
     assert train(config, fer.write(), tmp_path) == 0
     assert [row["validation_accuracy"] for row in figures(tmp_path)] == ["0.5", "0.7", "0.6", "0.6"]
@@ -152,8 +152,8 @@ class Always(torch.nn.Module):
 def test_the_best_epoch_may_be_chosen_by_mean_recall(best_by, score):
     majority = torch.tensor([0, 0, 0, 2])
     split = Prepared(torch.zeros(4, 1, 2, 2), torch.nn.functional.one_hot(majority, 3).float(), majority)
-    loss, judged = fitting.judge(Always(), split, FitConfig(best_by=best_by))
-    assert judged == score
+    loss, accuracy = fitting.validate(Always(), split, FitConfig(best_by=best_by))
+    assert accuracy == score
     assert loss > 0
 
 
@@ -161,7 +161,7 @@ def test_the_learning_rate_falls_when_the_loss_no_longer_does(
     fer: FerFolder, config_file, tmp_path, monkeypatch
 ):
     losses = iter([1.0, 0.9, 0.899, 0.898, 0.5, 0.4])
-    monkeypatch.setattr(fitting, "judge", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr(fitting, "validate", lambda *_: (next(losses), 0.5))
     plateau = {"factor": 0.5, "patience": 1, "min_gain": 0.01}
     config = changed(config_file, fit={"epochs": 6, "lr": 0.01, "plateau": plateau, "threads": 1,
                                        "early_stopping_patience": 9})  # fmt: skip
@@ -222,14 +222,14 @@ def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_afterwards(
     data = fer.write()
     assert train(config_file, data, tmp_path / "whole") == 0
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    judge, epochs = fitting.judge, iter(range(9))
+    validate, epochs = fitting.validate, iter(range(9))
 
     def with_a_disk_full_in_the_second_epoch(*arguments):
         if next(epochs) == 1:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-        return judge(*arguments)
+        return validate(*arguments)
 
-    monkeypatch.setattr(fitting, "judge", with_a_disk_full_in_the_second_epoch)
+    monkeypatch.setattr(fitting, "validate", with_a_disk_full_in_the_second_epoch)
     try:
         assert train(config_file, data, tmp_path / "broken") == 1
     finally:

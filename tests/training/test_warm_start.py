@@ -120,15 +120,15 @@ def test_what_is_inherited_resumes_exactly(data, config_file, ancestor, kind, mo
     assert figures(tmp_path / "plain") != figures(tmp_path / "whole")
 
     config = changed(config_file, fit=FIT, **inheriting(kind, ancestor))
-    judge, judged = fitting.judge, []
+    validate, validated = fitting.validate, []
 
     def stopped_in_the_second_epoch(*arguments):
-        judged.append(arguments)
-        if len(judged) == 2:
+        validated.append(arguments)
+        if len(validated) == 2:
             raise KeyboardInterrupt
-        return judge(*arguments)
+        return validate(*arguments)
 
-    monkeypatch.setattr(fitting, "judge", stopped_in_the_second_epoch)
+    monkeypatch.setattr(fitting, "validate", stopped_in_the_second_epoch)
     assert train(config, data, tmp_path / "broken") == STOPPED
     assert train(config, data, tmp_path / "broken", "--resume") == 0
     assert figures(tmp_path / "broken") == figures(tmp_path / "whole")

@@ -16,7 +16,7 @@ from training.detection.config import load_detector_config
 from training.detection.dense import load_dense_teacher
 from training.detection.fit import fit
 from training.detection.pasted import Paste
-from training.detection.teaching import know
+from training.detection.samples import load_samples
 from training.detection.wider import read_wider
 from training.learning import run_folder
 
@@ -52,11 +52,11 @@ def run(options: argparse.Namespace) -> None:
     dense_teacher = load_dense_teacher(config.teacher, options.repository)
     folder = options.runs / config.name
     run_folder.prepare(folder, config, data, resume=options.resume)
-    known = know(data.scenes, teacher, config.teacher)
-    order = np.random.default_rng(config.seed).permutation(len(known))
-    kept_back = max(1, round(config.held_out * len(known)))
-    held_out, taught = ([known[row] for row in rows] for rows in (order[:kept_back], order[kept_back:]))
-    faces = sum(int((~one.is_ignored).sum()) for one in known)
+    samples = load_samples(data.scenes, teacher, config.teacher)
+    order = np.random.default_rng(config.seed).permutation(len(samples))
+    kept_back = max(1, round(config.held_out * len(samples)))
+    held_out, taught = ([samples[row] for row in rows] for rows in (order[:kept_back], order[kept_back:]))
+    faces = sum(int((~one.is_ignored).sum()) for one in samples)
     print(f"{len(taught)} pictures to learn from, {len(held_out)} held out, {faces} faces", flush=True)
     progress = fit(config, taught, held_out, folder, dense_teacher=dense_teacher, paste=paste)
     print(f"best: epoch {progress.best_epoch}, held-out loss {progress.lowest_loss:.4f}, in {folder}")

@@ -79,6 +79,7 @@ class DetectorFit(Section):
         """Give what the emotion models' loop calls the same."""
         return FitConfig(
             schedule="cosine",
+            early_stopping_patience=self.epochs,
             **self.model_dump(exclude={"views", "sides_px", "mosaic", "keeps_statistics", "is_compiled"}),
         )
 

@@ -16,8 +16,8 @@ from fercore.inference.session import Graph
 from services.detector.detectors import yunet
 from training.detection.assignment import decode_boxes, lay_cells
 from training.detection.config import TeacherConfig
-from training.detection.losses import Loss, distance_iou, join_maps, point_distances
-from training.detection.views import Known
+from training.detection.losses import DetectionLoss, distance_iou, join_maps, point_distances
+from training.detection.views import Sample
 from training.errors import TrainingError
 
 SURE = 0.3
@@ -36,7 +36,7 @@ class DenseTeacher:
         self._graph = graph
         self.share = share
 
-    def judge(self, maps: Sequence[Tensor], views: Sequence[Known]) -> Loss:
+    def distance(self, maps: Sequence[Tensor], views: Sequence[Sample]) -> DetectionLoss:
         """Give the pupil's distance from the teacher, for one face-like cell; cells it lacks are no face.
 
         Args:
@@ -58,9 +58,9 @@ class DenseTeacher:
         strides = cells.strides.expand_as(scores)[is_face]
         off = (pupil[..., 5:] - told[..., 5:])[is_face].reshape(-1, 5, 2)
         distances = point_distances(off * (strides / sides_px)[:, None, None])
-        return Loss(score, box, (weights * distances).sum() / count)
+        return DetectionLoss(score, box, (weights * distances).sum() / count)
 
-    def answers(self, views: Sequence[Known]) -> Tensor:
+    def answers(self, views: Sequence[Sample]) -> Tensor:
         """Give float32 [n, A, 15] as the pupil's, but that the score is in [0, 1]; A cells of three maps."""
         bgr = np.stack([view.image.transpose(2, 0, 1)[::-1] for view in views]).astype(np.float32)
         outputs = [torch.from_numpy(output) for output in self._graph.run(bgr)]

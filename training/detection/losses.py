@@ -12,13 +12,13 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import Tensor
 
 from training.detection.assignment import Cells, assign, decode_boxes, lay_cells
-from training.detection.views import Known
+from training.detection.views import Sample
 
 BOX_WEIGHT, LANDMARK_WEIGHT = 5.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class DetectionLoss:
     """The parts of a batch's loss, each for one chosen cell; `total` is what training lowers."""
 
     score: Tensor
@@ -30,13 +30,13 @@ class Loss:
         """Their weighted sum."""
         return self.score + BOX_WEIGHT * self.box + LANDMARK_WEIGHT * self.landmarks
 
-    def mixed_with(self, other: "Loss", share: float) -> "Loss":
+    def mixed_with(self, other: "DetectionLoss", share: float) -> "DetectionLoss":
         """Give the weighted mean of both; this one weighs `share`."""
         pairs = ((self.score, other.score), (self.box, other.box), (self.landmarks, other.landmarks))
-        return Loss(*(share * mine + (1 - share) * theirs for mine, theirs in pairs))
+        return DetectionLoss(*(share * mine + (1 - share) * theirs for mine, theirs in pairs))
 
 
-def judge(maps: Sequence[Tensor], views: Sequence[Known]) -> Loss:
+def detection_loss(maps: Sequence[Tensor], views: Sequence[Sample]) -> DetectionLoss:
     """Judge the answers for a batch.
 
     Args:
@@ -63,7 +63,7 @@ def judge(maps: Sequence[Tensor], views: Sequence[Known]) -> Loss:
     count = max(1, sum(len(losses) for losses in box_losses))
     score = F.binary_cross_entropy_with_logits(scores, targets, weights, reduction="sum") / count
     none = scores.sum() * 0
-    return Loss(
+    return DetectionLoss(
         score,
         torch.cat(box_losses).sum() / count if box_losses else none,
         torch.cat(landmark_losses).sum() / count if landmark_losses else none,
@@ -75,7 +75,7 @@ def join_maps(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.flatten(2) for part in maps], dim=2).transpose(1, 2)
 
 
-def _blank(weights: Tensor, view: Known, cells: Cells) -> None:
+def _blank(weights: Tensor, view: Sample, cells: Cells) -> None:
     """Take the cells in ignored boxes out of the judgement, in place."""
     middle = cells.corners + cells.strides[:, None] / 2
     for box in torch.from_numpy(view.boxes[view.is_ignored]):
@@ -116,6 +116,6 @@ def distance_iou(some: Tensor, others: Tensor) -> Tensor:
     return overlap
 
 
-def stack(views: Sequence[Known]) -> Tensor:
+def stack(views: Sequence[Sample]) -> Tensor:
     """Give the pictures of a batch, uint8 [n, h, w, 3]."""
     return torch.from_numpy(np.stack([view.image for view in views]))

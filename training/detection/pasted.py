@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.vision.crop import RgbImage
-from training.detection.views import Known
+from training.detection.views import Sample
 
 Tiles = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -42,7 +42,7 @@ class Paste:
     face_share: float
     drawn_share: float
 
-    def into(self, view: Known, random: np.random.Generator) -> Known:
+    def into(self, view: Sample, random: np.random.Generator) -> Sample:
         """Give the view with what chance pastes into it; boxes stay as they were."""
         image = view.image
         if random.random() < self.drawn_share:

@@ -23,7 +23,7 @@ SEEN_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Sample:
     """A picture in memory and what a network should say of it.
 
     Attributes:
@@ -43,17 +43,17 @@ SHOWN_SHARE = 0.6
 """A picture is not made smaller than this share of a view: what is empty teaches nothing."""
 
 
-def draw_mosaic(four: Sequence[Known], side_px: int, random: np.random.Generator) -> Known:
+def draw_mosaic(four: Sequence[Sample], side_px: int, random: np.random.Generator) -> Sample:
     """Draw one view made of a view of each of four pictures, where faces are small and many.
 
     Bochkovskiy et al., "YOLOv4", 2020.
     """
     half = side_px // 2
-    parts = [draw_view(known, half, random) for known in four]
+    parts = [draw_view(sample, half, random) for sample in four]
     rows = [np.hstack([part.image for part in pair]) for pair in (parts[:2], parts[2:])]
     offsets = [np.array([x, y], np.float32) for y in (0, half) for x in (0, half)]
     pairs = list(zip(parts, offsets, strict=True))
-    return Known(
+    return Sample(
         np.vstack(rows),
         np.concatenate([part.boxes + np.tile(offset, 2) for part, offset in pairs]),
         np.concatenate([part.landmarks + offset for part, offset in pairs]),
@@ -61,35 +61,37 @@ def draw_mosaic(four: Sequence[Known], side_px: int, random: np.random.Generator
     )
 
 
-def draw_view(known: Known, side_px: int, random: np.random.Generator) -> Known:
+def draw_view(sample: Sample, side_px: int, random: np.random.Generator) -> Sample:
     """Draw a square view; what lies beyond the picture is grey.
 
     Most often a face is chosen and its size drawn evenly in log scale, so that large and small faces are
     learnt alike (data-anchor sampling, Tang et al., ECCV 2018); else the whole picture is shown.
     """
-    scale, centre = _frame(known, side_px, random)
+    scale, centre = _frame(sample, side_px, random)
     angle = float(random.normal(0, 8)) if random.random() < 0.4 else 0.0
     is_mirrored = random.random() < 0.5
     matrix = _matrix(scale, angle, centre, side_px, is_mirrored=is_mirrored)
-    image = _warp(known.image, matrix, side_px, scale, random)
-    boxes, landmarks = _move(known, matrix, scale, is_mirrored=is_mirrored)
+    image = _warp(sample.image, matrix, side_px, scale, random)
+    boxes, landmarks = _move(sample, matrix, scale, is_mirrored=is_mirrored)
     shown = np.clip(boxes, 0, side_px)
     sides, shown_sides = boxes[:, 2:] - boxes[:, :2], shown[:, 2:] - shown[:, :2]
     share = shown_sides.prod(axis=1) / np.maximum(sides.prod(axis=1), 1e-6)
     is_there = (shown_sides > 1).all(axis=1)
-    is_ignored = known.is_ignored | (share < SEEN_SHARE) | (sides.max(axis=1) < SMALLEST_FACE_PX)
-    return Known(image, shown[is_there], landmarks[is_there], is_ignored[is_there])
+    is_ignored = sample.is_ignored | (share < SEEN_SHARE) | (sides.max(axis=1) < SMALLEST_FACE_PX)
+    return Sample(image, shown[is_there], landmarks[is_there], is_ignored[is_there])
 
 
-def _frame(known: Known, side_px: int, random: np.random.Generator) -> tuple[float, npt.NDArray[np.float64]]:
+def _frame(
+    sample: Sample, side_px: int, random: np.random.Generator
+) -> tuple[float, npt.NDArray[np.float64]]:
     """Choose the scale and the point of the picture that the view's middle shows."""
-    height, width = known.image.shape[:2]
-    candidates = np.flatnonzero(~known.is_ignored)
+    height, width = sample.image.shape[:2]
+    candidates = np.flatnonzero(~sample.is_ignored)
     if len(candidates) == 0 or random.random() < 0.2:
         scale = side_px / max(height, width) * random.uniform(0.8, 1.6)
         slack = np.maximum(0, np.array([width, height]) - side_px / scale) / 2
         return scale, np.array([width, height]) / 2 + random.uniform(-1, 1, 2) * slack
-    box = known.boxes[random.choice(candidates)]
+    box = sample.boxes[random.choice(candidates)]
     longer = float((box[2:] - box[:2]).max())
     wanted = float(np.exp(random.uniform(np.log(10), np.log(1.1 * side_px))))
     scale = min(max(wanted / longer, SHOWN_SHARE * side_px / max(height, width)), 3.0)
@@ -136,11 +138,11 @@ def _relit(image: RgbImage, random: np.random.Generator) -> RgbImage:
 
 
 def _move(
-    known: Known, matrix: npt.NDArray[np.float64], scale: float, *, is_mirrored: bool
+    sample: Sample, matrix: npt.NDArray[np.float64], scale: float, *, is_mirrored: bool
 ) -> tuple[Boxes, npt.NDArray[np.float32]]:
     """Map boxes and landmarks; a turned face keeps the size of its box."""
-    centres = (known.boxes[:, :2] + known.boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
-    halves = (known.boxes[:, 2:] - known.boxes[:, :2]) * scale / 2
+    centres = (sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
+    halves = (sample.boxes[:, 2:] - sample.boxes[:, :2]) * scale / 2
     boxes = np.hstack([centres - halves, centres + halves]).astype(np.float32)
-    landmarks = (known.landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    landmarks = (sample.landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     return boxes, landmarks[:, MIRRORED] if is_mirrored else landmarks

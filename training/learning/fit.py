@@ -1,10 +1,10 @@
-"""Fit a network to faces: epochs until they are over or no longer help.
+"""Train an emotion model: faces in, emotions out.
 
-Knows no data set and no architecture by name. An epoch's randomness depends on seed and epoch only, so a
-resumed run gives the same numbers as an unbroken one.
+Knows no data set and no architecture by name; the loop is `training.learning.trainer`.
 """
 
-import time
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -14,48 +14,106 @@ from torch import nn
 from training.config import FitConfig, RunConfig
 from training.data.faces import Faces
 from training.learning import run_folder
+from training.learning.augmentation import Mixture, augment, mix_up
 from training.learning.class_balance import Balance
 from training.learning.device import autocast, choose_device
 from training.learning.distillation import load_teacher
-from training.learning.epoch import Lesson, cosine, run_epoch
 from training.learning.losses import Objective
 from training.learning.prepared import CHUNK, Prepared, fit_preprocessing, prepare
 from training.learning.pruning import find_masks
-from training.learning.state import Progress, State
-from training.learning.tensorboard import Scalars, open_scalars
+from training.learning.state import BestBy, Progress, Row, State, Validation
+from training.learning.trainer import Loss, train
 from training.learning.warm_start import start_from
 from training.networks.build import build_initial, build_network
 
 
-def fit(config: RunConfig, train: Faces, validation: Faces, folder: Path) -> Progress:
-    """Train until the epochs are over or validation accuracy has stopped rising.
-
-    After each epoch `checkpoint.pt` holds all that is needed to go on, `best.pt` the averaged weights of
-    the epoch with the best validation accuracy, and `metrics.csv` the figures.
+def fit(config: RunConfig, faces: Faces, validation: Faces, folder: Path) -> Progress:
+    """Train on faces until the epochs are over or validation accuracy has stopped rising.
 
     Raises:
         KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
+        TrainingError: the loss is not a number, a balance or an ancestor is wrong, or the disk is full.
     """
     if config.fit.threads:
         torch.set_num_threads(config.fit.threads)
     device = choose_device(config.fit)
-    preprocessing = fit_preprocessing(config, train, folder)
-    known = prepare(train, preprocessing, config.data, "cropping training faces").to(device)
+    preprocessing = fit_preprocessing(config, faces, folder)
+    seen = prepare(faces, preprocessing, config.data, "cropping training faces").to(device)
     unseen = prepare(validation, preprocessing, config.data, "cropping validation faces").to(device)
-    balance = Balance(known.targets.cpu(), config.balancing)
-    teacher = load_teacher(config, train, folder, device)
-    objective = Objective(config, balance, known.targets, teacher)
+    balance = Balance(seen.targets.cpu(), config.balancing)
+    teacher = load_teacher(config, faces, folder, device)
+    task = EmotionTask(config, seen, unseen, balance, Objective(config, balance, seen.targets, teacher))
     torch.manual_seed(config.seed)
-    network = _first_network(config, train.votes.shape[1], folder)
+    network = _first_network(config, faces.votes.shape[1], folder)
     network = network.to(device).to(memory_format=torch.channels_last)
     sparsity = config.pruning.sparsity if config.pruning else None
-    masks = find_masks(network, sparsity) if sparsity else None
-    state = State(network, config.fit, masks)
+    state = State(network, config.fit, find_masks(network, sparsity) if sparsity else None)
     state.load(folder)
-    lesson = Lesson(known, balance, objective)
-    with open_scalars(folder, state.progress.epoch, is_on=config.fit.tensorboard) as scalars:
-        _run_epochs(config, state, lesson, unseen, folder, scalars=scalars)
-    return state.progress
+    return train(task, state, config.fit, seed=config.seed, folder=folder)
+
+
+class EmotionTask:
+    """Learn the targets of prepared faces, augmented anew in each epoch."""
+
+    best_by: BestBy = "score"
+
+    def __init__(
+        self, config: RunConfig, seen: Prepared, unseen: Prepared, balance: Balance, objective: Objective
+    ) -> None:
+        self._config = config
+        self._seen = seen
+        self._unseen = unseen
+        self._balance = balance
+        self._objective = objective
+        self.steps = math.ceil(len(seen) / config.fit.batch_size)
+
+    def start_epoch(self, network: nn.Module) -> None:
+        """Put the network into training mode."""
+        network.train()
+
+    def batches(self, epoch: int) -> Iterator[Mixture]:  # noqa: ARG002 - torch's generator is seeded for it
+        """Draw each face once, or by its chance, and augment it."""
+        config = self._config
+        for rows in self._balance.draw_rows().split(config.fit.batch_size):  # type: ignore[no-untyped-call]
+            faces = augment(
+                self._seen.faces[rows],
+                config.augmentation,
+                full_scale=1 / config.preprocessing.std,
+                strengths=self._balance.strengths[rows],
+            )
+            yield mix_up(faces, rows, config.augmentation.mixup)
+
+    def loss(self, network: nn.Module, batch: Mixture) -> Loss:
+        """Compute the mean loss of a batch's faces."""
+        with autocast(batch.faces.device, self._config.fit.precision):
+            logits, _ = network(batch.faces.contiguous(memory_format=torch.channels_last))
+        loss = self._objective(logits.float(), batch)
+        return Loss(loss, {"train_loss": loss}, weight=len(batch.rows))
+
+    def validate(self, network: nn.Module) -> Validation:
+        """Measure on the validation faces."""
+        loss, accuracy = validate(network, self._unseen, self._config.fit)
+        accuracy_name = f"validation_{self._config.fit.best_by}"
+        figures = {"validation_loss": round(loss, 5), accuracy_name: round(accuracy, 5)}
+        return Validation(loss, accuracy, figures)
+
+    def speed(self, seconds: float) -> Row:
+        """Return the faces a second."""
+        return {"faces_per_second": round(len(self._seen) / seconds, 1)}
+
+
+def validate(network: nn.Module, split: Prepared, fit: FitConfig) -> tuple[float, float]:
+    """Return the mean cross-entropy, and the accuracy against the majority that `best_by` names."""
+    network.eval()
+    with torch.no_grad(), autocast(split.faces.device, fit.precision):
+        logits = torch.cat([network(part)[0].float() for part in split.faces.split(CHUNK)])  # type: ignore[no-untyped-call]
+    loss = float(F.cross_entropy(logits, split.targets))
+    is_right = (logits.argmax(dim=1) == split.majority).float()
+    if fit.best_by == "accuracy":
+        return loss, float(is_right.mean())
+    labels = split.majority.unique()  # type: ignore[no-untyped-call]
+    recalls = [is_right[split.majority == label].mean() for label in labels]
+    return loss, float(torch.stack(recalls).mean())
 
 
 def _first_network(config: RunConfig, classes: int, folder: Path) -> nn.Module:
@@ -66,50 +124,3 @@ def _first_network(config: RunConfig, classes: int, folder: Path) -> nn.Module:
         is_narrowed = config.pruning is not None and config.pruning.channels
         start_from(network, Path(config.start_from), folder, is_narrowed=is_narrowed)
     return network
-
-
-def _run_epochs(
-    config: RunConfig, state: State, lesson: Lesson, unseen: Prepared, folder: Path, *, scalars: Scalars
-) -> None:
-    progress = state.progress
-    while progress.epoch < config.fit.epochs:
-        if progress.has_stalled(config.fit):
-            print(f"no better validation accuracy since epoch {progress.best_epoch}: stopped early")
-            break
-        started = time.monotonic()
-        lr = progress.lr * cosine(config.fit, progress.epoch)
-        train_loss = run_epoch(config, state, lesson)
-        seconds = time.monotonic() - started
-        loss, accuracy = judge(state.average.network, unseen, config.fit)
-        progress.epoch += 1
-        row = {
-            "epoch": progress.epoch,
-            "lr": lr,
-            "train_loss": round(train_loss, 5),
-            "validation_loss": round(loss, 5),
-            f"validation_{config.fit.best_by}": round(accuracy, 5),
-            "faces_per_second": round(len(lesson.split) / seconds, 1),
-        }
-        state.history.append(row)
-        print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
-        if accuracy > progress.best_accuracy:
-            progress.best_accuracy, progress.best_epoch = accuracy, progress.epoch
-            run_folder.save_state(folder / run_folder.BEST, {"network": state.average.network.state_dict()})
-        if config.fit.schedule == "plateau":
-            progress.note_loss(loss, config.fit)
-        scalars.write(progress.epoch, row)
-        state.save(folder)
-
-
-def judge(network: nn.Module, split: Prepared, fitting: FitConfig) -> tuple[float, float]:
-    """Give the mean cross-entropy, and the accuracy against the majority that `best_by` names."""
-    network.eval()
-    with torch.no_grad(), autocast(split.faces.device, fitting.precision):
-        logits = torch.cat([network(part)[0].float() for part in split.faces.split(CHUNK)])  # type: ignore[no-untyped-call]
-    loss = float(F.cross_entropy(logits, split.targets))
-    is_right = (logits.argmax(dim=1) == split.majority).float()
-    if fitting.best_by == "accuracy":
-        return loss, float(is_right.mean())
-    labels = split.majority.unique()  # type: ignore[no-untyped-call]
-    recalls = [is_right[split.majority == label].mean() for label in labels]
-    return loss, float(torch.stack(recalls).mean())

@@ -5,7 +5,7 @@ Knows the config of the loop, not the data.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,25 @@ from training.learning.pruning import apply_masks
 
 Row = dict[str, float]
 """The figures of one epoch."""
+
+
+BestBy = Literal["score", "loss", "last"]
+"""Keep the epoch with the highest validation score, with the lowest validation loss, or the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What an epoch's averaged weights are worth on held-out data.
+
+    Attributes:
+        loss: what the plateau schedule watches.
+        score: the higher the better.
+        figures: what is reported.
+    """
+
+    loss: float
+    score: float
+    figures: Row
 
 
 @dataclass
@@ -33,6 +52,17 @@ class Progress:
     def has_stalled(self, fitting: FitConfig) -> bool:
         """Tell whether early stopping should end the run."""
         return self.epoch - self.best_epoch >= fitting.early_stopping_patience
+
+    def note_best(self, validation: Validation, best_by: BestBy) -> bool:
+        """Remember the last epoch as the best one if it is; return whether it is."""
+        if best_by == "score":
+            is_best = validation.score > self.best_accuracy
+            self.best_accuracy = max(self.best_accuracy, validation.score)
+        elif is_best := best_by == "last" or validation.loss < self.lowest_loss:
+            self.lowest_loss = validation.loss
+        if is_best:
+            self.best_epoch = self.epoch
+        return is_best
 
     def note_loss(self, loss: float, fitting: FitConfig) -> None:
         """Lower the learning rate when the validation loss has stopped falling."""

@@ -1,4 +1,4 @@
-"""Bring scenes into memory with all that is known of them; a finished detector teaches what nobody annotated.
+"""Load scenes with their annotations; a finished detector adds landmarks and faces that lack annotations.
 
 Knows the teacher only by its seam. It gives landmarks to the annotated faces that it finds too, and adds the
 faces that it alone has found.
@@ -14,32 +14,36 @@ from fercore.vision.detection import Detections, Detector
 from fercore.vision.picture import Picture, detect_in
 from training.data.reading.images import open_picture
 from training.detection.config import TeacherConfig
-from training.detection.views import Known
+from training.detection.views import Sample
 from training.detection.wider import Scene
 
 SAME_FACE_IOU = 0.45
 SMALLEST_FACE_PX = 8
 
 
-def know(scenes: Sequence[Scene], teacher: Detector | None, config: TeacherConfig | None) -> list[Known]:
+def load_samples(
+    scenes: Sequence[Scene], teacher: Detector | None, config: TeacherConfig | None
+) -> list[Sample]:
     """Decode each scene and ask the teacher, if there is one.
 
     Raises:
         TrainingError: a picture is damaged.
     """
-    known = []
+    samples = []
     for scene in tqdm(scenes, desc="reading pictures", unit="picture"):
         picture = Picture.in_full(open_picture(scene.file))
         nothing = np.full((len(scene.boxes), 5, 2), np.nan, np.float32)
-        plain = Known(picture.pixels, scene.boxes, nothing, ~scene.is_valid)
+        plain = Sample(picture.pixels, scene.boxes, nothing, ~scene.is_valid)
         if teacher is None or config is None:
-            known.append(plain)
+            samples.append(plain)
         else:
-            known.append(add_taught(plain, detect_in(teacher, picture, min_face_px=SMALLEST_FACE_PX), config))
-    return known
+            samples.append(
+                add_taught(plain, detect_in(teacher, picture, min_face_px=SMALLEST_FACE_PX), config)
+            )
+    return samples
 
 
-def add_taught(plain: Known, taught: Detections, config: TeacherConfig) -> Known:
+def add_taught(plain: Sample, taught: Detections, config: TeacherConfig) -> Sample:
     """Join what is annotated with what a teacher found."""
     landmarks = plain.landmarks.copy()
     is_new = np.zeros(len(taught.boxes), bool)
@@ -50,7 +54,7 @@ def add_taught(plain: Known, taught: Detections, config: TeacherConfig) -> Known
             landmarks[shared.argmax()] = taught.landmarks[index]
     new = np.flatnonzero(is_new)
     unknown = np.full((len(new), 5, 2), np.nan, np.float32)
-    return Known(
+    return Sample(
         plain.image,
         np.concatenate([plain.boxes, taught.boxes[new]]),
         np.concatenate([landmarks, unknown if taught.landmarks is None else taught.landmarks[new]]),
