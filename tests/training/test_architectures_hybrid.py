@@ -70,12 +70,12 @@ def test_luma_is_rounded_to_the_nearest_integer():
     assert texture.patterns(crops)[0, 1, 1] == uniform_labels()[0b00000000]
 
 
-def describer() -> hybrid.Describer:
-    return hybrid.Describer(Case("cnn3").servable(), ForestConfig.model_validate(FOREST)).eval()
+def extractor() -> hybrid.FeatureExtractor:
+    return hybrid.FeatureExtractor(Case("cnn3").servable(), ForestConfig.model_validate(FOREST)).eval()
 
 
 def test_one_graph_answers_as_scikit_learn_does_with_labels_that_it_never_saw(tmp_path):
-    made, crops = describer(), random_crops(60)
+    made, crops = extractor(), random_crops(60)
     vectors = made(torch.from_numpy(crops))[0].detach().numpy()
     labels = np.random.default_rng(2).choice([0, 1, 4, 6], 60)
     forest = fit_forest(vectors, labels, ForestConfig.model_validate(FOREST), seed=1, threads=1)

@@ -12,7 +12,7 @@ from tests.training.tiny_fer import FerFolder
 from training.__main__ import STOPPED, main
 from training.learning import fit as fitting
 from training.learning.augmentation import Mixture
-from training.learning.distillation import Council, Teacher, distance
+from training.learning.distillation import Teacher, TeacherEnsemble, distance
 from training.learning.pruning import narrow
 from training.networks.architectures import small_resnet
 
@@ -101,7 +101,7 @@ def inheriting(kind: str, ancestor: Path) -> dict[str, object]:
             "distillation": {"teacher": str(ancestor), "view": "clean"},
             "augmentation": {"mixup": 0.3},
         },
-        "council": {"distillation": {"teacher": [str(ancestor), str(ancestor)], "weight": 0.5}},
+        "ensemble": {"distillation": {"teacher": [str(ancestor), str(ancestor)], "weight": 0.5}},
         "pruning": {"start_from": str(ancestor), "pruning": {"sparsity": 0.6}},
         "narrowing": {
             "start_from": str(ancestor),
@@ -111,7 +111,7 @@ def inheriting(kind: str, ancestor: Path) -> dict[str, object]:
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["same", "clean", "council", "pruning", "narrowing"])
+@pytest.mark.parametrize("kind", ["same", "clean", "ensemble", "pruning", "narrowing"])
 def test_what_is_inherited_resumes_exactly(data, config_file, ancestor, kind, monkeypatch):
     tmp_path = ancestor.parent.parent
     config = changed(config_file, fit=FIT, **inheriting(kind, ancestor))
@@ -180,7 +180,7 @@ def test_several_teachers_answer_by_their_mean_probability():
         def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor, None]:
             return self.logits.expand(len(faces), 3), None
 
-    answer, _ = Council([Sure(0), Sure(1)])(torch.zeros(2, 1, 4, 4))
+    answer, _ = TeacherEnsemble([Sure(0), Sure(1)])(torch.zeros(2, 1, 4, 4))
     torch.testing.assert_close(answer.exp().sum(dim=1), torch.ones(2))
     torch.testing.assert_close(answer.exp()[0], torch.tensor([0.5, 0.5, 0.0]), atol=1e-3, rtol=0)
 

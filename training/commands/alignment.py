@@ -41,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--turned", type=float, default=0.0, help="degrees (default: %(default)s)")
     parser.add_argument("--min-score", type=float, default=MIN_SCORE, help="default: %(default)s")
     parser.add_argument("--min-face-px", type=int, default=MIN_FACE_PX, help="default: %(default)s")
-    parser.add_argument(
-        "--repository", type=Path, default=locations.REPOSITORY, help="for its weights (default: %(default)s)"
-    )
+    locations.add_repository_argument(parser)
     locations.add_data_argument(parser)
 
 

@@ -58,9 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photos", action="store_true", help="count faces in photos/ and in a video without any, too"
     )
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write curves and figures here")
-    parser.add_argument(
-        "--repository", type=Path, default=locations.REPOSITORY, help="for weights (default: %(default)s)"
-    )
+    locations.add_repository_argument(parser)
     locations.add_data_argument(parser)
 
 

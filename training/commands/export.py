@@ -8,7 +8,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from training.commands import target
+from training.commands import locations, target
 from training.data.load import load_data
 from training.exporting.export import export
 from training.learning.run_folder import load_run
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("run", type=Path, help="a run's folder, such as runs/cnn3")
     target.add_arguments(parser, usual_name="the run's")
-    target.add_repository_argument(parser)
+    locations.add_repository_argument(parser)
     parser.add_argument(
         "--logit-adjustment",
         type=float,

@@ -5,7 +5,6 @@ longer side, the landmarks' places in the square in units of its side.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
@@ -26,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tiles", type=int, default=4000, help="how many, evenly taken (default: %(default)s)"
     )
     parser.add_argument("--min-score", type=float, default=MIN_SCORE, help="default: %(default)s")
-    parser.add_argument(
-        "--repository", type=Path, default=locations.REPOSITORY, help="for its weights (default: %(default)s)"
-    )
+    locations.add_repository_argument(parser)
     locations.add_data_argument(parser)
 
 

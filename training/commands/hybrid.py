@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from training.commands import target
+from training.commands import locations, target
 from training.config import RunConfig, load_config
 from training.data.faces import Faces
 from training.data.load import load_data
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", type=Path, help="a run's folder, or a config as training/configs/hybrid.yaml"
     )
     target.add_arguments(parser, usual_name="the config's")
-    target.add_repository_argument(parser)
+    locations.add_repository_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -40,13 +40,13 @@ def run(options: argparse.Namespace) -> None:
         raise TrainingError(f"{options.source} has no section `forest`: see training/configs/hybrid.yaml")
     goal = target.read(options, config.name, options.repository)
     data = load_data(config.data, options.data)
-    describer = hybrid.Describer(servable, config.forest)
+    extractor = hybrid.FeatureExtractor(servable, config.forest)
     forest = hybrid.fit_hybrid(
-        describer, data.splits["train"], config.forest, seed=config.seed, threads=config.fit.threads
+        extractor, data.splits["train"], config.forest, seed=config.seed, threads=config.fit.threads
     )
-    graph = hybrid.build_graph(describer, forest, len(data.labels))
+    graph = hybrid.build_graph(extractor, forest, len(data.labels))
     validation = data.splits["validation"]
-    expected = hybrid.forest_logits(forest, hybrid.describe(describer, validation), len(data.labels))
+    expected = hybrid.forest_logits(forest, hybrid.extract_features(extractor, validation), len(data.labels))
 
     def check(folder: Path) -> None:
         served = graphs.run_folder(folder, validation.crops())

@@ -44,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tiles", type=int, default=1600, help="how many, evenly taken (default: %(default)s)"
     )
-    parser.add_argument(
-        "--repository", type=Path, default=locations.REPOSITORY, help="for its weights (default: %(default)s)"
-    )
+    locations.add_repository_argument(parser)
     locations.add_data_argument(parser)
 
 

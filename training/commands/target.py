@@ -20,16 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser, *, usual_name: str) -> None:
     locations.add_data_argument(parser)
 
 
-def add_repository_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare `--repository`."""
-    parser.add_argument(
-        "--repository",
-        type=Path,
-        default=locations.REPOSITORY,
-        help="model repository (default: %(default)s)",
-    )
-
-
 def read(options: argparse.Namespace, usual_name: str, repository: Path) -> Export:
     """Give what the options say.
 

@@ -18,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("config", type=Path, help="YAML file, such as training/configs/cnn3.yaml")
     parser.add_argument("--resume", action="store_true", help="continue from the last whole epoch")
-    parser.add_argument(
-        "--runs", type=Path, default=locations.RUNS, help="where runs are kept (default: %(default)s)"
-    )
+    locations.add_runs_argument(parser)
     locations.add_data_argument(parser)
 
 

@@ -27,15 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "config", type=Path, help="YAML file, such as training/configs/detectors/ferface.yaml"
     )
     parser.add_argument("--resume", action="store_true", help="continue from the last whole epoch")
-    parser.add_argument(
-        "--runs", type=Path, default=locations.RUNS, help="where runs are kept (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--repository",
-        type=Path,
-        default=locations.REPOSITORY,
-        help="where the teacher finds its weights (default: %(default)s)",
-    )
+    locations.add_runs_argument(parser)
+    locations.add_repository_argument(parser)
     locations.add_data_argument(parser)
 
 

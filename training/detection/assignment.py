@@ -4,10 +4,12 @@ Knows no network: only its answers.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from training.detection.network import STRIDES
 
@@ -54,15 +56,6 @@ def decode_boxes(answers: Tensor, cells: Cells) -> Tensor:
     return torch.cat([centres - halves, centres + halves], dim=-1)
 
 
-def iou(some: Tensor, others: Tensor) -> Tensor:
-    """Give the intersection over union of boxes [n, 4] with boxes [m, 4], float32 [n, m]."""
-    top_left = torch.maximum(some[:, None, :2], others[None, :, :2])
-    bottom_right = torch.minimum(some[:, None, 2:], others[None, :, 2:])
-    shared = (bottom_right - top_left).clamp(min=0).prod(dim=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1) for boxes in (some, others)]
-    return shared / (areas[0][:, None] + areas[1][None] - shared).clamp(min=1e-6)
-
-
 @torch.no_grad()
 def assign(scores: Tensor, boxes: Tensor, faces: Tensor, cells: Cells) -> tuple[Tensor, Tensor, Tensor]:
     """Choose for every face the cells that answer for it.
@@ -81,7 +74,7 @@ def assign(scores: Tensor, boxes: Tensor, faces: Tensor, cells: Cells) -> tuple[
     is_near = from_centre < CENTRE_RADIUS * cells.strides[:, None]
     is_inside = ((middle[:, None] > faces[None, :, :2]) & (middle[:, None] < faces[None, :, 2:])).all(dim=2)
     candidates = torch.nonzero((is_near | is_inside).any(dim=1)).flatten()
-    overlaps = iou(boxes[candidates], faces)
+    overlaps = cast("Tensor", box_iou(boxes[candidates], faces))
     doubt = F.binary_cross_entropy_with_logits(
         scores[candidates], torch.ones(len(candidates)), reduction="none"
     )

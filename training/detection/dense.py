@@ -16,7 +16,7 @@ from fercore.inference.session import Graph
 from services.detector.detectors import yunet
 from training.detection.assignment import decode_boxes, lay_cells
 from training.detection.config import TeacherConfig
-from training.detection.losses import DetectionLoss, distance_iou, join_maps, point_distances
+from training.detection.losses import DetectionLoss, eiou, join_maps, point_distances
 from training.detection.views import Sample
 from training.errors import TrainingError
 
@@ -53,7 +53,7 @@ class DenseTeacher:
         is_face = scores > SURE
         weights = scores[is_face]
         boxes, told_boxes = (decode_boxes(part[..., 1:5], cells)[is_face] for part in (pupil, told))
-        box = (weights * (1 - distance_iou(boxes, told_boxes))).sum() / count
+        box = (weights * (1 - eiou(boxes, told_boxes))).sum() / count
         sides_px = (told_boxes[:, 2:] - told_boxes[:, :2]).amax(dim=1)
         strides = cells.strides.expand_as(scores)[is_face]
         off = (pupil[..., 5:] - told[..., 5:])[is_face].reshape(-1, 5, 2)

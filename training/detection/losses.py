@@ -57,7 +57,7 @@ def detection_loss(maps: Sequence[Tensor], views: Sequence[Sample]) -> Detection
             continue
         chosen, face, overlap = assign(scores[index].detach(), boxes[index].detach(), faces, cells)
         targets[index, chosen], weights[index, chosen] = overlap.clamp(min=0.05), 1.0
-        box_losses.append(1 - distance_iou(boxes[index, chosen], faces[face]))
+        box_losses.append(1 - eiou(boxes[index, chosen], faces[face]))
         known = torch.from_numpy(view.landmarks[~view.is_ignored])[face]
         landmark_losses.append(_landmark_loss(landmarks[index, chosen], known, faces[face], chosen, cells))
     count = max(1, sum(len(losses) for losses in box_losses))
@@ -97,7 +97,7 @@ def point_distances(off: Tensor) -> Tensor:
     return 10 * F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.02, reduction="none").mean(dim=(1, 2))
 
 
-def distance_iou(some: Tensor, others: Tensor) -> Tensor:
+def eiou(some: Tensor, others: Tensor) -> Tensor:
     """Give overlap less the distance of centres and the difference of sides, pair by pair, [k].
 
     EIoU (Zhang et al., Neurocomputing 2022).

@@ -37,7 +37,7 @@ LOWEST_PROBABILITY = 1e-6
 Vectors = npt.NDArray[np.float32]
 
 
-class Describer(nn.Module):
+class FeatureExtractor(nn.Module):
     """What the forest sees of a face: the mean of the network's last feature map, and the texture."""
 
     def __init__(self, servable: Servable, config: ForestConfig) -> None:
@@ -52,21 +52,23 @@ class Describer(nn.Module):
         return torch.cat([maps.mean(dim=(2, 3)), self.texture(crops)], dim=1), maps
 
 
-def describe(describer: Describer, faces: Faces) -> Vectors:
+def extract_features(extractor: FeatureExtractor, faces: Faces) -> Vectors:
     """Give the vectors of a split's faces, float32 [n, width]."""
-    describer.eval()
-    batches = tqdm(range(0, len(faces), MAX_BATCH), desc="describing faces", unit="batch", mininterval=1.0)
+    extractor.eval()
+    batches = tqdm(range(0, len(faces), MAX_BATCH), desc="extracting features", unit="batch", mininterval=1.0)
     with torch.no_grad():
         crops = (torch.from_numpy(faces.crops(start, start + MAX_BATCH)) for start in batches)
-        return np.concatenate([describer(part)[0].numpy() for part in crops])
+        return np.concatenate([extractor(part)[0].numpy() for part in crops])
 
 
 def fit_hybrid(
-    describer: Describer, train: Faces, config: ForestConfig, *, seed: int, threads: int
+    extractor: FeatureExtractor, train: Faces, config: ForestConfig, *, seed: int, threads: int
 ) -> RandomForestClassifier:
     """Fit a forest on a training split: each face's majority or, failing that, its likeliest label."""
     labels = np.where(train.majority != NO_MAJORITY, train.majority, train.votes.argmax(axis=1))
-    return fit_forest(describe(describer, train), labels.astype(np.int64), config, seed=seed, threads=threads)
+    return fit_forest(
+        extract_features(extractor, train), labels.astype(np.int64), config, seed=seed, threads=threads
+    )
 
 
 def fit_forest(
@@ -137,9 +139,9 @@ def _forest_graph(forest: RandomForestClassifier, classes: int, maps: list[int])
     return model
 
 
-def build_graph(describer: Describer, forest: RandomForestClassifier, classes: int) -> bytes:
+def build_graph(extractor: FeatureExtractor, forest: RandomForestClassifier, classes: int) -> bytes:
     """Make one graph under the tensor contract from the network, the texture and the forest."""
-    trunk = to_onnx(describer)
+    trunk = to_onnx(extractor)
     maps = graphs.output_shape(trunk, FEATURES_NAME)
     head = _forest_graph(forest, classes, maps)
     head.ir_version = IR_VERSION

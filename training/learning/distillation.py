@@ -59,7 +59,7 @@ def distance(pupil: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return F.kl_div(*softened, reduction="none", log_target=True).sum(dim=1) * temperature**2
 
 
-class Council(nn.Module):
+class TeacherEnsemble(nn.Module):
     """Networks that answer as one: by the mean of their probabilities.
 
     An ensemble teaches more than its best member (Hinton, Vinyals and Dean, 2015).
@@ -77,7 +77,7 @@ class Council(nn.Module):
 
 
 def load_teacher(config: RunConfig, faces: Faces, run: Path, device: torch.device) -> Teacher | None:
-    """Call in the teachers that a config names, if any.
+    """Load the teachers that a config names, if any.
 
     Raises:
         TrainingError: one is no finished run, or does not see or answer as the pupil does.
@@ -86,17 +86,17 @@ def load_teacher(config: RunConfig, faces: Faces, run: Path, device: torch.devic
     if wanted is None:
         return None
     members = [
-        _call_in(Path(ancestor), f"teacher {number}" if number else "teacher", config, run).to(device)
+        _load_teacher(Path(ancestor), f"teacher {number}" if number else "teacher", config, run).to(device)
         for number, ancestor in enumerate(wanted.teachers)
     ]
     # for the same view the faces come preprocessed; one that answers beforehand preprocesses them itself
     view = [member.network for member in members] if wanted.view == "same" else members
-    council = view[0] if len(view) == 1 else Council(view).eval()
-    answers = _answer_all(council, faces, device) if wanted.view == "clean" else None
-    return Teacher(council, answers, temperature=wanted.temperature, precision=config.fit.precision)
+    ensemble = view[0] if len(view) == 1 else TeacherEnsemble(view).eval()
+    answers = _logits_of_all(ensemble, faces, device) if wanted.view == "clean" else None
+    return Teacher(ensemble, answers, temperature=wanted.temperature, precision=config.fit.precision)
 
 
-def _call_in(ancestor: Path, role: str, config: RunConfig, run: Path) -> Servable:
+def _load_teacher(ancestor: Path, role: str, config: RunConfig, run: Path) -> Servable:
     teaching, servable = load_ancestor(ancestor, run, role)
     if knows_other_labels(ancestor, run):
         raise TrainingError(f"teacher {ancestor} was trained on other labels: its answers mean nothing here")
@@ -106,7 +106,7 @@ def _call_in(ancestor: Path, role: str, config: RunConfig, run: Path) -> Servabl
     return servable
 
 
-def _answer_all(network: nn.Module, faces: Faces, device: torch.device) -> Tensor:
+def _logits_of_all(network: nn.Module, faces: Faces, device: torch.device) -> Tensor:
     starts = tqdm(range(0, len(faces), CHUNK), desc="asking the teacher", unit="batch")
     with torch.no_grad():
         crops = (torch.from_numpy(faces.crops(start, start + CHUNK)).to(device) for start in starts)

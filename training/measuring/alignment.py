@@ -24,7 +24,7 @@ Pictures = Sequence[Callable[[], RgbImage]]
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class LocatedFaces:
     """The likeliest face of each picture in which one was found.
 
     Attributes:
@@ -38,7 +38,7 @@ class Located:
     landmarks: Sequence[Points | None]
 
 
-def locate(pictures: Pictures, detector: Detector, *, min_score: float, min_face_px: int) -> Located:
+def locate(pictures: Pictures, detector: Detector, *, min_score: float, min_face_px: int) -> LocatedFaces:
     """Find the likeliest face of each picture as serving does.
 
     Raises:
@@ -55,11 +55,11 @@ def locate(pictures: Pictures, detector: Detector, *, min_score: float, min_face
             landmarks.append(face[1])
     if not places:
         raise TrainingError("the detector found no face in any picture")
-    return Located(np.array(places, np.int64), np.stack(boxes), landmarks)
+    return LocatedFaces(np.array(places, np.int64), np.stack(boxes), landmarks)
 
 
 def crop_located(
-    pictures: Pictures, located: Located, frame: Frame, framing: Framing, *, enlarged: float = 1.0
+    pictures: Pictures, located: LocatedFaces, frame: Frame, framing: Framing, *, enlarged: float = 1.0
 ) -> Crops:
     """Crop the located faces in one way, uint8 [n, 112, 112, 3]; `enlarged` is of the square's side."""
     crops = np.empty((len(located.places), FACE_SIZE, FACE_SIZE, 3), np.uint8)

@@ -78,6 +78,20 @@ def make_trunk(model: str, channels: int, arguments: Mapping[str, object]) -> Tr
     return cast("Trunk", trunk)
 
 
+def load_chosen(
+    trunk: Trunk, model: str, channels: int, *, is_from_hub: bool, weights_file: str | None
+) -> None:
+    """Fill a trunk from a file or from the hub, as a network's options say; otherwise leave it as it is.
+
+    Raises:
+        TrainingError: the weights cannot be had, or do not fit.
+    """
+    if weights_file is not None:
+        load_from_file(trunk, Path(weights_file), channels)
+    elif is_from_hub:
+        load_from_hub(trunk, model, channels)
+
+
 def load_from_hub(trunk: Trunk, model: str, channels: int) -> None:
     """Fill a trunk with the weights that timm has under the model's name.
 

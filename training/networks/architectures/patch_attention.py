@@ -8,7 +8,6 @@ kernels of several sizes stand side by side, are concatenated and pooled to a gr
 al., 2017) sees the grid's cells as tokens.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import torch
@@ -119,10 +118,13 @@ class PatchAttention(nn.Module):
             TrainingError: they cannot be had, or do not fit.
         """
         options = self.options
-        if options.weights_file is not None:
-            pretrained.load_from_file(self.trunk, Path(options.weights_file), options.channels)
-        elif options.pretrained:
-            pretrained.load_from_hub(self.trunk, options.trunk, options.channels)
+        pretrained.load_chosen(
+            self.trunk,
+            options.trunk,
+            options.channels,
+            is_from_hub=options.pretrained,
+            weights_file=options.weights_file,
+        )
 
     @override
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:

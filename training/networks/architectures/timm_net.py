@@ -12,7 +12,6 @@ Knows no network by name. Those of the published comparisons, and their papers:
     vit_base_patch32_224   the same (image_size 96: a crop of 112 px is no multiple of its patches)
 """
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -73,10 +72,13 @@ class TimmNet(nn.Module):
             TrainingError: they cannot be had, or do not fit.
         """
         options = self.options
-        if options.weights_file is not None:
-            pretrained.load_from_file(self.trunk, Path(options.weights_file), options.channels)
-        elif options.pretrained:
-            pretrained.load_from_hub(self.trunk, options.model, options.channels)
+        pretrained.load_chosen(
+            self.trunk,
+            options.model,
+            options.channels,
+            is_from_hub=options.pretrained,
+            weights_file=options.weights_file,
+        )
 
     @override
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
