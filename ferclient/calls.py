@@ -27,6 +27,10 @@ from fercore.contracts.api import (
 )
 from fercore.contracts.emotions import Emotion
 from fercore.contracts.live import Trend
+from fercore.version import VERSION
+
+USER_AGENT = f"ferclient/{VERSION}"
+"""Sent with every request and every stream."""
 
 Image: TypeAlias = bytes | str | PathLike[str] | BinaryIO
 """An encoded picture (JPEG, PNG or WebP), its path, or an open file of it."""

@@ -12,7 +12,7 @@ from typing import Self, TypeAlias, TypeVar
 import httpx
 
 from ferclient import calls
-from ferclient.calls import Call, Image, image_bytes
+from ferclient.calls import USER_AGENT, Call, Image, image_bytes
 from ferclient.errors import Refused, Unreachable, UnreadableAnswer, reason_of
 from ferclient.patience import Patience
 from ferclient.stream import Stream
@@ -61,6 +61,7 @@ class AsyncClient:
             base_url=self.url,
             timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
             transport=transport,
+            headers={"user-agent": USER_AGENT},
         )
 
     async def __aenter__(self) -> Self:

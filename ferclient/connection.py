@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from ferclient.calls import refusal
+from ferclient.calls import USER_AGENT, refusal
 from ferclient.errors import Refused, StreamClosed, UnreadableAnswer, reason_of
 from fercore.contracts.live import (
     SERVER_MESSAGE,
@@ -78,7 +78,11 @@ class Connection:
         address = f"{url}/stream".replace("http", "ws", 1)
         try:
             socket = await connect(
-                address, compression=None, open_timeout=timeout_s, close_timeout=CLOSE_TIMEOUT_S
+                address,
+                compression=None,
+                open_timeout=timeout_s,
+                close_timeout=CLOSE_TIMEOUT_S,
+                user_agent_header=USER_AGENT,
             )
         except InvalidStatus as err:
             status, body = err.response.status_code, bytes(err.response.body or b"")

@@ -9,6 +9,7 @@ import os
 import sys
 
 from ferclient.errors import AWAY, ClientError, Refused, Unreachable
+from fercore.version import VERSION
 
 COMMANDS = {
     "predict": "find the faces of pictures and tell their emotions, as table, JSON lines or CSV",
@@ -58,6 +59,7 @@ def main(arguments: list[str], *, default_url: str) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"ferclient {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     try:
         for name, summary in COMMANDS.items():

@@ -18,6 +18,7 @@ from fercore.service.health import Check, health_routes
 from fercore.service.metrics import Metrics
 from fercore.service.middleware import RequestScope, TraceScope, WithoutTrailingSlash
 from fercore.service.tracing import OFF, Tracing
+from fercore.version import VERSION
 
 TAGS = ("emotions", "sessions", "catalogue", "detector", "classifier", "health")
 """The order of the documentation page."""
@@ -41,7 +42,7 @@ def build_app(
     app: FastAPI = FastAPIOffline(
         title=title,
         description=description,
-        version="1",
+        version="1",  # of the API, as in /v1; that of the program is `VERSION`
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,  # `WithoutTrailingSlash` serves both
@@ -49,6 +50,7 @@ def build_app(
         # spans are `fercore.service.tracing`'s; FastAPI's own would follow any OTEL_ variable of the machine
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
+    metrics.build_info.labels(VERSION, service).set(1)
     add_error_handlers(app)
     app.add_middleware(TraceScope, tracing=tracing)
     app.add_middleware(RequestScope, service=service, metrics=metrics)

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.messaging.queue import Queue
+from fercore.version import VERSION
 
 Check = Callable[[], Awaitable[str | None]]
 """Gives None when all is well, otherwise the reason in one line."""
@@ -24,8 +25,8 @@ def health_routes(checks: Mapping[str, Check]) -> APIRouter:
 
     @router.get("/livez")
     async def livez() -> JSONResponse:
-        """Answer as long as the process lives."""
-        return JSONResponse({"status": "alive"})
+        """Answer as long as the process lives, and report its version."""
+        return JSONResponse({"status": "alive", "version": VERSION})
 
     @router.get("/readyz")
     async def readyz() -> JSONResponse:

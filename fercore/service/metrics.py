@@ -121,6 +121,9 @@ class Metrics:
         self.model_info = Gauge(
             "fer_model_info", "1 for each model offered", ("model", "version"), registry=registry
         )
+        self.build_info = Gauge(
+            "fer_build_info", "1; the labels tell what runs", ("version", "service"), registry=registry
+        )
 
     @contextmanager
     def stage(self, name: str) -> Iterator["StageTimer"]:

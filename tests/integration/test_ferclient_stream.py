@@ -22,6 +22,7 @@ from ferclient import (
     UnreadableAnswer,
 )
 from fercore.contracts.emotions import Emotion
+from fercore.version import VERSION
 from tests.support.ferserver import LIVE_FACE, Session, stream_server, usual
 from tests.support.ports import free_port
 
@@ -60,6 +61,19 @@ async def test_every_frame_comes_back_under_the_callers_own_name_and_stats_come_
     assert events[0].result.faces[0].face_id == 1
     assert events[-1] == StreamStats(received=20, results=20, dropped=0, errors=0)
     assert len(events) == 21
+
+
+async def test_a_stream_names_the_client_and_its_version():
+    seen = []
+
+    async def script(session: Session) -> None:
+        assert session.socket.request is not None
+        seen.append(session.socket.request.headers["User-Agent"])
+        await usual(session)
+
+    async with stream_server(script) as url:
+        await events_of(url, numbered(1))
+    assert seen == [f"ferclient/{VERSION}"]
 
 
 async def test_options_are_sent_as_start_and_only_those_that_were_set():

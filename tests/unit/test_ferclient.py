@@ -11,6 +11,7 @@ import pytest
 from ferclient import AsyncClient, Client, Prediction, PredictOptions, Refused, Unreachable, UnreadableAnswer
 from ferclient.patience import Patience
 from fercore.contracts.emotions import EMOTIONS, Emotion
+from fercore.version import VERSION
 from tests.support.ferserver import FACE, PREDICTION, TREND, problem
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +46,12 @@ async def test_a_picture_goes_as_bytes_path_or_open_file(tmp_path):
             assert answer.faces[0].emotion is Emotion.HAPPINESS
     assert [request.read() for request in seen] == [b"picture"] * 4
     assert {str(request.url) for request in seen} == {"http://fer:1/predict"}
+
+
+async def test_a_request_names_the_client_and_its_version():
+    client, seen = client_of(ok)
+    await client.predict(b"p")
+    assert seen[0].headers["user-agent"] == f"ferclient/{VERSION}"
 
 
 async def test_only_options_that_were_set_are_sent():

@@ -14,6 +14,7 @@ from fercore.service.bodies import read_images
 from fercore.service.health import CHECK_TIMEOUT_S
 from fercore.service.metrics import Metrics
 from fercore.service.settings import ImageLimits
+from fercore.version import VERSION
 
 pytestmark = pytest.mark.anyio
 
@@ -135,6 +136,12 @@ async def test_requests_are_counted_by_route_and_not_by_path(client, metrics):
     assert 'fer_requests_total{code="404",route="unmatched",service="test"} 1.0' in text
     assert 'fer_requests_total{code="500",route="/bug",service="test"} 1.0' in text
     assert "/unknown/path" not in text
+
+
+async def test_the_version_is_in_livez_and_in_the_metrics(client, metrics):
+    assert (await client.get("/livez")).json() == {"status": "alive", "version": VERSION}
+    line = f'fer_build_info{{service="test",version="{VERSION}"}} 1.0'
+    assert line in metrics.exposition().decode().splitlines()
 
 
 async def test_readiness_names_what_fails_and_is_bounded_in_time(metrics):
