@@ -46,15 +46,16 @@ class Failure(Exception):
     """The command could not do all of its work."""
 
 
-def main(arguments: list[str], *, default_url: str) -> int:
+def main(arguments: list[str], *, default_url: str, program: str = "python -m ferclient") -> int:
     """Run one command and give its exit code.
 
     Args:
         arguments: without the program's name.
         default_url: where to ask when the arguments do not say.
+        program: its name in the help.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m ferclient",
+        prog=program,
         description="Ask a fer-cluster for faces and their emotions.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

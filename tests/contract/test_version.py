@@ -18,7 +18,7 @@ def test_the_version_is_semantic() -> None:
 def test_the_project_takes_its_version_from_the_module() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert "version" not in settings["project"]
-    assert settings["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "fercore.version.VERSION"}
+    assert settings["tool"]["hatch"]["version"] == {"path": "fercore/version.py"}
 
 
 def test_images_built_here_are_tagged_with_the_version() -> None:
