@@ -6,7 +6,7 @@ Each dashboard is a list of panels below; how a panel looks is decided once, in 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -30,6 +30,7 @@ LEGEND = (
 )
 
 Kind = Literal["line", "change", "stack", "bars", "number", "heat"]
+Drawn: TypeAlias = stat.Panel | heatmap.Panel | timeseries.Panel
 
 
 @dataclass(frozen=True)
@@ -246,20 +247,9 @@ DASHBOARDS: dict[str, tuple[str, Sequence[Panel]]] = {
 }
 
 
-def panel(wanted: Panel) -> object:
+def panel(wanted: Panel) -> Drawn:
     """Draw one panel."""
-    if wanted.kind == "number":
-        drawn = stat.Panel()
-    elif wanted.kind == "heat":
-        drawn = heatmap.Panel().calculate(calculate=False)
-    else:
-        drawn = timeseries.Panel().legend(LEGEND)
-        if wanted.kind != "change":
-            drawn = drawn.min(0)
-        if wanted.kind == "stack":
-            drawn = drawn.fill_opacity(40).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
-        if wanted.kind == "bars":
-            drawn = drawn.draw_style(GraphDrawStyle.BARS).fill_opacity(80)
+    drawn = _drawing(wanted.kind)
     form = PromQueryFormat.HEATMAP if wanted.kind == "heat" else PromQueryFormat.TIME_SERIES
     drawn = drawn.title(wanted.title).description(wanted.text).unit(wanted.unit).datasource(SOURCE)
     drawn = drawn.span(wanted.width).height(4 if wanted.kind == "number" else 8)
@@ -267,6 +257,21 @@ def panel(wanted: Panel) -> object:
         query = prometheus.Dataquery().expr(expression).legend_format(series).ref_id(name)
         drawn = drawn.with_target(query.format(form))
     return drawn
+
+
+def _drawing(kind: Kind) -> Drawn:
+    if kind == "number":
+        return stat.Panel()
+    if kind == "heat":
+        return heatmap.Panel().calculate(calculate=False)
+    lines = timeseries.Panel().legend(LEGEND)
+    if kind != "change":
+        lines = lines.min(0)
+    if kind == "stack":
+        lines = lines.fill_opacity(40).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
+    if kind == "bars":
+        lines = lines.draw_style(GraphDrawStyle.BARS).fill_opacity(80)
+    return lines
 
 
 def build() -> dict[Path, str]:

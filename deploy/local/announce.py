@@ -13,6 +13,7 @@ PATIENCE_S = 60
 
 
 def main() -> None:
+    """Wait for the gateway, for as long as the cluster runs."""
     cluster = os.getppid()
     url = f"http://{os.environ['FER_HOST']}:{os.environ['FER_PORT']}"
     started = time.monotonic()
@@ -29,6 +30,7 @@ def main() -> None:
 
 
 def why_unready(url: str) -> str | None:
+    """Return what the gateway still waits for, or None when it is ready."""
     try:
         urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
     except urllib.error.HTTPError as err:

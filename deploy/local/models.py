@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_suffix(".toml")
@@ -23,6 +24,9 @@ TRIES = 4
 TIMEOUT_S = 30
 CHUNK_BYTES = 1 << 16
 STOPPED = 130
+
+Entry = dict[str, Any]
+"""A detector of the table, as it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(are_there) else 1
 
 
-def listing(table: dict[str, dict]) -> str:
+def listing(table: dict[str, Entry]) -> str:
     """Show what there is to fetch."""
     lines = []
     for name, entry in table.items():
@@ -77,7 +81,7 @@ def listing(table: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
-def fetch_all(name: str, entry: dict, root: Path) -> bool:
+def fetch_all(name: str, entry: Entry, root: Path) -> bool:
     """Fetch one detector's files and say how it went."""
     try:
         for file in entry["files"]:
@@ -174,7 +178,7 @@ def receive(answer: http.client.HTTPResponse) -> bytes:
 
 def broken_off(err: Exception) -> Interrupted:
     """Say what the network did."""
-    return Interrupted(f"{getattr(err, 'reason', None) or err or type(err).__name__}")
+    return Interrupted(f"{getattr(err, 'reason', None) or str(err) or type(err).__name__}")
 
 
 @contextmanager

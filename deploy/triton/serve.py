@@ -46,7 +46,8 @@ ITEM_BYTES = {"BOOL": 1, "UINT8": 1, "INT8": 1, "FP16": 2, "INT32": 4, "FP32": 4
 class JsonLines(logging.Formatter):
     """The form of `fercore.service.logging`, which is not installed here."""
 
-    def format(self, record: logging.LogRecord) -> str:
+    def format(self, record: logging.LogRecord) -> str:  # type: ignore[explicit-override]  # Python 3.12 has it
+        """Return one line."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -60,15 +61,15 @@ class JsonLines(logging.Formatter):
 
 
 def main() -> int:
+    """Run the server and its checks; return the exit status."""
     _log_as_json()
     repository = Path(os.environ["FER_MODEL_REPOSITORY"]).resolve()
     if " " in str(repository):  # tritonserver crashes on it
         LOG.error("the model repository's path must not contain a space: %s", repository)
         return 1
     try:
-        next(
-            repository.iterdir(), None
-        )  # for glob finds nothing in what it may not read, and does not say so
+        # glob finds nothing in a folder that it may not read, and does not say so
+        next(repository.iterdir(), None)
     except OSError as err:
         LOG.error("the model repository cannot be read: %s: %s", repository, err.strerror)
         return 1

@@ -16,6 +16,11 @@ class TritonPythonModel:
     """One instance of one model: a process with one session."""
 
     def initialize(self, args: dict[str, str]) -> None:
+        """Load the graph; Triton calls this once.
+
+        Raises:
+            TritonModelException: the graph has other inputs or outputs than config.pbtxt.
+        """
         config = json.loads(args["model_config"])
         filename = config.get("default_model_filename") or "model.onnx"
         graph = Path(args["model_repository"]) / args["model_version"] / filename
@@ -29,6 +34,7 @@ class TritonPythonModel:
         self._is_batching = config["max_batch_size"] > 0
 
     def execute(self, requests: list["pb_utils.InferenceRequest"]) -> list["pb_utils.InferenceResponse"]:
+        """Answer the requests that Triton has gathered, each by one response, in their order."""
         if self._is_batching:
             return self._run(requests)
         return [response for request in requests for response in self._run([request])]
