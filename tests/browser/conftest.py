@@ -4,9 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.browser import camera
 from tests.support.cluster import Service
@@ -57,7 +58,7 @@ class Watched:
         self.url = url
         self.faults: list[str] = []
         self.strange_requests: list[str] = []
-        page.on("console", lambda message: message.type == "error" and self.faults.append(message.text))
+        page.on("console", self._note)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", lambda request: self._look_at(request.url))
         page.on("websocket", lambda socket: self._look_at(socket.url.replace("ws://", "http://")))
@@ -71,6 +72,10 @@ class Watched:
         self.page.click("#start")
         self.page.click("#consent button[value=yes]")
         self.page.wait_for_selector("#live-faces .face", timeout=30_000)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.faults.append(message.text)
 
     def _look_at(self, url: str) -> None:
         if not url.startswith((f"{self.url}/", f"blob:{self.url}/")):
@@ -87,7 +92,7 @@ def browse(
     with ExitStack() as stack:
         playwright = stack.enter_context(sync_playwright())
 
-        def browse(film: Callable[[Path], Path | None] = camera.from_portrait, **options: object) -> Watched:
+        def browse(film: Callable[[Path], Path | None] = camera.from_portrait, **options: Any) -> Watched:
             if film not in browsers:
                 file = film(folder / f"{film.__name__}.mjpeg")
                 if file is None:

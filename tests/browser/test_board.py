@@ -51,7 +51,12 @@ class Board:
     def read_again(self) -> None:
         """Move the clock until what is read next is read and shown: one more is begun after it."""
         wanted = self.readings + 2
-        until(lambda: self.page.clock.run_for(EVERY_MS) or self.readings >= wanted)
+
+        def has_read() -> bool:
+            self.page.clock.run_for(EVERY_MS)
+            return self.readings >= wanted
+
+        until(has_read)
 
     def is_silent(self) -> bool:
         """Let a minute pass, and tell that nothing was read in it."""

@@ -5,6 +5,7 @@ Set FER_SCREENSHOTS to a folder to keep pictures of 1, 16 and 60 faces in light,
 
 import re
 from functools import cache
+from typing import Any
 
 import httpx
 import pytest
@@ -46,7 +47,7 @@ def show(page: Page, jpeg: bytes) -> None:
 
 
 @cache
-def answer_for(url: str, jpeg: bytes) -> dict[str, object]:
+def answer_for(url: str, jpeg: bytes) -> dict[str, Any]:
     """Ask the server that the page is of."""
     headers = {"content-type": "image/jpeg"}
     return httpx.post(f"{url}predict?max_faces=256", content=jpeg, headers=headers).json()

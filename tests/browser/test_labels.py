@@ -2,14 +2,15 @@
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.e2e
 
-Rectangle = dict[str, float]
-Crowd = tuple[list[dict[str, object]], dict[str, float]]
+Rectangle = Mapping[str, float]
+Crowd = tuple[list[dict[str, Any]], Mapping[str, float]]
 
 WORDS, NUMBER, SMALL = {"width": 120, "height": 20}, {"width": 22, "height": 15}, {"width": 14, "height": 10}
 SIZES = [(700, 520), (354, 240), (390, 500), (200, 150), (1200, 300)]
@@ -17,7 +18,7 @@ NEAR = 1e-3
 """How far a sum of fractions may be off, in pixels."""
 
 
-def face(key: int, box: tuple[float, float, float, float], forms: list[dict[str, int]]) -> dict[str, object]:
+def face(key: int, box: tuple[float, float, float, float], forms: list[dict[str, int]]) -> dict[str, Any]:
     return {"key": key, "box": dict(zip(("x", "y", "width", "height"), box, strict=True)), "forms": forms}
 
 

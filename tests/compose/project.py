@@ -74,6 +74,10 @@ class Compose:
     def logs(self, *services: str) -> str:
         return self.run("logs", "--no-color", *services)
 
+    def tells(self, service: str, text: str) -> bool:
+        """Tell whether a service has logged this."""
+        return text in self.logs(service)
+
     def predict(self) -> httpx.Response:
         headers = {"Content-Type": "image/jpeg"}
         return httpx.post(f"{self.url}/predict", content=portrait_jpeg(), headers=headers, timeout=10)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.compose.project import (
     TAG,
@@ -253,7 +254,8 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(compose: Compose)
 
 def test_streams_pass_the_door_to_both_gateways(compose: Compose) -> None:
     until(compose.answers)
-    url, own, foreign = f"ws://127.0.0.1:{compose.port}/stream", compose.url, "https://evil.example"
+    url = f"ws://127.0.0.1:{compose.port}/stream"
+    own, foreign = Origin(compose.url), Origin("https://evil.example")
     gateways = compose.containers("gateway")
     until(lambda: metric_of_door(gateways[0], OPEN_GATEWAYS) == len(gateways))
     before = [metric(gateway, LIVE_RESULTS) for gateway in gateways]

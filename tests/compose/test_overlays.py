@@ -4,12 +4,14 @@ import json
 import os
 import ssl
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.compose.project import Compose, inspect, is_ready
 from tests.support.pictures import portrait_jpeg
@@ -38,7 +40,8 @@ def test_with_a_certificate_the_door_speaks_https_and_http(compose: Compose, tmp
     door = f"127.0.0.1:{compose.https_port}"
     until(compose.answers)
     assert httpx.get(f"https://{door}/emotions", verify=trust).status_code == 200
-    with connect(f"wss://{door}/stream", origin=f"https://{door}", ssl=trust, compression=None) as stream:
+    url, origin = f"wss://{door}/stream", Origin(f"https://{door}")
+    with connect(url, origin=origin, ssl=trust, compression=None) as stream:
         stream.send(portrait_jpeg())
         assert json.loads(stream.recv(20))["type"] == "result"
     compose.up("--no-deps", "haproxy")
@@ -80,7 +83,7 @@ def test_secrets_come_in_files_and_a_wrong_password_is_told(compose: Compose, tm
     guarded.run("restart", "--timeout", "5", *SERVICES)
     for service in SERVICES:
         for container in guarded.containers(service):
-            until(lambda service=service: "refuses the password" in guarded.logs(service))
+            until(partial(guarded.tells, service, "refuses the password"))
             assert inspect(container, "{{.State.Running}}") == "true"
             assert not is_ready(container)
     assert "wr0ng" not in guarded.logs()

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_model_folder_that_may_not_be_read_is_named(compose: Compose, tmp_path
         wrong.run("up", "--detach", "--no-deps", service)
     why = "the model repository cannot be read"
     for service in ("triton", "classifier"):
-        until(lambda service=service: f"{why}" in wrong.logs(service))
+        until(partial(wrong.tells, service, why))
         assert "Permission denied" in wrong.logs(service)
     [classifier] = wrong.containers("classifier")
     until(lambda: not is_ready(classifier))

@@ -15,7 +15,6 @@ from fercore.vision.crop import Framing, canonical_square
 from fercore.vision.detection import Detector
 from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
-from tests.support.cluster import ROOT
 from tests.support.detector_promises import (
     ODD_PICTURES,
     assert_same_in_threads,
@@ -23,6 +22,7 @@ from tests.support.detector_promises import (
     assert_well_formed,
 )
 from tests.support.pictures import astronaut, encoded, portrait_jpeg
+from tests.support.requires import ROOT
 from tests.support.weights import repository_with
 
 NAMES = plugin_names(detectors)

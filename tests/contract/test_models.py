@@ -14,8 +14,8 @@ from fercore.service.metrics import Metrics
 from services.classifier.core import softmax
 from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
-from tests.support.cluster import ROOT
 from tests.support.pictures import portrait_jpeg
+from tests.support.requires import ROOT
 
 SCAN = scan_repository(ROOT / "model_repository")
 

@@ -13,8 +13,8 @@ from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
 from tests.support.consuming import until
 from tests.support.fakes import BrightnessBackend
-from tests.support.requires import program
-from tests.support.rules import ROOT, RULES, rules
+from tests.support.requires import ROOT, program
+from tests.support.rules import RULES, rules
 
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
 FOREIGN = {

@@ -177,7 +177,7 @@ def test_a_local_certificate_is_for_this_machine_and_its_folder_for_its_owner(tm
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert [left.name for left in file.parent.iterdir()] == ["local.pem"]
     ssl.create_default_context(cafile=str(file)).load_cert_chain(file)
-    command = [openssl, "x509", "-in", file, "-noout", "-ext", "subjectAltName", "-checkend"]
+    command = [openssl, "x509", "-in", str(file), "-noout", "-ext", "subjectAltName", "-checkend"]
     said = subprocess.run([*command, str(824 * 86_400)], capture_output=True, text=True, check=True).stdout
     assert "DNS:localhost, IP Address:127.0.0.1" in said
     assert subprocess.run([*command, str(826 * 86_400)], capture_output=True, check=False).returncode == 1

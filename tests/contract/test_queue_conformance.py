@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ SECRET = b"the bytes of a face"
 
 @pytest.fixture(params=["memory", "redis"])
 async def queue(request):
+    queue: Queue
     if request.param == "memory":
         queue = InMemoryQueue()
     else:
@@ -29,13 +31,15 @@ async def queue(request):
 async def dead_records(queue: Queue) -> list[dict[str, bytes]]:
     if isinstance(queue, InMemoryQueue):
         return queue.dead
-    found = await queue._redis.xrange("fer:dead")
+    assert isinstance(queue, RedisStreams)
+    found: Any = await queue._redis.xrange("fer:dead")
     return [{name.decode(): value for name, value in fields.items()} for _, fields in found]
 
 
 async def consumer_names(queue: Queue, channel: Channel) -> set[str]:
     if isinstance(queue, InMemoryQueue):
         return set(queue._streams[channel.stream].consumers)
+    assert isinstance(queue, RedisStreams)
     found = await queue._redis.xinfo_consumers(channel.stream, channel.service)
     return {consumer["name"].decode() for consumer in found}
 

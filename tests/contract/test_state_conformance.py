@@ -16,6 +16,7 @@ HOUR_S = 3600.0
 
 @pytest.fixture(params=["memory", "redis"])
 async def store(request):
+    store: StateStore
     if request.param == "memory":
         store = InMemoryState()
     else:

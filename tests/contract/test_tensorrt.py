@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import ROOT
+from tests.support.requires import ROOT
 
 TINY = ROOT / "tests/model_repository/emotion_tiny"
 TRTEXEC = """#!/bin/sh

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fercore.vision.decode import decode
+from fercore.vision.detection import Detector
 from services.detector.detectors import yunet
 from tests.support.pictures import astronaut
 from tests.support.requires import data_folder
@@ -20,7 +21,7 @@ def weights(size: str) -> Path:
     return data_folder("weights") / f"libfacedetection.train__yunet_n_{size}.onnx"
 
 
-def create(size: str, folder: Path) -> yunet.YuNet:
+def create(size: str, folder: Path) -> Detector:
     target = folder / yunet.WEIGHTS[0]
     target.parent.mkdir(exist_ok=True)
     target.write_bytes(weights(size).read_bytes())

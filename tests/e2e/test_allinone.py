@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
+from typing import Any
 
 import httpx
 import pytest
@@ -49,7 +50,7 @@ async def client(patient_workers: None) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def predict(client: httpx.AsyncClient, image: bytes, **params: object) -> dict:
+async def predict(client: httpx.AsyncClient, image: bytes, **params: Any) -> dict:
     response = await client.post("/predict", content=image, headers=JPEG, params=params)
     assert response.status_code == 200, response.text
     return response.json()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -58,7 +59,7 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def post(client: httpx.AsyncClient, image: bytes, **options: object) -> httpx.Response:
+async def post(client: httpx.AsyncClient, image: bytes, **options: Any) -> httpx.Response:
     return await client.post("/predict", content=image, headers=JPEG, **options)
 
 

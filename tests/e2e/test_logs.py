@@ -16,6 +16,7 @@ import pytest
 import redis
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.support.bad_inputs import bad_inputs, multipart
 from tests.support.cluster import Cluster
@@ -153,7 +154,7 @@ def send_together(cluster: Cluster, client: httpx.Client) -> None:
 def stream(url: str) -> str:
     address = url.replace("http", "ws") + "/stream"
     with suppress(InvalidStatus):
-        connect(address, origin="https://elsewhere.example").close()
+        connect(address, origin=Origin("https://elsewhere.example")).close()
     with connect(address, additional_headers={"X-Request-ID": "live"}) as socket:
         socket.send(json.dumps({"type": "start", "record": True, "label": SECRETS["label"]}))
         session_id = str(json.loads(socket.recv())["session_id"])

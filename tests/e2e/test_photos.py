@@ -8,8 +8,7 @@ from fercore.contracts.defaults import DEFAULT_DETECTOR
 from fercore.service.metrics import Metrics
 from services.detector import detectors
 from services.detector.core import DetectorCore, FoundFaces, default_options
-from tests.support.cluster import ROOT
-from tests.support.requires import data_folder
+from tests.support.requires import ROOT, data_folder
 from training.detection.counted import VIDEO, read_frames
 from training.detection.marks import FRONTAL, TURNED, compare
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.cluster import Service
 from tests.support.ports import free_port
-from tests.support.readme import COMMANDS, README, ROOT, output, run
+from tests.support.readme import COMMANDS, README, output, run
+from tests.support.requires import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A gateway whose queue can be away and whose memory notes what it is told, for tests of live streams."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,8 @@ def start_gateway(flaky_queue, live_metrics, remembering):
     """Make a server; its settings are the test's."""
 
     def start(**settings):
-        made = GatewaySettings(**{"model": "a", "live_deadline_s": 5} | settings)
+        given: dict[str, Any] = {"model": "a", "live_deadline_s": 5} | settings
+        made = GatewaySettings(**given)
         app = create_app(made, queue=flaky_queue, metrics=live_metrics, make_memory=lambda: remembering)
         return serving(app, made)
 

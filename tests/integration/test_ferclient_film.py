@@ -13,6 +13,7 @@ import pytest
 from ferclient.terminal import film
 from ferclient.terminal.commands import Failure
 from ferclient.terminal.extent import extent
+from ferclient.terminal.footage import Shot
 from ferclient.terminal.recording import written
 from tests.support.films import (
     BROWSERS_TIMES_MS,
@@ -112,7 +113,7 @@ def test_frames_of_one_and_the_same_time_are_all_written(tmp_path):
     write_film(source, greys(4), (0, 40, 80, 120), codec="libvpx", is_live=True)
     with film.opened(source) as video, written(tmp_path / "o.mp4", video, source) as recording:
         for shot in video.shots():
-            recording.add(film.Shot(shot.index, min(shot.time_s, 0.08), shot.image))
+            recording.add(Shot(shot.index, min(shot.time_s, 0.08), shot.image))
     assert read_film(tmp_path / "o.mp4")[0] == pytest.approx([0, 0.04, 0.08, 0.081])
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def numbered(count: int) -> Iterator[tuple[str, bytes]]:
     return ((f"frame-{n}", b"%d" % n) for n in range(count))
 
 
-def names(events, kind) -> list[str]:
+def names(events, kind) -> list[Any]:
     return [event.frame for event in events if isinstance(event, kind)]
 
 
@@ -235,7 +236,7 @@ async def test_live_what_was_unanswered_when_the_connection_broke_has_failed():
         await asyncio.wait_for(gate.wait(), 10)
         yield 1, b"y"
 
-    events = []
+    events: list[Any] = []
     async with (
         stream_server(breaks_with(1001, after=0), usual) as url,
         AsyncClient(url) as client,

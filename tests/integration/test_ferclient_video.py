@@ -12,12 +12,14 @@ import sys
 import termios
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import httpx
 import numpy as np
 import pytest
 
+from ferclient import Client
 from ferclient.terminal import webcam
 from ferclient.terminal.commands import main
 from tests.support.ferserver import (
@@ -53,7 +55,7 @@ def run(*arguments: str, url: str) -> int:
 
 def images(path: Path) -> list[np.ndarray]:
     capture = cv2.VideoCapture(str(path))
-    found = []
+    found: list[np.ndarray] = []
     while True:
         is_read, image = capture.read()
         if not is_read:
@@ -65,12 +67,13 @@ def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
-def start(*arguments: str, url: str, **options: object) -> subprocess.Popen:
+def start(*arguments: str, url: str, **options: Any) -> subprocess.Popen:
     """Run the command as a person does, apart from this process."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
         [sys.executable, "-m", "ferclient", *arguments],
         env=os.environ | {"FER_URL": url, "PYTHONPATH": str(ROOT)},
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,
+        **pipes | options,
     )
 
 
@@ -423,7 +426,7 @@ def test_a_recorded_session_is_told_at_the_end(capsys):
         asked.append(str(request.url.path))
         return httpx.Response(200, json=TREND)
 
-    with answering_in_thread(answer) as url, webcam.Client(url) as client:
+    with answering_in_thread(answer) as url, Client(url) as client:
         story = webcam._story(client, "0" * 32)
     assert asked == [f"/sessions/{'0' * 32}/trend"]
     assert "4 faces seen: anger 75%, fear 25%; valence -1.00; kept until 2026-11-22 10:00 UTC" in story
@@ -431,5 +434,5 @@ def test_a_recorded_session_is_told_at_the_end(capsys):
 
 
 def test_a_session_whose_trend_is_gone_does_not_hide_how_the_command_ended():
-    with answering_in_thread(lambda _: problem(404, "unknown_session")) as url, webcam.Client(url) as client:
+    with answering_in_thread(lambda _: problem(404, "unknown_session")) as url, Client(url) as client:
         assert "no trend: unknown_session" in webcam._story(client, "0" * 32)

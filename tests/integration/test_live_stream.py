@@ -7,6 +7,7 @@ import logging
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 from fercore.contracts.live import Alert
 from fercore.service.logging import JsonFormatter
@@ -211,7 +212,7 @@ async def test_pages_of_other_origins_are_refused_before_anything_is_opened(star
             "https://a.example:1",
         ):
             with pytest.raises(InvalidStatus) as refused:
-                await connect(f"ws://{gateway.address}/stream", origin=origin, additional_headers=ABC)
+                await connect(f"ws://{gateway.address}/stream", origin=Origin(origin), additional_headers=ABC)
             response = refused.value.response
             assert response.status_code == 403
             assert response.headers["content-type"] == "application/problem+json"
@@ -241,8 +242,12 @@ async def test_what_is_seen_is_remembered_and_alerts_are_sent(gateway, flaky_que
 
 async def test_every_frame_has_a_request_id_of_its_stream_in_the_log_too(gateway, flaky_queue):
     lines = []
-    handler = logging.Handler(logging.DEBUG)
-    handler.emit = lambda record: lines.append(json.loads(JsonFormatter("gateway").format(record)))
+
+    class Lines(logging.Handler):
+        def emit(self, record):
+            lines.append(json.loads(JsonFormatter("gateway").format(record)))
+
+    handler = Lines(logging.DEBUG)
     log = logging.getLogger("services.gateway.live.session")
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)

@@ -6,6 +6,7 @@ import hmac
 import json
 import ssl
 import sys
+from collections.abc import Sequence
 
 import pytest
 import trustme
@@ -21,16 +22,20 @@ NAME = "hooks.example"
 BODY = json.dumps({"alert": "ü"}).encode()
 
 
-def leading_to(*addresses: str):
-    """Make a resolver that notes what it is asked."""
-    asked = []
+class Resolver:
+    """Notes what it is asked."""
 
-    async def resolve(host: str, port: int) -> list[str]:
-        asked.append((host, port))
-        return list(addresses)
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self.addresses = addresses
+        self.asked: list[tuple[str, int]] = []
 
-    resolve.asked = asked
-    return resolve
+    async def __call__(self, host: str, port: int) -> list[str]:
+        self.asked.append((host, port))
+        return list(self.addresses)
+
+
+def leading_to(*addresses: str) -> Resolver:
+    return Resolver(addresses)
 
 
 @pytest.fixture(scope="module")

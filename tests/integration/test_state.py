@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -51,7 +52,8 @@ async def start_gateway(state_server) -> AsyncIterator[StartGateway]:
 
         async def start_gateway(**settings) -> Server:
             queue = InMemoryQueue()
-            made = GatewaySettings(**{"model": "a", "live_deadline_s": 5} | settings)
+            given: dict[str, Any] = {"model": "a", "live_deadline_s": 5} | settings
+            made = GatewaySettings(**given)
             store = RedisState(state_server.url, timeout_s=10)
             await stack.enter_async_context(working(queue))
             app = create_app(made, queue=queue, metrics=Metrics(), store=store)

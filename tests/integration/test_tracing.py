@@ -1,6 +1,7 @@
 """Spans of faces that share a call, what Triton is handed of them, and what the log tells of a collector."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import grpc
 import pytest
@@ -118,12 +119,16 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
+def has_been_asked(collector: Collector, times: int) -> bool:
+    return collector.asked >= times
+
+
 def test_a_collector_that_is_away_is_told_once_and_once_that_it_is_back(collector, caplog):
     collector.status = 404  # for which nobody tries again
     with tracing_of("gateway", ServiceSettings(otlp_endpoint=collector.url)) as tracing:
         for batch in range(2):
             spend(tracing, spans=1)
-            until(lambda batch=batch: collector.asked > batch)
+            until(partial(has_been_asked, collector, batch + 1))
         spend(tracing, spans=5000)  # more than wait for it
         until(lambda: collector.asked > 2)
         collector.status = 200

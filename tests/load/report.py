@@ -6,7 +6,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -187,9 +187,9 @@ def _lines_section() -> str:
     return "## Lines of code\n\n" + table(["room", "Python files", "lines that are not blank"], rows)
 
 
-def table(columns: list[str], rows: Iterable[list[object]]) -> str:
+def table(columns: list[str], rows: Iterable[Sequence[object]]) -> str:
     """Write a table."""
-    lines = [columns, ["---"] * len(columns), *rows]
+    lines: list[Sequence[object]] = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -21,7 +21,7 @@ class Seen:
     trace_id: str
     span_id: str
     parent_id: str
-    attributes: dict[str, object]
+    attributes: dict[str, Any]
     is_failed: bool
     links: tuple[tuple[str, str], ...]
     """Traces and spans that it points to."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -61,13 +62,14 @@ def write_film(
     options = OPTIONS | ({"flags": "+ildct+ilme"} if is_interlaced else {})
     with av.open(str(path), "w", options={"live": "1"} if is_live else {}) as container:
         if is_live:  # it says no rate
-            coder = av.CodecContext.create(codec, "w")
+            coder = cast("av.VideoCodecContext", av.CodecContext.create(codec, "w"))
             coder.options = options
-            stream = container.add_mux_stream(
-                CODECS[codec], width=width, height=height, time_base=MILLISECONDS
+            stream = cast(
+                "av.VideoStream",
+                container.add_mux_stream(CODECS[codec], width=width, height=height, time_base=MILLISECONDS),
             )
         else:
-            stream = container.add_stream(codec, 25, options=options)
+            stream = cast("av.VideoStream", container.add_stream(codec, 25, options=options))
             coder = stream.codec_context
         coder.width, coder.height, coder.pix_fmt, coder.time_base = width, height, pixels, MILLISECONDS
         coder.flags |= Flags.frame_duration
@@ -76,9 +78,9 @@ def write_film(
         if matrix is not None:
             a, b, c, d = (value << 16 for value in matrix)
             stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
-        packets = []
+        packets: list[av.Packet] = []
         if sound is not None:
-            tone = container.add_stream(sound, 48000, layout="mono")
+            tone = cast("av.AudioStream", container.add_stream(sound, 48000, layout="mono"))
             packets += tone.encode(_tone(tone, sound_from_ms, sound_ms)) + tone.encode(None)
         for image, time_ms, next_ms in zip(
             images, times_ms, [*times_ms[1:], times_ms[-1] + last_ms], strict=True

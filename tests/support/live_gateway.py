@@ -2,14 +2,19 @@
 
 import asyncio
 import gc
+from typing import TypeVar
 
 import httpx
 
 from fercore.contracts.errors import UpstreamUnavailable
+from fercore.contracts.live import StreamOptions
 from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
+from services.gateway.live.observation import Observation
 from services.gateway.live.session import OUTCOMES
 from tests.support.streaming import Server, result
+
+Kind = TypeVar("Kind")
 
 
 class FlakyQueue(InMemoryQueue):
@@ -55,7 +60,9 @@ class Remembering:
 
     def __init__(self, *, fault=None, alerts=()) -> None:
         self.fault, self.alerts = fault, alerts
-        self.begun, self.observed, self.ended = [], [], 0
+        self.begun: list[StreamOptions] = []
+        self.observed: list[Observation] = []
+        self.ended = 0
 
     async def begin(self, options):
         if self.fault is not None:
@@ -99,7 +106,7 @@ def gauge(metrics: Metrics, name: str) -> float | None:
     return metrics.registry.get_sample_value(name)
 
 
-def living(kind: type) -> list[object]:
+def living(kind: type[Kind]) -> list[Kind]:
     """Give all objects of a kind that something still holds."""
     gc.collect()
     return [thing for thing in gc.get_objects() if isinstance(thing, kind)]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import yaml
@@ -57,7 +57,7 @@ class Prometheus:
         self._process.terminate()
         self._process.wait(20)
 
-    def ask(self, expression: str) -> list[dict[str, object]]:
+    def ask(self, expression: str) -> list[dict[str, Any]]:
         """Give the samples of an instant query that are numbers; none while it has not started."""
         try:
             answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10)

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -135,9 +136,9 @@ class Stream:
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
 
-    async def send(self, *messages: bytes | str | dict[str, object]) -> None:
+    async def send(self, *messages: bytes | str | Mapping[str, object]) -> None:
         for message in messages:
-            await self.connection.send(json.dumps(message) if isinstance(message, dict) else message)
+            await self.connection.send(json.dumps(message) if isinstance(message, Mapping) else message)
 
     async def receive(self) -> dict:
         async with asyncio.timeout(20):
@@ -173,7 +174,7 @@ def assert_accounted(stats: dict) -> None:
 
 
 @asynccontextmanager
-async def streaming(url: str, path: str = "/stream", **options: object) -> AsyncIterator[Stream]:
+async def streaming(url: str, path: str = "/stream", **options: Any) -> AsyncIterator[Stream]:
     """Open a stream at `http://...`."""
     address = url.removeprefix("http://")
     async with connect(f"ws://{address}{path}", compression=None, max_size=None, **options) as connection:

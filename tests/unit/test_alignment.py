@@ -80,10 +80,10 @@ def test_landmarks_that_fall_together_turn_nothing():
 @pytest.mark.parametrize("side", [60, 112, 300])
 @pytest.mark.parametrize("degrees", [-170, -90, -30, 20, 90, 135])
 def test_a_turned_face_gives_the_crop_of_the_level_one(side, degrees):
-    picture = cv2.GaussianBlur(np.asarray(astronaut()), (0, 0), 3)
+    picture = np.asarray(cv2.GaussianBlur(np.asarray(astronaut()), (0, 0), 3), np.uint8)
     middle = 224.0, 112.0
     matrix = cv2.getRotationMatrix2D((middle[0] - 0.5, middle[1] - 0.5), -degrees, 1.0)
-    turned = cv2.warpAffine(picture, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE)
+    turned = cv2.warpAffine(picture, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
     level = crop_face(picture, Square.around(middle, side))
     crop = crop_face(turned, Square.around(middle, side, radians(degrees)))
     inner = np.s_[14:98, 14:98]  # a corner may show what lies beyond the turned picture

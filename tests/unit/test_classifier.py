@@ -98,6 +98,7 @@ async def test_frames_for_different_models_are_asked_apart():
 
 async def test_timings_add_both_hops():
     (outcome,) = await handler(BrightnessBackend())([delivery(1)])
+    assert isinstance(outcome, Reply)
     result = decode_reply(outcome.body)
     assert result.queue_ms == 1 + 10
     assert (result.decode_ms, result.detect_ms, result.align_ms) == (2, 3, 4)
@@ -120,6 +121,7 @@ async def test_an_unreadable_body_is_dead_and_its_neighbours_are_answered():
 async def test_an_unknown_model_is_a_reply_to_those_who_asked_for_it():
     outcomes = await handler(BrightnessBackend())([delivery(1), delivery(2, model="nobody")])
     assert told(outcomes[0]) == ["happiness"]
+    assert isinstance(outcomes[1], Reply)
     with pytest.raises(RemoteError) as fault:
         decode_reply(outcomes[1].body)
     assert fault.value.code == "unknown_model"

@@ -56,7 +56,8 @@ async def test_every_message_of_a_batch_gets_its_own_outcome():
 
 
 async def test_expired_messages_are_dropped_before_the_handler_sees_them():
-    queue, counts, seen = InMemoryQueue(), Counts(), []
+    queue, counts = InMemoryQueue(), Counts()
+    seen: list[bytes] = []
 
     async def note(deliveries):
         seen.extend(delivery.envelope.body for delivery in deliveries)
@@ -370,7 +371,8 @@ async def test_small_messages_do_not_wait_for_heavy_neighbours():
 
 async def test_a_message_that_expires_behind_its_neighbours_is_not_handled():
     clock = 0.0
-    queue, handled = InMemoryQueue(clock_ms=lambda: clock), []
+    queue = InMemoryQueue(clock_ms=lambda: clock)
+    handled: list[int] = []
 
     async def slow(deliveries):
         nonlocal clock

@@ -1,5 +1,7 @@
 """What the detector keeps of what a plug-in finds, and what a broken plug-in does."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,14 +32,15 @@ def make_core(tmp_path, monkeypatch, request):
     )
 
     def make(find) -> DetectorCore:
-        return DetectorCore(package, model_repository=FixedDetector(find), threads=1, metrics=Metrics())
+        found: Any = FixedDetector(find)  # the plug-in gives back what it is handed
+        return DetectorCore(package, model_repository=found, threads=1, metrics=Metrics())
 
     return make
 
 
-def options(detector: str = "fixed", **changes: object) -> DetectOptions:
-    values = {"detector": detector, "max_faces": 10, "min_face_px": 1, "min_score": 0.0} | changes
-    return DetectOptions(**values)
+def options(detector: str = "fixed", **changes: Any) -> DetectOptions:
+    values: dict[str, Any] = {"max_faces": 10, "min_face_px": 1, "min_score": 0.0}
+    return DetectOptions(detector=detector, **values | changes)
 
 
 def found(*boxes: tuple[float, ...], scores: list[float] | None = None, landmarks=None):

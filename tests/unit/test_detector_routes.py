@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from typing import Any
 
 import httpx
 import numpy as np
@@ -41,7 +42,8 @@ def app(may_go_on, tmp_path, monkeypatch) -> FastAPI:
         return NOTHING
 
     metrics = Metrics()
-    core = DetectorCore(plugins, model_repository=FixedDetector(find), threads=1, metrics=metrics)
+    found: Any = FixedDetector(find)  # the plug-in gives back what it is handed
+    core = DetectorCore(plugins, model_repository=found, threads=1, metrics=metrics)
     app = build_app(
         service="detector",
         title="t",

@@ -4,13 +4,14 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
 from asgi_lifespan import LifespanManager
 
-from fercore.contracts.errors import DeadlineExceeded, InvalidImage, UpstreamUnavailable
+from fercore.contracts.errors import DeadlineExceeded, FerError, InvalidImage, UpstreamUnavailable
 from fercore.contracts.messages import (
     ClassifierOffer,
     DetectorOffer,
@@ -101,7 +102,7 @@ async def announce(queue: InMemoryQueue, detectors=("ferface",), models=("a",)) 
     await queue.announce(FACES.service, "c", msgspec.json.encode(offer))
 
 
-async def post(client: httpx.AsyncClient, **query: object) -> httpx.Response:
+async def post(client: httpx.AsyncClient, **query: Any) -> httpx.Response:
     return await client.post("/predict", content=no_face_jpeg(), headers=JPEG, params=query)
 
 
@@ -316,7 +317,7 @@ async def test_many_pictures_are_admitted_all_or_none(client, worker):
     ids=["ours", "theirs"],
 )
 async def test_several_pictures_of_which_we_failed_one_are_counted(client, worker, metrics, fault, counted):
-    faults = []
+    faults: list[FerError] = []
     good = encode(empty_result("a"))
     worker(lambda envelope: reply_to(envelope, encode_error(faults.pop()) if faults else good))
     await until_it_is(client, None)

@@ -9,6 +9,7 @@ import pytest
 import skimage.data
 
 from fercore.vision.crop import RgbImage
+from fercore.vision.detection import Detector
 from fercore.vision.picture import Picture, detect_in
 from services.detector.detectors import haar
 
@@ -23,11 +24,11 @@ def astronaut() -> RgbImage:
 
 
 @pytest.fixture(scope="module")
-def detector() -> haar.Detector:
+def detector() -> Detector:
     return haar.create(Path("nowhere"))
 
 
-def faces_in(detector: haar.Detector, image: RgbImage, min_face_px: int = 24) -> np.ndarray:
+def faces_in(detector: Detector, image: RgbImage, min_face_px: int = 24) -> np.ndarray:
     found = detector.detect(image, min_face_px=min_face_px)
     assert found.boxes.dtype == np.float32
     assert found.scores.dtype == np.float32

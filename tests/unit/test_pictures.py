@@ -69,7 +69,7 @@ def test_orientation_is_applied_to_pictures_with_alpha_too(kind, orientation):
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_alpha_is_composited_on_white(kind):
     image = picture().convert("RGBA")
-    image.putalpha(Image.fromarray(np.repeat(np.uint8([[0] * 20 + [128] * 20]), 24, axis=0)))
+    image.putalpha(Image.fromarray(np.repeat(np.array([[0] * 20 + [128] * 20], np.uint8), 24, axis=0)))
     out = decode(encoded(image, kind))
     assert tuple(out[2, 5]) == (255, 255, 255)
     assert abs(int(out[2, 30][2]) - 252) < 4

@@ -70,8 +70,9 @@ def test_without_landmarks_or_their_places_there_is_no_pose():
 
 
 def test_blur_grows_as_a_face_is_blurred_and_does_not_follow_contrast():
-    grey = cv2.cvtColor(FACE, cv2.COLOR_RGB2GRAY)
-    blurs = [measure_blur(grey), *(measure_blur(cv2.GaussianBlur(grey, (0, 0), s)) for s in (1, 2, 4, 8))]
+    grey = np.asarray(cv2.cvtColor(FACE, cv2.COLOR_RGB2GRAY), np.uint8)
+    blurred = [np.asarray(cv2.GaussianBlur(grey, (0, 0), s), np.uint8) for s in (1, 2, 4, 8)]
+    blurs = [measure_blur(image) for image in (grey, *blurred)]
     assert blurs == sorted(blurs)
     assert 0 < blurs[0] < 0.6 < blurs[-1] < 1
     assert measure_blur(grey // 2 + 60) == pytest.approx(blurs[0], abs=0.03)
@@ -94,7 +95,7 @@ def test_a_face_that_is_well_seen_is_not_low():
 
 
 def shrunk(crop: np.ndarray) -> np.ndarray:
-    return crop_whole(cv2.resize(crop, (9, 9), interpolation=cv2.INTER_AREA))
+    return crop_whole(np.asarray(cv2.resize(crop, (9, 9), interpolation=cv2.INTER_AREA), np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ GIVES = [(None, None, 4, 4), (None, 8)]
 HINT = "`make models` fetches it"
 
 
-def load(**changes: object):
-    wanted = {"file": TINY, "takes": TAKES, "gives": GIVES, "hint": HINT, "dtype": np.uint8} | changes
-    return load_graph(REPOSITORY, **wanted)
+def load(**changes: Any):
+    wanted: dict[str, Any] = {"file": TINY, "takes": TAKES, "gives": GIVES, "hint": HINT, "dtype": np.uint8}
+    return load_graph(REPOSITORY, **wanted | changes)
 
 
 def test_a_graph_is_run_in_the_callers_thread_and_gives_what_was_asked_for_in_that_order():

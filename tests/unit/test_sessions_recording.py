@@ -202,7 +202,7 @@ async def test_a_session_begun_while_the_store_was_away_is_there_when_it_is_back
 
 
 async def test_nothing_is_left_of_sessions_that_ended(recorder, store, clock):
-    left = weakref.WeakSet()
+    left: weakref.WeakSet[Recording] = weakref.WeakSet()
     for number in range(50):
         recording = await begin(recorder, clock)
         left.add(recording)
@@ -326,7 +326,7 @@ async def test_writing_goes_on_by_itself(recorder, store, clock, monkeypatch):
 
 async def test_what_a_later_version_wrote_is_not_misread(store):
     recording = Recording("x", zero_s=0, started_at=START, label=None, lose=lambda reason, rows: None)
-    fields = recording.to_write().fields
+    fields = dict(recording.to_write().fields)
     later = {"head": fields["head"].replace(b'"schema_version":1', b'"schema_version":2')}
     for unreadable in (
         later,
