@@ -1,4 +1,4 @@
-"""A file that Chromium shows as a webcam: frames of a shared video, or the portrait that moves a little."""
+"""A file that Chromium shows as a webcam: frames of a video, or the portrait that moves a little."""
 
 import math
 from pathlib import Path
@@ -39,7 +39,7 @@ def from_crowd(path: Path) -> Path:
 
 
 def from_video(path: Path) -> Path | None:
-    """Write the first frames of the shared clip of one face; None where it is absent."""
+    """Write the first frames of a clip of one face; None where it is absent."""
     if not VIDEO.is_file():
         return None
     video = cv2.VideoCapture(str(VIDEO))

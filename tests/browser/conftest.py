@@ -96,7 +96,7 @@ def browse(
             if film not in browsers:
                 file = film(folder / f"{film.__name__}.mjpeg")
                 if file is None:
-                    missing("data", "there are no shared videos")
+                    missing("data", "there are no videos among the data sets")
                 flags = [*FLAGS, f"--use-file-for-fake-video-capture={file}"]
                 browser = playwright.chromium.launch(executable_path=chromium, args=flags)
                 browsers[film] = browser

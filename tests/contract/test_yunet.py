@@ -29,7 +29,7 @@ def create(size: str, folder: Path) -> Detector:
 
 
 def pictures() -> Iterator[np.ndarray]:
-    """The portrait and the shared photographs, as large as a detector sees them when serving."""
+    """The portrait and the photographs of the data sets, as large as a detector sees them when serving."""
     yield np.asarray(astronaut())
     for file in sorted(data_folder("photos").iterdir()):
         picture = decode(file.read_bytes())

@@ -1,7 +1,8 @@
 """What a test needs beyond the lock: skipped by name where it is absent, a failure where it is required.
 
-`FER_REQUIRE=docker,data` names what must be there; with `CI=true` Redis, Triton and the programs that
-`.ci/run` installs must. A test that calls a program of the machine's without asking for it here fails.
+`FER_REQUIRE=docker,data` names what must be there, `FER_DATA` the folder of data sets; with `CI=true` Redis,
+Triton and the programs that `.ci/run` installs must be there. A test that calls a program of the machine's
+without asking for it here fails.
 """
 
 import os
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DATA = ROOT.parent / "shared" / "data"
+DATA = Path(os.environ.get("FER_DATA") or next(iter(sorted(ROOT.parent.glob("*/data"))), ROOT / "data"))
+"""The folder of the data sets, which are no part of the project: `FER_DATA`, else the first `../*/data`."""
+
 REQUIRED = frozenset(filter(None, os.environ.get("FER_REQUIRE", "").split(",")))
 IN_CI = os.environ.get("CI") == "true"
 
@@ -35,10 +38,10 @@ def missing(what: str, reason: str, *, is_required: bool = False) -> None:
 
 
 def data_folder(name: str) -> Path:
-    """Return a folder of the shared data."""
+    """Return a folder of the data sets."""
     folder = DATA / name
     if not folder.is_dir():
-        missing("data", f"there is no {name}/ beside the checkout")
+        missing("data", f"there is no {DATA / name}")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Weights of detectors for tests: those in the model repository, or the same ones among the shared data."""
+"""Weights of detectors for tests: those in the model repository, or the same ones among the data sets."""
 
 import hashlib
 import shutil
@@ -14,14 +14,14 @@ def repository_with(files: Sequence[str], folder: Path) -> Path:
     for file in files:
         source = ROOT / "model_repository" / file
         if not source.is_file():
-            source = _shared(file)
+            source = _among_data(file)
         target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
     return folder
 
 
-def _shared(file: str) -> Path:
+def _among_data(file: str) -> Path:
     """Find what `make models` would fetch, by its SHA-256."""
     table = tomllib.loads((ROOT / "deploy/local/models.toml").read_text(encoding="utf-8"))
     wanted = {
