@@ -1,31 +1,18 @@
-"""What every queue promises; run against all of them, the real Redis among them."""
+"""What every queue promises of messages; run against all of them, the real Redis among them."""
 
 import asyncio
 import hashlib
-import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from fercore.messaging.memory import InMemoryQueue
-from fercore.messaging.queue import FACES, FRAMES, MAX_DELIVERIES, Channel, Delivery, Ending, Envelope, Queue
+from fercore.messaging.queue import FACES, FRAMES, Ending, Queue
 from fercore.messaging.redis_streams import RedisStreams
 from tests.support.consuming import bury, settle
+from tests.support.queues import envelope, eventually, receive, taken_over
 
 SECRET = b"the bytes of a face"
-
-
-@pytest.fixture(params=["memory", "redis"])
-async def queue(request):
-    queue: Queue
-    if request.param == "memory":
-        queue = InMemoryQueue()
-    else:
-        queue = RedisStreams(request.getfixturevalue("redis_server").url, timeout_s=10)
-    await queue.ping()
-    yield queue
-    await queue.close()
 
 
 async def dead_records(queue: Queue) -> list[dict[str, bytes]]:
@@ -34,45 +21,6 @@ async def dead_records(queue: Queue) -> list[dict[str, bytes]]:
     assert isinstance(queue, RedisStreams)
     found: Any = await queue._redis.xrange("fer:dead")
     return [{name.decode(): value for name, value in fields.items()} for _, fields in found]
-
-
-async def consumer_names(queue: Queue, channel: Channel) -> set[str]:
-    if isinstance(queue, InMemoryQueue):
-        return set(queue._streams[channel.stream].consumers)
-    assert isinstance(queue, RedisStreams)
-    found = await queue._redis.xinfo_consumers(channel.stream, channel.service)
-    return {consumer["name"].decode() for consumer in found}
-
-
-def envelope(
-    queue: Queue, body: bytes = b"body", *, request_id: str = "r", left_ms: float = 60_000
-) -> Envelope:
-    return Envelope(request_id, "gateway", queue.now_ms() + left_ms, body, trace="00-aa-bb-01")
-
-
-async def receive(queue: Queue, worker_id: str, *, max_n: int = 10, wait_ms: int = 0) -> list[Delivery]:
-    got = await queue.receive(FRAMES, worker_id, max_n=max_n, wait_ms=wait_ms)
-    # The first call may only make the group.
-    return got or await queue.receive(FRAMES, worker_id, max_n=max_n, wait_ms=wait_ms)
-
-
-async def eventually(check: Callable[[], Awaitable[bool]], timeout_s: float = 20.0) -> None:
-    give_up = time.monotonic() + timeout_s
-    while not await check():
-        assert time.monotonic() < give_up, "waited in vain"
-        await asyncio.sleep(0.02)
-
-
-async def taken_over(queue: Queue, worker_id: str) -> list[Delivery]:
-    """Take over as soon as there is something from the dead."""
-    taken: list[Delivery] = []
-
-    async def check() -> bool:
-        taken.extend((await queue.take_over(FRAMES, worker_id, max_n=10)).deliveries)
-        return bool(taken)
-
-    await eventually(check)
-    return taken
 
 
 async def test_an_envelope_arrives_as_it_was_sent_and_stamped(queue):
@@ -217,71 +165,6 @@ async def test_a_waiting_gateway_gets_a_reply_when_it_comes(queue):
     assert len(waiting.result()) == 1
 
 
-async def test_messages_of_a_dead_worker_are_taken_over_and_counted(queue):
-    await queue.announce("detector", "a", b"")
-    await queue.publish(FRAMES, envelope(queue, b"orphan"))
-    await receive(queue, "a")
-    [second] = await taken_over(queue, "b")  # when the announcement has run out
-    assert second.envelope.body == b"orphan"
-    assert second.deliveries == 2
-    [third] = await taken_over(queue, "c")  # b never announced itself
-    assert third.deliveries == 3 > MAX_DELIVERIES
-    assert await settle(queue, third)
-
-
-async def test_a_slow_worker_that_lives_keeps_its_message(queue):
-    await queue.publish(FRAMES, envelope(queue))
-    [delivery] = await receive(queue, "slow")
-    give_up = time.monotonic() + 2.5  # longer than an announcement holds, and than idleness counts
-    while time.monotonic() < give_up:
-        await queue.announce("detector", "slow", b"")
-        assert (await queue.take_over(FRAMES, "eager", max_n=10)).deliveries == []
-    assert await settle(queue, delivery)
-
-
-async def test_a_worker_never_takes_over_from_itself(queue):
-    await queue.publish(FRAMES, envelope(queue))
-    await receive(queue, "a")
-    assert (await queue.take_over(FRAMES, "a", max_n=10)).deliveries == []
-    assert await consumer_names(queue, FRAMES) == {"a"}
-
-
-async def test_no_more_is_taken_over_than_asked_for(queue):
-    for _ in range(5):
-        await queue.publish(FRAMES, envelope(queue))
-    await receive(queue, "a", max_n=3)
-    await receive(queue, "b", max_n=2)
-    assert len((await queue.take_over(FRAMES, "c", max_n=4)).deliveries) == 4
-    assert len((await queue.take_over(FRAMES, "c", max_n=4)).deliveries) == 1
-
-
-async def test_expired_messages_of_the_dead_are_dropped_not_handed_out(queue):
-    await queue.publish(FRAMES, envelope(queue, left_ms=-1))
-    await receive(queue, "a")
-    found = await queue.take_over(FRAMES, "b", max_n=10)
-    assert found.deliveries == []
-    assert found.expired == 1
-    assert (await queue.backlog(FRAMES)).depth == 0
-
-
-async def test_expired_messages_of_the_living_are_dropped_by_anyone(queue):
-    await queue.publish(FRAMES, envelope(queue, left_ms=-1))
-    [delivery] = await receive(queue, "slow")
-    expired = 0
-
-    async def is_dropped() -> bool:
-        nonlocal expired
-        await queue.announce("detector", "slow", b"")
-        found = await queue.take_over(FRAMES, "b", max_n=10)
-        assert found.deliveries == []
-        expired += found.expired
-        return expired == 1
-
-    await eventually(is_dropped)
-    assert (await queue.backlog(FRAMES)).depth == 0
-    assert not await settle(queue, delivery, reply=envelope(queue))
-
-
 async def test_a_dead_record_says_why_and_holds_no_body(queue):
     await queue.publish(FRAMES, envelope(queue, SECRET))
     [delivery] = await receive(queue, "a")
@@ -339,55 +222,6 @@ async def test_fields_that_are_no_envelope_are_delivered_raw_and_can_be_buried(q
     assert await bury(queue, taken, "unreadable")
     [record] = await dead_records(queue)
     assert not any(SECRET in value for value in record.values())
-
-
-async def test_offers_are_those_of_the_living_of_one_service(queue):
-    await queue.announce("detector", "a", b"yunet")
-    await queue.announce("detector", "b", b"haar")
-    await queue.announce("detector2", "c", b"other")
-    assert await queue.offers("detector") == {"a": b"yunet", "b": b"haar"}
-    await queue.announce("detector", "a", b"retinaface")
-    assert (await queue.offers("detector"))["a"] == b"retinaface"
-
-    async def all_are_dead() -> bool:
-        return await queue.offers("detector") == {}
-
-    await eventually(all_are_dead)
-
-
-async def test_a_worker_that_withdraws_is_forgotten_at_once(queue):
-    await queue.announce("detector", "a", b"")
-    await receive(queue, "a")
-    await queue.withdraw(FRAMES, "a")
-    assert await queue.offers("detector") == {}
-    assert await consumer_names(queue, FRAMES) == set()
-
-
-async def test_a_worker_that_withdraws_with_work_in_hand_leaves_it_to_others(queue):
-    await queue.announce("detector", "a", b"")
-    await queue.publish(FRAMES, envelope(queue))
-    await receive(queue, "a")
-    await queue.withdraw(FRAMES, "a")
-    assert await consumer_names(queue, FRAMES) == {"a"}
-    assert len((await queue.take_over(FRAMES, "b", max_n=1)).deliveries) == 1
-
-
-async def test_a_worker_may_withdraw_from_a_stream_that_never_was(queue):
-    await queue.withdraw(FRAMES, "a")
-
-
-async def test_names_of_dead_workers_do_not_accumulate(queue):
-    for number in range(30):
-        await queue.publish(FRAMES, envelope(queue))
-        await receive(queue, f"dead-{number}", max_n=1)
-    await queue.announce("detector", "alive", b"")
-    await queue.publish(FRAMES, envelope(queue))
-    await receive(queue, "alive", max_n=1)
-    while taken := (await queue.take_over(FRAMES, "b", max_n=7)).deliveries:
-        for delivery in taken:
-            await settle(queue, delivery)
-    assert await consumer_names(queue, FRAMES) - {"b"} == {"alive"}
-    assert (await queue.backlog(FRAMES)).depth == 1
 
 
 async def test_a_message_of_ten_megabytes_arrives(queue):

@@ -1,4 +1,4 @@
-"""What is read of films and how they are written again: times, sides, colours, sound, memory."""
+"""What is read of films and how they are written again: times, sides, colours, memory."""
 
 import subprocess
 import sys
@@ -11,24 +11,26 @@ import numpy as np
 import pytest
 
 from ferclient.terminal import film
-from ferclient.terminal.commands import Failure
-from ferclient.terminal.extent import extent
 from ferclient.terminal.footage import Shot
 from ferclient.terminal.recording import written
 from tests.support.films import (
     BROWSERS_TIMES_MS,
     QUARTERS,
-    codecs,
+    browser_recording,
+    copied,
     duration_s,
     greys,
-    loudest_s,
     read_film,
-    sound_packets,
+    times_of,
     write_film,
 )
 
 ROOT = Path(__file__).parent.parent.parent
+
+
 TIMES_S = [time_ms / 1000 for time_ms in BROWSERS_TIMES_MS]
+
+
 MATRICES = {
     "as it is": (1, 0, 0, 1),
     "clockwise": (0, 1, -1, 0),
@@ -39,19 +41,6 @@ MATRICES = {
     "transposed": (0, 1, 1, 0),
     "transverse": (0, -1, -1, 0),
 }
-
-
-def copied(source: Path, target: Path) -> Path:
-    """Read a film and write it again."""
-    with film.opened(source) as video, written(target, video, target) as recording:
-        for shot in video.shots():
-            recording.add(shot)
-    return target
-
-
-def times_of(path: Path) -> list[float]:
-    with film.opened(path) as video:
-        return [shot.time_s for shot in video.shots()]
 
 
 def stored_for(matrix: tuple[int, int, int, int], upright: np.ndarray) -> np.ndarray:
@@ -69,9 +58,7 @@ def stored_for(matrix: tuple[int, int, int, int], upright: np.ndarray) -> np.nda
 
 @pytest.fixture
 def recorded(tmp_path) -> Path:
-    """What a browser records: no duration, no rate, a pause."""
-    path = tmp_path / "recorded.webm"
-    return write_film(path, greys(len(TIMES_S)), BROWSERS_TIMES_MS, codec="libvpx", is_live=True)
+    return browser_recording(tmp_path / "recorded.webm")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".webm"])
@@ -229,173 +216,9 @@ def test_an_interlaced_film_is_read_though_opencv_sees_black(tmp_path):
             assert np.abs(image[y, x].astype(int) - QUARTERS[y, x]).max() < 40
 
 
-@pytest.mark.parametrize(
-    ("name", "encoder", "suffix", "coded"),
-    [
-        ("s.mp4", "aac", ".mp4", ["h264", "aac"]),
-        ("s.mkv", "libopus", ".mp4", ["h264", "opus"]),
-        ("s.webm", "libopus", ".webm", ["vp9", "opus"]),
-        ("s.mp4", "libmp3lame", ".mov", ["h264", "mp3"]),
-    ],
-)
-def test_sound_that_the_file_may_hold_stays_as_it_is(tmp_path, name, encoder, suffix, coded):
-    codec = "libvpx" if name.endswith("webm") else "libx264"
-    source = write_film(tmp_path / name, greys(25), range(0, 1000, 40), codec=codec, sound=encoder)
-    target = copied(source, tmp_path / f"o{suffix}")
-    assert codecs(target) == coded
-    before, after = sound_packets(source), sound_packets(target)
-    assert [data for _, data in after] == [data for _, data in before]
-    assert [time for time, _ in after] == pytest.approx([time for time, _ in before], abs=0.002)
-
-
-@pytest.mark.parametrize(
-    ("name", "encoder", "suffix", "coded"),
-    [
-        ("s.mov", "pcm_s16le", ".mp4", ["h264", "aac"]),
-        ("s.mp4", "aac", ".webm", ["vp9", "opus"]),
-        ("s.mkv", "libopus", ".mov", ["h264", "aac"]),
-        ("s.avi", "ac3", ".mp4", ["h264", "aac"]),
-    ],
-)
-def test_other_sound_is_encoded_again_and_heard_at_its_time(tmp_path, name, encoder, suffix, coded):
-    codec, from_ms = ("mpeg4", 0) if name.endswith("avi") else ("libx264", 400)  # an AVI has no late sound
-    source = write_film(
-        tmp_path / name,
-        greys(50),
-        range(0, 2000, 40),
-        codec=codec,
-        sound=encoder,
-        sound_from_ms=from_ms,
-        sound_ms=1500,
-    )
-    target = copied(source, tmp_path / f"o{suffix}")
-    assert codecs(target) == coded
-    assert loudest_s(source) == pytest.approx(from_ms / 1000, abs=0.01)
-    assert loudest_s(target) == pytest.approx(from_ms / 1000, abs=0.01)
-    assert duration_s(target) == pytest.approx(2, abs=0.041)
-
-
-def test_pictures_that_begin_after_the_sound_stay_after_it(tmp_path):
-    source = write_film(tmp_path / "late.mkv", greys(10), range(700, 1100, 40), sound="libopus")
-    target = copied(source, tmp_path / "o.mp4")
-    assert read_film(target)[0][0] == pytest.approx(0.7, abs=0.001)
-    assert loudest_s(target) == pytest.approx(loudest_s(source), abs=0.005)
-
-
-def test_a_broadcast_that_starts_at_any_time_starts_at_0(tmp_path):
-    source = write_film(
-        tmp_path / "hour.ts", greys(10), range(3_600_000, 3_600_400, 40), sound="aac", sound_from_ms=3_600_000
-    )
-    target = copied(source, tmp_path / "o.mp4")
-    assert read_film(source)[0][0] >= 3600
-    assert read_film(target)[0][0] < 0.05
-    assert duration_s(target) < 1.1
-
-
 def test_an_mp4_begins_with_its_index_so_that_it_plays_while_it_is_loaded(recorded, tmp_path):
     data = copied(recorded, tmp_path / "o.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
-
-
-def test_a_film_is_measured_by_its_packets_not_by_what_it_says(recorded, tmp_path):
-    found = extent(recorded)
-    assert (found.frames, found.is_whole) == (len(TIMES_S), True)
-    gaps = write_film(tmp_path / "gaps.avi", greys(4), (0, 40, 400, 440), codec="mpeg4")
-    assert cv2.VideoCapture(str(gaps)).get(cv2.CAP_PROP_FRAME_COUNT) > 100  # an AVI counts its gaps
-    assert extent(gaps).frames == 4
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "is_live"),
-    [
-        ("c.webm", "libvpx", False),
-        ("live.webm", "libvpx", True),
-        ("c.avi", "mjpeg", False),
-        ("c.mkv", "ffv1", False),
-    ],
-)
-def test_a_film_that_is_cut_gives_what_is_there_and_is_known_to_be_cut(tmp_path, name, codec, is_live):
-    noise = np.random.default_rng(3).integers(0, 255, (30, 48, 64, 3), np.uint8)
-    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-    whole = write_film(
-        tmp_path / name, list(noise), range(0, 3000, 100), codec=codec, pixels=pixels, is_live=is_live
-    )
-    assert extent(whole).is_whole
-    data = whole.read_bytes()
-    whole.write_bytes(data[: len(data) // 2 + 7])
-    found = extent(whole)
-    assert not found.is_whole
-    assert 5 < len(times_of(whole)) <= found.frames < 25
-
-
-def test_a_film_that_is_cut_between_two_frames_is_known_by_its_stated_length(tmp_path):
-    whole = write_film(tmp_path / "c.flv", greys(30), range(0, 3000, 100), codec="flv")
-    with av.open(str(whole)) as container:
-        places = [packet.pos for packet in container.demux(video=0) if packet.size]
-    whole.write_bytes(whole.read_bytes()[: places[15]])
-    found = extent(whole)
-    assert (found.frames, found.is_whole) == (15, False)
-
-
-def test_a_cut_mp4_whose_index_comes_first_gives_what_is_there(recorded, tmp_path):
-    noise = list(np.random.default_rng(3).integers(0, 255, (30, 48, 64, 3), np.uint8))
-    source = write_film(tmp_path / "n.mkv", noise, range(0, 3000, 100))
-    whole = copied(source, tmp_path / "n.mp4")
-    data = whole.read_bytes()
-    whole.write_bytes(data[: len(data) // 2])
-    assert not extent(whole).is_whole
-    assert 5 < len(times_of(whole)) < 25
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("text.txt", "is no film, or an mp4 that lacks its end"),
-        ("empty.mp4", "is no film, or an mp4 that lacks its end"),
-        ("cut.mp4", "is no film, or an mp4 that lacks its end"),
-        ("music.mp3", "has no pictures, only sound"),
-        ("cover.mp3", "has no pictures, only sound"),
-        ("nothing.mp4", "has no frame that can be read"),
-    ],
-)
-def test_what_is_no_film_is_said_in_one_line(tmp_path, name, words):
-    path = tmp_path / name
-    match name:
-        case "text.txt":
-            path.write_text("no film")
-        case "empty.mp4":
-            path.write_bytes(b"")
-        case "cut.mp4":
-            path.write_bytes(write_film(path, greys(9), range(0, 360, 40)).read_bytes()[:-400])
-        case "nothing.mp4":
-            data = bytearray(write_film(path, greys(2), (0, 40)).read_bytes())
-            start = data.index(b"mdat") + 4
-            data[start : data.index(b"moov", start) - 4] = bytes(data.index(b"moov", start) - 4 - start)
-            path.write_bytes(data)
-        case _:
-            with av.open(str(path), "w") as container:
-                tone = container.add_stream("libmp3lame", 48000, layout="mono")
-                frame = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), "fltp", "mono")
-                frame.sample_rate = 48000
-                packets = []
-                if name == "cover.mp3":
-                    cover = container.add_stream("png", 25, width=64, height=48, pix_fmt="rgb24")
-                    cover.disposition = av.stream.Disposition.attached_pic
-                    picture = av.VideoFrame.from_ndarray(QUARTERS, format="rgb24")
-                    packets = [*cover.encode(picture), *cover.encode(None)]
-                container.mux([*packets, *tone.encode(frame), *tone.encode(None)])
-    with pytest.raises(Failure, match=words), film.opened(path):
-        pass
-
-
-def test_a_codec_that_nobody_knows_is_no_crash(tmp_path):
-    path = write_film(tmp_path / "new.mp4", greys(3), (0, 40, 80), sound="aac")
-    data = path.read_bytes()
-    path.write_bytes(data.replace(b"mp4a", b"apac").replace(b"esds", b"zsds"))  # as phones' spatial sound
-    assert codecs(copied(path, tmp_path / "o.mp4")) == ["h264"]
-    path.write_bytes(data.replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC"))
-    with pytest.raises(Failure, match="has no frame that can be read"), film.opened(path):
-        pass
 
 
 def test_a_name_that_looks_like_an_address_is_a_file(tmp_path, monkeypatch):

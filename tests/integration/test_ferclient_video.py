@@ -1,7 +1,6 @@
-"""`python -m ferclient video` and `webcam` on a short clip made here, against a scripted server."""
+"""`python -m ferclient video` on short films made here, against a scripted server."""
 
 import csv
-import json
 import os
 import pty
 import re
@@ -15,42 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import httpx
 import numpy as np
 import pytest
 
-from ferclient import Client
-from ferclient.terminal import webcam
-from ferclient.terminal.commands import main
-from tests.support.ferserver import (
-    TREND,
-    Session,
-    answering_in_thread,
-    problem,
-    streaming_in_thread,
-    usual,
-)
+from tests.support.ferserver import Session, streaming_in_thread, usual
+from tests.support.ferterminal import FRAMES, has_box, run, write_clip
 from tests.support.films import BROWSERS_TIMES_MS, codecs, duration_s, greys, read_film, write_film
 
 ROOT = Path(__file__).parent.parent.parent
-FRAMES = 12
-HAPPY_BGR = (113, 204, 46)
 
 
 @pytest.fixture
 def clip(tmp_path, monkeypatch) -> Path:
-    """Twelve frames, each brighter than the last."""
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "clip.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (160, 120))
-    for number in range(FRAMES):
-        writer.write(np.full((120, 160, 3), 20 * number, np.uint8))
-    writer.release()
-    return path
-
-
-def run(*arguments: str, url: str) -> int:
-    return main([*arguments], default_url=url)
+    return write_clip(tmp_path / "clip.mp4")
 
 
 def images(path: Path) -> list[np.ndarray]:
@@ -75,11 +52,6 @@ def start(*arguments: str, url: str, **options: Any) -> subprocess.Popen:
         env=os.environ | {"FER_URL": url, "PYTHONPATH": str(ROOT)},
         **pipes | options,
     )
-
-
-def has_box(image: np.ndarray) -> bool:
-    """Tell whether the left edge of the server's box is there, in its colour (mp4 blurs it)."""
-    return abs(image[40, 19:22].astype(int) - HAPPY_BGR).sum(axis=1).min() < 120
 
 
 def brightness_of(data: bytes) -> float:
@@ -363,76 +335,3 @@ def test_ctrl_c_in_mid_video_is_130_and_leaves_no_half_written_file(clip):
     assert process.returncode == 130, err
     assert (out, err.strip()) == ("", "stopped")
     assert [path.name for path in Path().iterdir()] == ["clip.mp4"]
-
-
-def test_a_camera_is_printed_as_json_lines_each_frame_under_its_own_number(clip, capsys):
-    with streaming_in_thread(usual) as url:
-        assert run("webcam", "--camera", str(clip), "--no-window", url=url) == 0
-    out, err = capsys.readouterr()
-    lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["type"] for line in lines] == ["result"] * (len(lines) - 1) + ["stats"]
-    numbers = [line["frame"] for line in lines[:-1]]
-    assert numbers == sorted(set(numbers))
-    assert numbers[-1] == FRAMES - 1
-    assert lines[0]["faces"][0]["face_id"] == 1
-    assert err == ""
-
-
-def test_what_befalls_a_camera_is_told(clip, capsys):
-    async def goes(session: Session) -> None:
-        await session.begin()
-        emotions = {"emotions": ["anger"], "at": "2026-11-21T10:00:00Z"}
-        await session.say("alert", rule="negative", share=0.7, window_s=60, **emotions)
-        await session.frame()
-        session.socket.transport.abort()
-
-    with streaming_in_thread(goes, usual) as url:
-        assert run("webcam", "--camera", str(clip), "--no-window", url=url) == 0
-    out, err = capsys.readouterr()
-    kinds = [json.loads(line)["type"] for line in out.splitlines()]
-    lost = kinds[1 : kinds.index("reconnected")]
-    assert kinds[0] == "alert"
-    assert lost in (["error"], ["error", "error"])  # at most two frames are in flight
-    assert "alert negative: 70% of the last 60 s" in err
-    assert "the server went away; trying again" in err
-
-
-def test_without_windows_the_way_out_is_told(clip, capsys):
-    build = next(line for line in cv2.getBuildInformation().splitlines() if "GUI:" in line)
-    if "NONE" not in build:
-        pytest.skip("this OpenCV has windows")
-    with streaming_in_thread(usual) as url:
-        assert run("webcam", "--camera", str(clip), url=url) == 1
-    assert "use --no-window, or replace opencv-python-headless" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("key", "is_visible"), [(ord("q"), 1.0), (27, 1.0), (-1, 0.0)])
-def test_a_window_shows_boxes_until_a_key_or_its_closing(clip, monkeypatch, capsys, key, is_visible):
-    shown = []
-    monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
-    monkeypatch.setattr(cv2, "imshow", lambda _, image: shown.append(image.copy()))
-    monkeypatch.setattr(cv2, "waitKey", lambda _: key if len(shown) == 2 else -1)
-    monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: is_visible if len(shown) == 2 else 1.0)
-    with streaming_in_thread(usual) as url:
-        assert run("webcam", "--camera", str(clip), url=url) == 0
-    assert len(shown) == 2
-    assert all(has_box(image) for image in shown)
-
-
-def test_a_recorded_session_is_told_at_the_end(capsys):
-    asked = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url.path))
-        return httpx.Response(200, json=TREND)
-
-    with answering_in_thread(answer) as url, Client(url) as client:
-        story = webcam._story(client, "0" * 32)
-    assert asked == [f"/sessions/{'0' * 32}/trend"]
-    assert "4 faces seen: anger 75%, fear 25%; valence -1.00; kept until 2026-11-22 10:00 UTC" in story
-    assert f"curl -X DELETE {url}/sessions/{'0' * 32}" in story
-
-
-def test_a_session_whose_trend_is_gone_does_not_hide_how_the_command_ended():
-    with answering_in_thread(lambda _: problem(404, "unknown_session")) as url, Client(url) as client:
-        assert "no trend: unknown_session" in webcam._story(client, "0" * 32)

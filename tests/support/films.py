@@ -11,6 +11,9 @@ import numpy as np
 from av.codec.context import Flags
 from av.stream import Stream
 
+from ferclient.terminal import film
+from ferclient.terminal.recording import written
+
 OPTIONS = {"crf": "10", "b": "2M", "bf": "0"}
 CODECS = {"libvpx": "vp8", "libvpx-vp9": "vp9"}
 MILLISECONDS = Fraction(1, 1000)
@@ -149,3 +152,22 @@ def loudest_s(path: Path) -> float:
             if loud.size:
                 return float(frame.pts * frame.time_base) + loud[0] / frame.sample_rate
     raise AssertionError("it is silent")
+
+
+def browser_recording(path: Path) -> Path:
+    """Write what a browser records: no duration, no rate, a pause."""
+    images = greys(len(BROWSERS_TIMES_MS))
+    return write_film(path, images, BROWSERS_TIMES_MS, codec="libvpx", is_live=True)
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Read a film and write it again."""
+    with film.opened(source) as video, written(target, video, target) as recording:
+        for shot in video.shots():
+            recording.add(shot)
+    return target
+
+
+def times_of(path: Path) -> list[float]:
+    with film.opened(path) as video:
+        return [shot.time_s for shot in video.shots()]
