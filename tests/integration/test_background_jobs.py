@@ -7,15 +7,23 @@ import sys
 from tests.support.requires import ROOT
 
 FAILING_SERVICE = """
-import asyncio, contextlib
+import asyncio, contextlib, logging
 from fercore.service.app import build_app, running
 from fercore.service.metrics import Metrics
 from fercore.service.process_log import process_log
 from fercore.service.run import serve
 from fercore.service.settings import ServiceSettings
 
+is_listening = asyncio.Event()
+
+class Watch(logging.Handler):
+    def emit(self, record):
+        if record.getMessage() == "listening":
+            is_listening.set()
+
 async def job():
-    await asyncio.sleep(0.2)
+    logging.getLogger().addHandler(Watch())
+    await is_listening.wait()
     raise RuntimeError("broken")
 
 @contextlib.asynccontextmanager

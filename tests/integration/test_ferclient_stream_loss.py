@@ -127,10 +127,13 @@ async def test_nobody_there_is_unreachable():
 async def test_a_server_that_comes_up_late_is_waited_for():
     port = free_port()
     async with AsyncClient(f"http://127.0.0.1:{port}", patience_s=20) as client:
-        entering = asyncio.create_task(client.stream().__aenter__())
-        await asyncio.sleep(0.2)
+        stream = client.stream()
+        entering = asyncio.create_task(stream.__aenter__())
+        async with asyncio.timeout(20):
+            while stream._patience is None or not stream._patience._tries:  # until nobody was there once
+                await asyncio.sleep(0.01)
         async with stream_server(usual, port=port):
-            stream = await entering
+            await entering
             events = [event async for event in stream.frames(numbered(1))]
             await stream.__aexit__(None, None, None)
     assert names(events, FrameResult) == ["frame-0"]
@@ -191,7 +194,7 @@ async def test_a_stream_that_was_idle_for_long_begins_each_loss_with_new_patienc
         nonlocal lives
         lives += 1
         await session.begin()
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.25)  # longer than the client's patience
         if lives == 4:
             gate.set()
             await session.answer_all()

@@ -93,7 +93,7 @@ async def test_results_come_in_the_order_of_their_frames(gateway, flaky_queue, r
             await stream.send(FRAME, FRAME, FRAME)
             gate.let_go(1)
             await until(lambda: gate.arrived == 2)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the second result would come within this
             assert remembering.observed == []
             gate.let_go(0, 2)
             assert [(await stream.receive())["seq"] for _ in range(3)] == [0, 1, 2]

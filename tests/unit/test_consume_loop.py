@@ -296,6 +296,7 @@ class ShakyQueue(InMemoryQueue):
     """Raises `UpstreamUnavailable` from everything while it is away."""
 
     is_away = False
+    refusals = 0
     refused_endings = 0
 
     async def receive(self, channel, worker_id, *, max_n, wait_ms):
@@ -321,6 +322,7 @@ class ShakyQueue(InMemoryQueue):
 
     def _check(self):
         if self.is_away:
+            self.refusals += 1
             raise UpstreamUnavailable("the broker is away")
 
 
@@ -350,7 +352,7 @@ async def test_a_worker_that_starts_before_its_broker_waits_for_it():
     await send(queue, b"x")
     queue.is_away = True
     async with consuming(queue, echo):
-        await asyncio.sleep(0)
+        await until(lambda: queue.refusals)
         queue.is_away = False
         [reply] = await replies(queue, 1)
     assert reply.body == b"x"
@@ -373,6 +375,7 @@ async def test_a_message_that_expires_behind_its_neighbours_is_not_handled():
     clock = 0.0
     queue = InMemoryQueue(clock_ms=lambda: clock)
     handled: list[int] = []
+    counts = Counts()
 
     async def slow(deliveries):
         nonlocal clock
@@ -381,7 +384,6 @@ async def test_a_message_that_expires_behind_its_neighbours_is_not_handled():
         return await echo(deliveries)
 
     await send(queue, bytes(10), bytes(200))
-    async with consuming(queue, slow, max_batch=10, max_batch_bytes=100):
-        await until(lambda: handled)
-        await asyncio.sleep(0)
+    async with consuming(queue, slow, counts=counts, max_batch=10, max_batch_bytes=100):
+        await until(lambda: counts.ended["expired"])
     assert handled == [10]

@@ -333,13 +333,18 @@ async def test_senders_that_send_nothing_shut_nobody_out(client, worker):
     worker(lambda envelope: reply_to(envelope, encode(empty_result("a"))))
     await until_it_is(client, None)
     release = asyncio.Event()
+    begun = 0
 
     async def body():
+        nonlocal begun
+        begun += 1
         yield b"\xff\xd8"
         await release.wait()
 
     idle = [asyncio.create_task(client.post("/predict", content=body(), headers=JPEG)) for _ in range(10)]
-    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while begun < 10:
+            await asyncio.sleep(0)
     assert (await post(client)).status_code == 200
     release.set()
     assert {response.status_code for response in await asyncio.gather(*idle)} == {415}
