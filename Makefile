@@ -19,7 +19,7 @@ unit: ## The fast tests alone: no server, no socket, no process
 	@deploy/local/venv dev && $(PY) -m pytest -q -n auto tests/unit
 
 test-training: ## The types and tests of training/, in a virtual environment of its own (5 GB)
-	@deploy/local/venv training && .venv-training/bin/python -m mypy -p training && .venv-training/bin/python -m pytest tests/training
+	@deploy/local/venv training && .venv-training/bin/python -m mypy training tests/training && .venv-training/bin/python -m pytest tests/training
 
 lint: ## Format and lint checks, types, layers
 	@deploy/local/venv dev && $(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy && $(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
