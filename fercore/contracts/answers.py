@@ -22,7 +22,7 @@ from fercore.contracts.api import (
     UncertainReason,
 )
 from fercore.contracts.emotions import Emotion
-from fercore.contracts.messages import FaceEmotions, FaceQuality, FoundFace, FrameResult
+from fercore.contracts.messages import FaceEmotions, FaceQuality, FoundFace, FrameResult, Timings
 
 
 def prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
@@ -43,14 +43,7 @@ def prediction(result: FrameResult, *, request_id: str, model_version: str, tota
             _face(found, emotions, result.labels)
             for found, emotions in zip(result.faces, result.emotions, strict=True)
         ],
-        timings_ms=TimingsMs(
-            queue=round(result.queue_ms, 3),
-            decode=round(result.decode_ms, 3),
-            detect=round(result.detect_ms, 3),
-            align=round(result.align_ms, 3),
-            infer=round(result.infer_ms, 3),
-            total=round(total_ms, 3),
-        ),
+        timings_ms=_timings(result.timings, total_ms),
     )
 
 
@@ -87,6 +80,16 @@ def classification(
 def _face(found: FoundFace, emotions: FaceEmotions, labels: Sequence[str]) -> Face:
     classified = classification(labels, emotions, is_quality_low=found.quality.is_low)
     return Face(**dict(detected_face(found)), **dict(classified))
+
+
+def _timings(timings: Timings, total_ms: float) -> TimingsMs:
+    stages_ms = {
+        "queue": timings.queue_ms,
+        **timings.detector_ms(),
+        "infer": timings.infer_ms,
+        "total": total_ms,
+    }
+    return TimingsMs(**{stage: round(ms, 3) for stage, ms in stages_ms.items()})
 
 
 def _quality(quality: FaceQuality) -> Quality:

@@ -11,7 +11,7 @@ import msgspec
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import ErrorCode, FerError, InternalError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CROP_BYTES = FACE_SIZE * FACE_SIZE * 3
 
 
@@ -88,13 +88,26 @@ class FoundFace(msgspec.Struct, frozen=True, kw_only=True):
     quality: FaceQuality
 
 
-class DetectTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds spent up to the end of the detector; `queue_ms` is the first hop."""
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds that one image spent in each stage so far; 0 in a stage that it has not reached.
 
-    queue_ms: float
-    decode_ms: float
-    detect_ms: float
-    align_ms: float
+    Attributes:
+        queue_ms: waiting in the queue, all hops together.
+        decode_ms: of one decoding, or of both.
+        detect_ms: finding the faces.
+        align_ms: cropping the faces and measuring their quality.
+        infer_ms: the inference call, which several images may share.
+    """
+
+    queue_ms: float = 0.0
+    decode_ms: float = 0.0
+    detect_ms: float = 0.0
+    align_ms: float = 0.0
+    infer_ms: float = 0.0
+
+    def detector_ms(self) -> dict[str, float]:
+        """Return the detector's own stages by name: `decode`, `detect` and `align`."""
+        return {"decode": self.decode_ms, "detect": self.detect_ms, "align": self.align_ms}
 
 
 class FaceBatch(_Message, frozen=True, kw_only=True):
@@ -110,7 +123,7 @@ class FaceBatch(_Message, frozen=True, kw_only=True):
     model: str
     faces: tuple[FoundFace, ...]
     crops: bytes
-    timings: DetectTimings
+    timings: Timings
 
 
 class FaceEmotions(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +143,6 @@ class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
     Attributes:
         model_version: None when there was no face, hence no model was asked.
         emotions: one for each of `faces`.
-        queue_ms: both hops.
     """
 
     width: int
@@ -141,11 +153,7 @@ class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
     labels: tuple[str, ...]
     faces: tuple[FoundFace, ...]
     emotions: tuple[FaceEmotions, ...]
-    queue_ms: float
-    decode_ms: float
-    detect_ms: float
-    align_ms: float
-    infer_ms: float
+    timings: Timings
 
 
 class ErrorReply(_Message, frozen=True, kw_only=True, tag="error"):

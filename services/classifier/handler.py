@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import FerError
@@ -19,6 +20,7 @@ from fercore.contracts.messages import (
     FaceBatch,
     FaceEmotions,
     FrameResult,
+    Timings,
     UnreadableMessageError,
     decode_face_batch,
     encode,
@@ -40,7 +42,7 @@ class _Frame:
 
     place: int
     batch: FaceBatch
-    queue_ms: float
+    timings: Timings
     time_left_s: float
     request_id: str
     trace: str
@@ -76,9 +78,10 @@ class FaceHandler:
                 outcomes[place] = Dead(str(err))
                 continue
             queue_ms = batch.timings.queue_ms + max(0.0, now_ms - envelope.sent_ms)
+            timings = replace(batch.timings, queue_ms=queue_ms)
             time_left_s = (envelope.deadline_ms - now_ms) / 1000
             by_model[batch.model].append(
-                _Frame(place, batch, queue_ms, time_left_s, envelope.caller_id, envelope.trace)
+                _Frame(place, batch, timings, time_left_s, envelope.caller_id, envelope.trace)
             )
         answers = await asyncio.gather(*(self._classify(name, frames) for name, frames in by_model.items()))
         for frames, bodies in zip(by_model.values(), answers, strict=True):
@@ -121,7 +124,7 @@ class FaceHandler:
                         kind="consumer",
                         parent=frame.trace,
                         request_id=frame.request_id,
-                        queue_ms=frame.queue_ms,
+                        queue_ms=frame.timings.queue_ms,
                     )
                 )
                 for frame in frames
@@ -162,9 +165,5 @@ def _result(frame: _Frame, classified: Classified, emotions: tuple[FaceEmotions,
         labels=card.labels,
         faces=batch.faces,
         emotions=emotions,
-        queue_ms=frame.queue_ms,
-        decode_ms=batch.timings.decode_ms,
-        detect_ms=batch.timings.detect_ms,
-        align_ms=batch.timings.align_ms,
-        infer_ms=classified.infer_ms,
+        timings=replace(frame.timings, infer_ms=classified.infer_ms),
     )

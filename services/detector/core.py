@@ -21,7 +21,7 @@ import numpy.typing as npt
 from fercore.contracts.api import PredictOptions
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import FerError, InternalError, NotReady, UnknownDetector
-from fercore.contracts.messages import DetectOptions, FaceQuality, FoundFace
+from fercore.contracts.messages import DetectOptions, FaceQuality, FoundFace, Timings
 from fercore.plugins import load_plugin, plugin_names
 from fercore.service.metrics import Metrics
 from fercore.vision.align import aligned_square
@@ -42,16 +42,14 @@ class FoundFaces:
         width: of the upright picture, in pixels.
         height: likewise.
         crops: uint8 [n, 112, 112, 3], RGB, canonical framing, one for each face.
-        decode_ms: of one decoding, or of both.
+        timings: of the detector's stages.
     """
 
     width: int
     height: int
     faces: tuple[FoundFace, ...]
     crops: npt.NDArray[np.uint8]
-    decode_ms: float
-    detect_ms: float
-    align_ms: float
+    timings: Timings
 
 
 class DetectorCore:
@@ -158,9 +156,8 @@ class DetectorCore:
                 )
                 faces.append(_face(detections, index, boxes[index], quality))
         self._metrics.faces_per_frame.observe(len(faces))
-        return FoundFaces(
-            picture.width, picture.height, tuple(faces), crops, decode_ms, detecting.ms, aligning.ms
-        )
+        timings = Timings(decode_ms=decode_ms, detect_ms=detecting.ms, align_ms=aligning.ms)
+        return FoundFaces(picture.width, picture.height, tuple(faces), crops, timings)
 
     async def analyze_apart(self, image: bytes, options: DetectOptions) -> FoundFaces:
         """Do `analyze` in a thread of this core; its logs carry the request that is running here."""

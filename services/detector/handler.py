@@ -7,12 +7,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from fercore.contracts.errors import FerError
 from fercore.contracts.messages import (
-    DetectTimings,
     FaceBatch,
     FrameJob,
     FrameResult,
+    Timings,
     UnreadableMessageError,
     decode_frame_job,
     encode,
@@ -59,22 +61,18 @@ class FrameHandler:
                 queue_ms=queue_ms,
             ) as span:
                 found = await self._core.analyze_apart(job.image, job.options)
-                span.note(
-                    faces=len(found.faces),
-                    decode_ms=found.decode_ms,
-                    detect_ms=found.detect_ms,
-                    align_ms=found.align_ms,
-                )
+                stages_ms = found.timings.detector_ms()
+                span.note(faces=len(found.faces), **{f"{stage}_ms": ms for stage, ms in stages_ms.items()})
         except FerError as err:
             log_fault(err)
             logger.debug("a frame was refused", extra={"code": err.code})
             return Reply(encode_error(err))
-        took_ms = found.decode_ms + found.detect_ms + found.align_ms
+        took_ms = sum(stages_ms.values())
         logger.debug("a frame", extra={"faces": len(found.faces), "duration_ms": round(took_ms, 2)})
-        return _onward(job, found, queue_ms, span.traceparent)
+        return _onward(job, found, replace(found.timings, queue_ms=queue_ms), span.traceparent)
 
 
-def _onward(job: FrameJob, found: FoundFaces, queue_ms: float, trace: str) -> Outcome:
+def _onward(job: FrameJob, found: FoundFaces, timings: Timings, trace: str) -> Outcome:
     if found.faces:
         batch = FaceBatch(
             width=found.width,
@@ -83,12 +81,7 @@ def _onward(job: FrameJob, found: FoundFaces, queue_ms: float, trace: str) -> Ou
             model=job.model,
             faces=found.faces,
             crops=found.crops.tobytes(),
-            timings=DetectTimings(
-                queue_ms=queue_ms,
-                decode_ms=found.decode_ms,
-                detect_ms=found.detect_ms,
-                align_ms=found.align_ms,
-            ),
+            timings=timings,
         )
         return Forward(FACES, encode(batch), trace)
     result = FrameResult(
@@ -100,10 +93,6 @@ def _onward(job: FrameJob, found: FoundFaces, queue_ms: float, trace: str) -> Ou
         labels=(),
         faces=(),
         emotions=(),
-        queue_ms=queue_ms,
-        decode_ms=found.decode_ms,
-        detect_ms=found.detect_ms,
-        align_ms=found.align_ms,
-        infer_ms=0.0,
+        timings=timings,
     )
     return Reply(encode(result))

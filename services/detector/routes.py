@@ -47,11 +47,7 @@ def detect_routes(
                 detector=wanted.detector,
                 image=ImageSize(width=found.width, height=found.height),
                 faces=[detected_face(face) for face in found.faces],
-                timings_ms={
-                    "decode": round(found.decode_ms, 3),
-                    "detect": round(found.detect_ms, 3),
-                    "align": round(found.align_ms, 3),
-                },
+                timings_ms={stage: round(ms, 3) for stage, ms in found.timings.detector_ms().items()},
             )
 
         return await intake.answer(request, analyze, lambda results: Detections(results=results))

@@ -126,7 +126,7 @@ class Pipeline:
         except UnreadableMessageError as err:
             raise InternalError from err
         total_ms = (perf_counter() - start) * 1000
-        self._metrics.stage_duration.labels("queue").observe(result.queue_ms / 1000)
+        self._metrics.stage_duration.labels("queue").observe(result.timings.queue_ms / 1000)
         self._metrics.stage_duration.labels("total").observe(total_ms / 1000)
         return prediction(result, request_id=request_id, model_version=model.version, total_ms=total_ms)
 

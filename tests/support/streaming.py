@@ -22,6 +22,7 @@ from fercore.contracts.messages import (
     FrameJob,
     FrameResult,
     ModelOffer,
+    Timings,
     decode_frame_job,
     encode,
 )
@@ -53,11 +54,7 @@ def result(*faces: tuple[float, float, float, float], happiness: float = 0.9) ->
         labels=EMOTIONS,
         faces=tuple(FoundFace(box=box, landmarks=None, score=0.9, quality=QUALITY) for box in faces),
         emotions=tuple(FaceEmotions(probabilities=probabilities, uncertain=False) for _ in faces),
-        queue_ms=1,
-        decode_ms=1,
-        detect_ms=1,
-        align_ms=1,
-        infer_ms=1,
+        timings=Timings(queue_ms=1, decode_ms=1, detect_ms=1, align_ms=1),
     )
 
 

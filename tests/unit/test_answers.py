@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from fercore.contracts.answers import classification, detected_face, prediction
-from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult, Pose
+from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult, Pose, Timings
 from tests.support.fakes import QUALITY
 
 LABELS = ("neutral", "happiness")
@@ -26,11 +26,7 @@ def result(*, is_low: bool, uncertain: bool) -> FrameResult:
         labels=LABELS,
         faces=(face,),
         emotions=(FaceEmotions(probabilities=(0.25, 0.75), uncertain=uncertain),),
-        queue_ms=1,
-        decode_ms=1,
-        detect_ms=1,
-        align_ms=1,
-        infer_ms=1,
+        timings=Timings(queue_ms=1, decode_ms=2, detect_ms=3, align_ms=4, infer_ms=5.00049),
     )
 
 
@@ -86,6 +82,18 @@ def test_a_face_is_the_detected_face_and_its_classification():
     body = prediction(answer, request_id="r", model_version="1", total_ms=9)
     assert dict(body.faces[0]) == parts
     assert list(public(answer))[:4] == ["box", "landmarks", "detection_score", "quality"]
+
+
+def test_timings_are_by_stage_in_milliseconds_to_three_places():
+    body = prediction(result(is_low=False, uncertain=False), request_id="r", model_version="1", total_ms=9)
+    assert body.model_dump()["timings_ms"] == {
+        "queue": 1,
+        "decode": 2,
+        "detect": 3,
+        "align": 4,
+        "infer": 5,
+        "total": 9,
+    }
 
 
 def test_without_landmarks_there_is_neither_pose_nor_points():

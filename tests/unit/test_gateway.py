@@ -16,6 +16,7 @@ from fercore.contracts.messages import (
     DetectorOffer,
     FrameResult,
     ModelOffer,
+    Timings,
     decode_frame_job,
     encode,
     encode_error,
@@ -123,11 +124,7 @@ def empty_result(model: str) -> FrameResult:
         labels=(),
         faces=(),
         emotions=(),
-        queue_ms=1,
-        decode_ms=1,
-        detect_ms=1,
-        align_ms=1,
-        infer_ms=0,
+        timings=Timings(queue_ms=1, decode_ms=1, detect_ms=1, align_ms=1),
     )
 
 
