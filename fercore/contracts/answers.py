@@ -57,16 +57,14 @@ def detected_face(found: FoundFace) -> DetectedFace:
     )
 
 
-def classification(
-    labels: Sequence[str], emotions: FaceEmotions, *, is_quality_low: bool = False
-) -> Classification:
+def classification(labels: Sequence[str], emotions: FaceEmotions) -> Classification:
     """Give the public form of one face's probabilities."""
     probabilities = {Emotion(label): p for label, p in zip(labels, emotions.probabilities, strict=True)}
     top = max(probabilities, key=probabilities.__getitem__)
     reasons: list[UncertainReason] = []
-    if emotions.uncertain:
+    if emotions.is_score_low:
         reasons.append("low_score")
-    if is_quality_low:
+    if emotions.is_quality_low:
         reasons.append("low_quality")
     return Classification(
         emotion=top,
@@ -78,8 +76,7 @@ def classification(
 
 
 def _face(found: FoundFace, emotions: FaceEmotions, labels: Sequence[str]) -> Face:
-    classified = classification(labels, emotions, is_quality_low=found.quality.is_low)
-    return Face(**dict(detected_face(found)), **dict(classified))
+    return Face(**dict(detected_face(found)), **dict(classification(labels, emotions)))
 
 
 def _timings(timings: Timings, total_ms: float) -> TimingsMs:
@@ -95,9 +92,13 @@ def _timings(timings: Timings, total_ms: float) -> TimingsMs:
 def _quality(quality: FaceQuality) -> Quality:
     pose = quality.pose
     return Quality(
-        size_px=quality.size_px,
-        blur=quality.blur,
-        exposure=Exposure(brightness=quality.brightness, contrast=quality.contrast, clipped=quality.clipped),
+        size_px=round(quality.size_px, 1),
+        blur=round(quality.blur, 3),
+        exposure=Exposure(
+            brightness=round(quality.brightness, 3),
+            contrast=round(quality.contrast, 3),
+            clipped=round(quality.clipped, 3),
+        ),
         pose=None if pose is None else Pose(yaw=pose.yaw, pitch=pose.pitch, roll=pose.roll),
     )
 

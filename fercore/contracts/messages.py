@@ -60,7 +60,6 @@ class FaceQuality(msgspec.Struct, frozen=True, kw_only=True):
         contrast: standard deviation of the brightness, in [0, 0.5].
         clipped: share of pixels that are black or white, in [0, 1].
         pose: None where the detector finds no landmarks.
-        is_low: too low for its emotion to be trusted.
     """
 
     size_px: float
@@ -69,7 +68,6 @@ class FaceQuality(msgspec.Struct, frozen=True, kw_only=True):
     contrast: float
     clipped: float
     pose: Pose | None
-    is_low: bool
 
 
 class FoundFace(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,11 +128,13 @@ class FaceEmotions(msgspec.Struct, frozen=True, kw_only=True):
     """Probabilities of one face in the order of `FrameResult.labels`, sum 1.
 
     Attributes:
-        uncertain: the highest is below the model card's bound.
+        is_score_low: the highest is below `uncertain_below` of the model's card.
+        is_quality_low: the face is beyond one of the card's `quality_bounds`; False where none was measured.
     """
 
     probabilities: tuple[float, ...]
-    uncertain: bool
+    is_score_low: bool
+    is_quality_low: bool = False
 
 
 class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):

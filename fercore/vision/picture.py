@@ -11,10 +11,12 @@ import numpy as np
 from fercore.contracts.card import FACE_SIZE
 from fercore.vision.crop import RgbImage, Square
 from fercore.vision.detection import Detections, Detector
-from fercore.vision.quality import SMALLEST_PX
 
 DETECT_SIZE_PX = 640
 """Longer side of what a detector is shown, where nobody says otherwise."""
+
+SMALLEST_FULL_PX = 17.0
+"""A face whose square has a smaller side, in pixels of the full picture, is not worth a full decoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,8 @@ class Picture:
         return Square.around(centre, square.side / self.scale, square.tilt)
 
     def is_too_coarse_for(self, square: Square) -> bool:
-        """Tell whether the crop of a square of the picture in full would gain from a full decoding.
-
-        A face that is too small to be trusted in full is not worth it.
-        """
-        return self.scale > 1 and square.side >= SMALLEST_PX and self.in_pixels(square).side < FACE_SIZE
+        """Tell whether the crop of a square of the picture in full would gain from a full decoding."""
+        return self.scale > 1 and square.side >= SMALLEST_FULL_PX and self.in_pixels(square).side < FACE_SIZE
 
 
 def detect_in(

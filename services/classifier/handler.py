@@ -93,12 +93,11 @@ class FaceHandler:
         """Ask the model once for all faces of these frames; gives the reply bodies."""
         request_ids_var.set(tuple(frame.request_id for frame in frames))
         crops = np.concatenate([_crops(frame.batch) for frame in frames])
+        qualities = [face.quality for frame in frames for face in frame.batch.faces]
         timeout_s = min(self._infer_timeout_s, max(frame.time_left_s for frame in frames))
         try:
             with self._spans(frames, model):
-                classified = await self._core.classify(
-                    model, crops, timeout_s=timeout_s, low_quality=sum(map(_count_low, frames))
-                )
+                classified = await self._core.classify(model, crops, timeout_s=timeout_s, qualities=qualities)
         except FerError as err:
             log_fault(err)
             return [encode_error(err)] * len(frames)
@@ -144,10 +143,6 @@ class FaceHandler:
             for span in others:
                 span.link(call.traceparent)
             return stack.pop_all()
-
-
-def _count_low(frame: _Frame) -> int:
-    return sum(face.quality.is_low for face in frame.batch.faces)
 
 
 def _crops(batch: FaceBatch) -> npt.NDArray[np.uint8]:

@@ -53,7 +53,7 @@ def result(*faces: tuple[float, float, float, float], happiness: float = 0.9) ->
         model_version="3",
         labels=EMOTIONS,
         faces=tuple(FoundFace(box=box, landmarks=None, score=0.9, quality=QUALITY) for box in faces),
-        emotions=tuple(FaceEmotions(probabilities=probabilities, uncertain=False) for _ in faces),
+        emotions=tuple(FaceEmotions(probabilities=probabilities, is_score_low=False) for _ in faces),
         timings=Timings(queue_ms=1, decode_ms=1, detect_ms=1, align_ms=1),
     )
 

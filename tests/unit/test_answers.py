@@ -15,7 +15,7 @@ def result(*, is_low: bool, uncertain: bool) -> FrameResult:
         box=(1, 2, 30, 40),
         score=0.9,
         landmarks=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10)),
-        quality=replace(QUALITY, is_low=is_low, pose=Pose(yaw=1, pitch=2, roll=3)),
+        quality=replace(QUALITY, blur=0.30049, pose=Pose(yaw=1, pitch=2, roll=3)),
     )
     return FrameResult(
         width=100,
@@ -25,7 +25,7 @@ def result(*, is_low: bool, uncertain: bool) -> FrameResult:
         model_version="1",
         labels=LABELS,
         faces=(face,),
-        emotions=(FaceEmotions(probabilities=(0.25, 0.75), uncertain=uncertain),),
+        emotions=(FaceEmotions(probabilities=(0.25, 0.75), is_score_low=uncertain, is_quality_low=is_low),),
         timings=Timings(queue_ms=1, decode_ms=2, detect_ms=3, align_ms=4, infer_ms=5.00049),
     )
 

@@ -3,12 +3,11 @@
 import asyncio
 import itertools
 
-import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from fercore.contracts.card import FACE_SIZE
+from fercore.contracts.card import FACE_SIZE, QualityBounds
 from fercore.contracts.emotions import EMOTIONS
 from fercore.contracts.errors import (
     DeadlineExceeded,
@@ -189,16 +188,31 @@ async def test_probabilities_follow_the_temperature_and_low_ones_are_uncertain()
     classified = await core.classify("a", crops(5), timeout_s=5)
     (face,) = classified.emotions
     assert sum(face.probabilities) == pytest.approx(1, abs=1e-5)
-    assert face.uncertain
+    assert face.is_score_low
     with pytest.raises(UnknownModel, match="there is: a"):
         await core.classify("b", crops(5), timeout_s=5)
+
+
+async def test_two_models_judge_the_quality_of_a_face_by_their_own_bounds():
+    models = [model_folder("a"), model_folder("b", quality_bounds=QualityBounds(min_size_px=101))]
+    core = ClassifierCore(models, backend=BrightnessBackend(), metrics=Metrics())
+    handle = FaceHandler(core, lambda: 1000.0, infer_timeout_s=5)
+    outcomes = await handle([delivery(1, model="a"), delivery(1, model="b")])
+    results = [decode_reply(outcome.body) for outcome in outcomes]
+    assert [[face.is_quality_low for face in result.emotions] for result in results] == [[False], [True]]
+
+
+async def test_faces_whose_quality_was_not_measured_are_not_low():
+    core = ClassifierCore([model_folder("a")], backend=BrightnessBackend(), metrics=Metrics())
+    classified = await core.classify("a", crops(5, 1), timeout_s=5)
+    assert [face.is_quality_low for face in classified.emotions] == [False, False]
 
 
 async def test_faces_are_counted_by_model_version_emotion_and_why_they_are_uncertain():
     sure, doubtful, metrics = model_folder("a"), model_folder("b", uncertain_below=1), Metrics()
     core = ClassifierCore([sure, doubtful], backend=BrightnessBackend(), metrics=metrics)
     handle = FaceHandler(core, lambda: 1000.0, infer_timeout_s=5)
-    dim = msgspec.structs.replace(QUALITY, is_low=True)
+    dim = replace(QUALITY, contrast=0.01)
     await handle([delivery(1, 1), delivery(3), delivery(2, 2, quality=dim), delivery(1, 4, model="b")])
     assert counted(metrics, "fer_predictions_total", "emotion") == {
         ("a", "1", "happiness"): 2,
