@@ -2,6 +2,10 @@
 
 Knows no queue; `fercore.messaging` moves these as opaque bytes. Crops travel as raw bytes, so that the
 gateway needs no numpy.
+
+A process reads messages of its own version only. A worker refuses another version by an `ErrorReply` in the
+version that it refuses, so that the caller's gateway can read it. The field `schema_version` of all messages
+and the form of `ErrorReply` must therefore never change.
 """
 
 from typing import TypeVar
@@ -9,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from fercore.contracts.card import FACE_SIZE
-from fercore.contracts.errors import ErrorCode, FerError, InternalError
+from fercore.contracts.errors import ErrorCode, FerError, InternalError, NotReady
 
 SCHEMA_VERSION = 3
 CROP_BYTES = FACE_SIZE * FACE_SIZE * 3
@@ -157,7 +161,7 @@ class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
 
 
 class ErrorReply(_Message, frozen=True, kw_only=True, tag="error"):
-    """A worker's fault on its way to the caller."""
+    """A worker's fault on its way to the caller; its form is the same in every schema version."""
 
     code: ErrorCode
     detail: str
@@ -188,9 +192,31 @@ class UnreadableMessageError(Exception):
     """A body that is not the message it should be, or of another schema version."""
 
 
+class OtherVersionError(UnreadableMessageError):
+    """A message of another schema version, as they meet while a cluster is updated.
+
+    Attributes:
+        version: the message's.
+        fault: what the caller is answered; worth another try.
+    """
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"schema version {version}")
+        self.version = version
+        self.fault = NotReady(
+            f"the cluster is being updated: message versions {version} and {SCHEMA_VERSION} met; try again"
+        )
+
+
 Message = TypeVar("Message", bound=FrameJob | FaceBatch | FrameResult | ErrorReply)
 
+
+class _Head(msgspec.Struct):
+    schema_version: int
+
+
 _encoder = msgspec.msgpack.Encoder()
+_head_decoder = msgspec.msgpack.Decoder(_Head)
 _frame_job_decoder = msgspec.msgpack.Decoder(FrameJob)
 _face_batch_decoder = msgspec.msgpack.Decoder(FaceBatch)
 _reply_decoder: msgspec.msgpack.Decoder[FrameResult | ErrorReply] = msgspec.msgpack.Decoder(
@@ -208,11 +234,18 @@ def encode_error(error: FerError) -> bytes:
     return _encoder.encode(ErrorReply(code=error.code, detail=error.detail))
 
 
+def encode_refusal(refused: OtherVersionError) -> bytes:
+    """Return the body that tells the caller, in the refused message's version, that it was refused."""
+    fault = refused.fault
+    return _encoder.encode(ErrorReply(schema_version=refused.version, code=fault.code, detail=fault.detail))
+
+
 def decode_frame_job(body: bytes) -> FrameJob:
     """Read a `FrameJob`.
 
     Raises:
-        UnreadableMessageError: it is none, or of another version.
+        OtherVersionError: it is of another version.
+        UnreadableMessageError: it is none.
     """
     return _decode(_frame_job_decoder, body)
 
@@ -221,7 +254,8 @@ def decode_face_batch(body: bytes) -> FaceBatch:
     """Read a `FaceBatch`.
 
     Raises:
-        UnreadableMessageError: it is none, of another version, or its crops do not fit its faces.
+        OtherVersionError: it is of another version.
+        UnreadableMessageError: it is none, or its crops do not fit its faces.
     """
     batch = _decode(_face_batch_decoder, body)
     if len(batch.crops) != len(batch.faces) * CROP_BYTES:
@@ -234,7 +268,8 @@ def decode_reply(body: bytes) -> FrameResult:
 
     Raises:
         FerError: the fault that an `ErrorReply` carries.
-        UnreadableMessageError: it is no reply, or of another version.
+        OtherVersionError: it is of another version.
+        UnreadableMessageError: it is no reply.
     """
     reply: FrameResult | ErrorReply = _decode(_reply_decoder, body)
     if isinstance(reply, ErrorReply):
@@ -252,9 +287,9 @@ class RemoteError(FerError):
 
 def _decode(decoder: msgspec.msgpack.Decoder[Message], body: bytes) -> Message:
     try:
-        message = decoder.decode(body)
+        version = _head_decoder.decode(body).schema_version  # first: of another version all else may differ
+        if version != SCHEMA_VERSION:
+            raise OtherVersionError(version)
+        return decoder.decode(body)
     except msgspec.DecodeError as err:  # ValidationError is one
         raise UnreadableMessageError(str(err)) from err
-    if message.schema_version != SCHEMA_VERSION:
-        raise UnreadableMessageError(f"schema version {message.schema_version}")
-    return message

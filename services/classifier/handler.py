@@ -20,14 +20,16 @@ from fercore.contracts.messages import (
     FaceBatch,
     FaceEmotions,
     FrameResult,
+    OtherVersionError,
     Timings,
     UnreadableMessageError,
     decode_face_batch,
     encode,
     encode_error,
+    encode_refusal,
 )
 from fercore.messaging.handler import Dead, Outcome, Reply
-from fercore.messaging.queue import Delivery
+from fercore.messaging.queue import Delivery, Envelope
 from fercore.service.errors import log_fault
 from fercore.service.logging import request_ids_var
 from fercore.service.tracing import OFF, Tracing
@@ -74,6 +76,9 @@ class FaceHandler:
                 continue
             try:
                 batch = decode_face_batch(envelope.body)
+            except OtherVersionError as err:
+                outcomes[place] = _refuse(envelope, err)
+                continue
             except UnreadableMessageError as err:
                 outcomes[place] = Dead(str(err))
                 continue
@@ -143,6 +148,13 @@ class FaceHandler:
             for span in others:
                 span.link(call.traceparent)
             return stack.pop_all()
+
+
+def _refuse(envelope: Envelope, err: OtherVersionError) -> Reply:
+    token = request_ids_var.set((envelope.caller_id,))
+    log_fault(err.fault)
+    request_ids_var.reset(token)
+    return Reply(encode_refusal(err))
 
 
 def _crops(batch: FaceBatch) -> npt.NDArray[np.uint8]:

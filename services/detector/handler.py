@@ -14,11 +14,13 @@ from fercore.contracts.messages import (
     FaceBatch,
     FrameJob,
     FrameResult,
+    OtherVersionError,
     Timings,
     UnreadableMessageError,
     decode_frame_job,
     encode,
     encode_error,
+    encode_refusal,
 )
 from fercore.messaging.handler import Dead, Forward, Outcome, Reply
 from fercore.messaging.queue import FACES, Delivery
@@ -49,6 +51,9 @@ class FrameHandler:
         request_id_var.set(envelope.caller_id)
         try:
             job = decode_frame_job(envelope.body)
+        except OtherVersionError as err:
+            log_fault(err.fault)
+            return Reply(encode_refusal(err))
         except UnreadableMessageError as err:
             return Dead(str(err))
         queue_ms = max(0.0, self._now_ms() - envelope.sent_ms)

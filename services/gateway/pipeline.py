@@ -16,6 +16,7 @@ from fercore.contracts.errors import DeadlineExceeded, InternalError, UpstreamUn
 from fercore.contracts.messages import (
     DetectOptions,
     FrameJob,
+    OtherVersionError,
     UnreadableMessageError,
     decode_reply,
     encode,
@@ -93,7 +94,7 @@ class Pipeline:
         Raises:
             UnknownDetector: no live worker offers it.
             UnknownModel: likewise.
-            NotReady: no live worker offers any.
+            NotReady: no live worker offers any, or one of another version answered.
             UpstreamUnavailable: the queue or the inference server is away.
             DeadlineExceeded: no reply in time.
             FerError: whatever a worker answered.
@@ -123,6 +124,8 @@ class Pipeline:
         body = await self._ask(encode(job), request_id, deadline_s, trace)
         try:
             result = decode_reply(body)
+        except OtherVersionError as err:
+            raise err.fault from err
         except UnreadableMessageError as err:
             raise InternalError from err
         total_ms = (perf_counter() - start) * 1000
