@@ -17,6 +17,7 @@ from fercore.contracts.card import INPUT_NAME, LOGITS_NAME, QualityBounds
 from fercore.contracts.errors import DeadlineExceeded, NotReady, UnknownModel, UpstreamUnavailable
 from fercore.contracts.messages import FaceEmotions, FaceQuality
 from fercore.inference.backend import MAX_BATCH, Backend
+from fercore.inference.calibration import softmax
 from fercore.inference.repository import ModelFolder
 from fercore.service.metrics import Metrics
 
@@ -98,7 +99,7 @@ class ClassifierCore:
                     ]
             except TimeoutError as err:
                 raise DeadlineExceeded("the model did not answer in time") from err
-        probabilities = softmax(np.concatenate(parts) / model.card.temperature)
+        probabilities = softmax(np.concatenate(parts), model.card.temperature)
         lows = [False] * len(crops)
         if qualities is not None:
             lows = [is_quality_low(quality, model.card.quality_bounds) for quality in qualities]
@@ -178,9 +179,3 @@ def is_quality_low(quality: FaceQuality, bounds: QualityBounds) -> bool:
         or quality.contrast < bounds.min_contrast
         or quality.clipped > bounds.max_clipped
     )
-
-
-def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Give probabilities, float32 [n, K], rows of sum 1."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), np.float32)

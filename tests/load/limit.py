@@ -16,8 +16,8 @@ import onnxruntime as ort
 
 from fercore.contracts.card import INPUT_NAME, LOGITS_NAME
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
+from fercore.inference.calibration import softmax
 from fercore.service.metrics import Metrics
-from services.classifier.core import softmax
 from services.detector import detectors
 from services.detector.core import DetectorCore, default_options
 from tests.load.client import Load
