@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 from fercore.contracts.errors import FerError, InternalError
 from fercore.messaging.envelope import return_address
@@ -31,20 +32,32 @@ FINISH_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def consume(
-    queue: Queue,
-    channel: Channel,
-    worker_id: str,
-    handle: Handler,
-    *,
-    offer: Callable[[], bytes],
-    encode_error: Callable[[FerError], bytes],
-    observer: Observer,
-    max_batch: int,
-    concurrency: int,
-    max_batch_bytes: int | None = None,
-    finish_s: float = FINISH_S,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerOptions:
+    """How one worker consumes.
+
+    Attributes:
+        offer: what this worker can do, for `Queue.announce`; asked every time.
+        encode_error: makes the body of an error reply.
+        observer: is told how messages end.
+        max_batch: at most so many messages in a handler call.
+        max_batch_bytes: bodies of at most so many bytes in a handler call, but always one message.
+        concurrency: so many handler calls at a time, and one more for what dead workers have left.
+        finish_s: the time for work in hand at the end.
+        worker_id: random, new with every process.
+    """
+
+    offer: Callable[[], bytes]
+    encode_error: Callable[[FerError], bytes]
+    observer: Observer
+    max_batch: int
+    concurrency: int
+    max_batch_bytes: int | None = None
+    finish_s: float = FINISH_S
+    worker_id: str = field(default_factory=lambda: uuid4().hex)
+
+
+async def consume(queue: Queue, channel: Channel, handle: Handler, options: ConsumerOptions) -> None:
     """Work on a channel until the task is cancelled; an absent broker is waited for.
 
     Then nothing new is received, what is in hand has `finish_s` to end, and the worker withdraws.
@@ -53,31 +66,11 @@ async def consume(
     Args:
         queue: where messages come from and go to.
         channel: what to work on.
-        worker_id: random, new with every process.
         handle: does the work; called from `concurrency` tasks at a time.
-        offer: what this worker can do, for `Queue.announce`; asked every time.
-        encode_error: makes the body of an error reply.
-        observer: is told how messages end.
-        max_batch: at most so many messages in a handler call.
-        max_batch_bytes: bodies of at most so many bytes in a handler call, but always one message.
-        concurrency: so many handler calls at a time, and one more for what dead workers have left.
-        finish_s: the time for work in hand at the end.
+        options: see `ConsumerOptions`.
     """
     stop = asyncio.Event()
-    loop = _Loop(
-        queue=queue,
-        channel=channel,
-        worker_id=worker_id,
-        handle=handle,
-        offer=offer,
-        encode_error=encode_error,
-        observer=observer,
-        max_batch=max_batch,
-        max_batch_bytes=max_batch_bytes,
-        concurrency=concurrency,
-        stop=stop,
-        finish_s=finish_s,
-    )
+    loop = _Loop(queue, channel, handle, options, stop)
     # In no TaskGroup, for that would pass a cancellation on before the work in hand is done.
     running = asyncio.create_task(loop.run(), name=f"consume {channel.stream}")
     try:
@@ -88,20 +81,13 @@ async def consume(
         raise
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Loop:
     queue: Queue
     channel: Channel
-    worker_id: str
     handle: Handler
-    offer: Callable[[], bytes]
-    encode_error: Callable[[FerError], bytes]
-    observer: Observer
-    max_batch: int
-    max_batch_bytes: int | None
-    concurrency: int
+    options: ConsumerOptions
     stop: asyncio.Event
-    finish_s: float
     broker: Patience = field(default_factory=Patience)
 
     async def run(self) -> None:
@@ -117,37 +103,37 @@ class _Loop:
                 ]
                 async with asyncio.TaskGroup() as runners:
                     runners.create_task(self._work_on_what_the_dead_left())
-                    for _ in range(self.concurrency):
+                    for _ in range(self.options.concurrency):
                         runners.create_task(self._work_on_what_is_new())
                 for keeper in keepers:
                     keeper.cancel()
         except TimeoutError:
             _log.warning("work in hand was abandoned", extra={"stream": self.channel.stream})
-        await self.broker.attempt(self.queue.withdraw(self.channel, self.worker_id))
+        await self.broker.attempt(self.queue.withdraw(self.channel, self.options.worker_id))
 
     def _is_running(self) -> bool:
         return not self.stop.is_set()
 
     async def _announce(self) -> bool:
-        await self.queue.announce(self.channel.service, self.worker_id, self.offer())
+        await self.queue.announce(self.channel.service, self.options.worker_id, self.options.offer())
         return True
 
     async def _keep_announced(self) -> None:
         while True:
             backlog = await self.broker.attempt(self.queue.backlog(self.channel))
             if backlog is not None:
-                self.observer.backlog_changed(self.channel.stream, backlog)
+                self.options.observer.backlog_changed(self.channel.stream, backlog)
             await asyncio.sleep(ANNOUNCE_EVERY_S)
             await self.broker.attempt(self._announce())
 
     async def _limit_the_end(self, limit: asyncio.Timeout) -> None:
         await self.stop.wait()
-        limit.reschedule(asyncio.get_running_loop().time() + self.finish_s)
+        limit.reschedule(asyncio.get_running_loop().time() + self.options.finish_s)
 
     async def _work_on_what_is_new(self) -> None:
         def receive() -> Awaitable[list[Delivery]]:
             return self.queue.receive(
-                self.channel, self.worker_id, max_n=self.max_batch, wait_ms=RECEIVE_WAIT_MS
+                self.channel, self.options.worker_id, max_n=self.options.max_batch, wait_ms=RECEIVE_WAIT_MS
             )
 
         while self._is_running():
@@ -157,7 +143,7 @@ class _Loop:
     async def _work_on_what_the_dead_left(self) -> None:
         while self._is_running():
             left = await self.broker.attempt(
-                self.queue.take_over(self.channel, self.worker_id, max_n=self.max_batch)
+                self.queue.take_over(self.channel, self.options.worker_id, max_n=self.options.max_batch)
             )
             if left is None:  # after an outage the living need time to announce themselves again
                 await self._pause(WORKER_KEY_TTL_MS / 1000)
@@ -174,7 +160,7 @@ class _Loop:
 
     async def _work_on(self, deliveries: Sequence[Delivery]) -> None:
         """Bring every delivery to its end, small ones first: they must not wait for a heavy neighbour."""
-        for group in grouped(deliveries, self.max_batch_bytes):
+        for group in grouped(deliveries, self.options.max_batch_bytes):
             await self._work_on_group(group)
 
     async def _work_on_group(self, deliveries: Sequence[Delivery]) -> None:
@@ -201,13 +187,13 @@ class _Loop:
             if len(outcomes) != len(deliveries):
                 raise ValueError(f"{len(outcomes)} outcomes for {len(deliveries)} messages")
         except FerError as fault:
-            return [Reply(self.encode_error(fault))] * len(deliveries)
+            return [Reply(self.options.encode_error(fault))] * len(deliveries)
         except Exception:  # noqa: BLE001 - a border: callers are answered, the loop goes on
             request_ids = [delivery.envelope.caller_id for delivery in deliveries if delivery.envelope]
             _log.exception(
                 "the handler failed", extra={"stream": self.channel.stream, "request_ids": request_ids}
             )
-            return [Reply(self.encode_error(InternalError()))] * len(deliveries)
+            return [Reply(self.options.encode_error(InternalError()))] * len(deliveries)
         return outcomes
 
     def _ending(self, delivery: Delivery, outcome: Outcome) -> Ending:
@@ -226,7 +212,7 @@ class _Loop:
         told = {"stream": self.channel.stream, "reason": reason}
         reply = None
         if (address := return_address(delivery.fields)) is not None:
-            body = self.encode_error(InternalError())
+            body = self.options.encode_error(InternalError())
             reply = Envelope(*address, deadline_ms=self.queue.now_ms(), body=body)
             told["request_id"] = reply.caller_id
         _log.error("a dead message", extra=told)
@@ -245,7 +231,7 @@ class _Loop:
         return envelope is None or self.queue.now_ms() < envelope.deadline_ms
 
     def _count(self, outcome: str, messages: int) -> None:
-        self.observer.messages_ended(self.channel.stream, outcome, messages)
+        self.options.observer.messages_ended(self.channel.stream, outcome, messages)
 
 
 def grouped(deliveries: Sequence[Delivery], max_bytes: int | None) -> list[list[Delivery]]:

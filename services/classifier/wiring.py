@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 import msgspec
 from fastapi import FastAPI
@@ -16,7 +15,7 @@ from fastapi import FastAPI
 from fercore.contracts.messages import CROP_BYTES, ClassifierOffer, ModelOffer, encode_error
 from fercore.inference.backend import MAX_BATCH, Backend
 from fercore.inference.repository import RepositoryScan, scan_repository
-from fercore.messaging.consume import consume
+from fercore.messaging.consume import ConsumerOptions, consume
 from fercore.messaging.queue import FACES, Queue
 from fercore.service.app import build_app, running
 from fercore.service.health import queue_check
@@ -59,20 +58,21 @@ class ClassifierWorker:
         consuming = consume(
             self._queue,
             FACES,
-            uuid4().hex,
             FaceHandler(
                 self.core,
                 self._queue.now_ms,
                 infer_timeout_s=self._settings.infer_timeout_s,
                 tracing=self._tracing,
             ),
-            offer=self._offer,
-            encode_error=encode_error,
-            observer=self._metrics,
-            max_batch=self._settings.max_batch_frames,
-            max_batch_bytes=MAX_BATCH * CROP_BYTES,  # a call's worth of faces
-            concurrency=CALLS_AT_ONCE,
-            finish_s=self._settings.drain_s,
+            ConsumerOptions(
+                offer=self._offer,
+                encode_error=encode_error,
+                observer=self._metrics,
+                max_batch=self._settings.max_batch_frames,
+                max_batch_bytes=MAX_BATCH * CROP_BYTES,  # a call's worth of faces
+                concurrency=CALLS_AT_ONCE,
+                finish_s=self._settings.drain_s,
+            ),
         )
         async with running(self.core.watch(), consuming):
             yield

@@ -6,14 +6,13 @@ Knows the parts; what has a lifetime is entered in the lifespan and closed in re
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 import msgspec
 from fastapi import FastAPI
 
 from fercore.contracts.errors import FerError
 from fercore.contracts.messages import DetectorOffer, encode_error
-from fercore.messaging.consume import consume
+from fercore.messaging.consume import ConsumerOptions, consume
 from fercore.messaging.queue import FRAMES, Queue
 from fercore.service.app import build_app, running
 from fercore.service.health import queue_check
@@ -59,14 +58,15 @@ class DetectorWorker:
         consuming = consume(
             self._queue,
             FRAMES,
-            uuid4().hex,
             FrameHandler(self.core, self._queue.now_ms, self._tracing),
-            offer=self._offer,
-            encode_error=encode_error,
-            observer=self._metrics,
-            max_batch=1,
-            concurrency=self._settings.threads,
-            finish_s=self._settings.drain_s,
+            ConsumerOptions(
+                offer=self._offer,
+                encode_error=encode_error,
+                observer=self._metrics,
+                max_batch=1,
+                concurrency=self._settings.threads,
+                finish_s=self._settings.drain_s,
+            ),
         )
         try:
             async with running(consuming):

@@ -23,7 +23,7 @@ from fercore.contracts.messages import (
     decode_reply,
     encode_error,
 )
-from fercore.messaging.consume import consume
+from fercore.messaging.consume import ConsumerOptions, consume
 from fercore.messaging.handler import Dead, Handler
 from fercore.messaging.memory import InMemoryQueue
 from fercore.messaging.queue import FACES, FRAMES, Channel, Envelope
@@ -106,19 +106,10 @@ async def working(
     queue: InMemoryQueue, channel: Channel, handle: Handler, offer: bytes = b"", encode_error=encode_error
 ) -> AsyncIterator[None]:
     """Run a worker's consume loop until the block ends."""
-    task = asyncio.create_task(
-        consume(
-            queue,
-            channel,
-            "w",
-            handle,
-            offer=lambda: offer,
-            encode_error=encode_error,
-            observer=Metrics(),
-            max_batch=4,
-            concurrency=1,
-        )
+    options = ConsumerOptions(
+        offer=lambda: offer, encode_error=encode_error, observer=Metrics(), max_batch=4, concurrency=1
     )
+    task = asyncio.create_task(consume(queue, channel, handle, options))
     try:
         yield
     finally:
