@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from fercore.contracts.api import PredictOptions
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import ErrorCode, FerError, InternalError, NotReady
 
@@ -30,6 +31,16 @@ class DetectOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_faces: int
     min_face_px: int
     min_score: float
+
+    @classmethod
+    def of(cls, options: PredictOptions, *, detector: str) -> "DetectOptions":
+        """Return what a caller's options ask of the detector, which is named by its own name."""
+        return cls(
+            detector=detector,
+            max_faces=options.max_faces,
+            min_face_px=options.min_face_px,
+            min_score=options.min_score,
+        )
 
 
 class FrameJob(_Message, frozen=True, kw_only=True):

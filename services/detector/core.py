@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fercore.contracts.api import PredictOptions
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import FerError, InternalError, NotReady, UnknownDetector
 from fercore.contracts.messages import DetectOptions, FaceQuality, FoundFace, Timings
@@ -180,17 +179,6 @@ class DetectorCore:
     def close(self) -> None:
         """Give back the threads."""
         self.pool.shutdown(wait=True, cancel_futures=True)
-
-
-def default_options(detector: str) -> DetectOptions:
-    """Give what holds when a caller asks for nothing."""
-    defaults = PredictOptions()
-    return DetectOptions(
-        detector=detector,
-        max_faces=defaults.max_faces,
-        min_face_px=defaults.min_face_px,
-        min_score=defaults.min_score,
-    )
 
 
 def _keep(

@@ -29,12 +29,7 @@ def detect_routes(
     )
     async def detect(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """Find the faces of one picture, or of several."""
-        wanted = DetectOptions(
-            detector=options.detector or default_detector,
-            max_faces=options.max_faces,
-            min_face_px=options.min_face_px,
-            min_score=options.min_score,
-        )
+        wanted = DetectOptions.of(options, detector=options.detector or default_detector)
 
         async def analyze(image: bytes, request_id: str) -> Detection:
             try:

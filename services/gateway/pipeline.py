@@ -114,11 +114,8 @@ class Pipeline:
         job = FrameJob(
             image=image,
             model=model.name,
-            options=DetectOptions(
-                detector=self._directory.detector(options.detector or self._default_detector),
-                max_faces=options.max_faces,
-                min_face_px=options.min_face_px,
-                min_score=options.min_score,
+            options=DetectOptions.of(
+                options, detector=self._directory.detector(options.detector or self._default_detector)
             ),
         )
         body = await self._ask(encode(job), request_id, deadline_s, trace)

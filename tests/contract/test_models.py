@@ -13,8 +13,9 @@ from fercore.inference.calibration import softmax
 from fercore.inference.repository import ModelFolder, scan_repository
 from fercore.service.metrics import Metrics
 from services.detector import detectors
-from services.detector.core import DetectorCore, default_options
+from services.detector.core import DetectorCore
 from tests.support.cluster import ROOT
+from tests.support.options import default_options
 from tests.support.pictures import portrait_jpeg
 
 SCAN = scan_repository(ROOT / "model_repository")

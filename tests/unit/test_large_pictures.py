@@ -18,8 +18,9 @@ from fercore.vision.decode import decode, decode_reduced
 from fercore.vision.detection import Detections
 from fercore.vision.picture import Picture, detect_in
 from services.detector import detectors
-from services.detector.core import DetectorCore, default_options
+from services.detector.core import DetectorCore
 from tests.support.fakes import FixedDetector, plugin_package
+from tests.support.options import default_options
 from tests.support.pictures import STORED_AS, astronaut, encoded
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
