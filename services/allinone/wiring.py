@@ -13,9 +13,13 @@ from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
 from fercore.service.tracing import OFF, Tracing
 from services.allinone.settings import AllInOneSettings
-from services.classifier.wiring import ClassifierWorker
+from services.classifier.wiring import ClassifierWorker, create_backend
 from services.detector.wiring import DetectorWorker
 from services.gateway.wiring import create_app as create_gateway
+
+Settings = AllInOneSettings
+
+BANNER = "listening on {url} (stop with Ctrl-C); try: curl -F file=@photo.jpg {url}/predict"
 
 
 def create_app(
@@ -35,3 +39,9 @@ def create_app(
             await backend.close()
 
     return create_gateway(settings, queue=queue, metrics=metrics, workers=workers, tracing=tracing)
+
+
+def create_process(settings: AllInOneSettings, *, tracing: Tracing) -> FastAPI:
+    """Make the service with its backend."""
+    backend = create_backend(settings, tracing=tracing)
+    return create_app(settings, backend=backend, metrics=Metrics(), tracing=tracing)

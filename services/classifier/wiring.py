@@ -27,6 +27,8 @@ from services.classifier.handler import FaceHandler
 from services.classifier.routes import classify_routes
 from services.classifier.settings import ClassifierSettings
 
+Settings = ClassifierSettings
+
 CALLS_AT_ONCE = 2
 """While one batch is inferred the next is gathered; more would only split the batches."""
 
@@ -156,3 +158,12 @@ def create_backend(settings: ClassifierSettings, *, tracing: Tracing = OFF) -> B
     from fercore.inference.onnxruntime import OnnxRuntimeBackend  # noqa: PLC0415
 
     return OnnxRuntimeBackend(settings.model_repository, threads=settings.threads)
+
+
+def create_process(settings: ClassifierSettings, *, tracing: Tracing) -> FastAPI:
+    """Make the service on its own Redis connections and its backend."""
+    from fercore.messaging.redis_streams import RedisStreams  # noqa: PLC0415 - all in one process has no Redis
+
+    queue = RedisStreams(settings.redis_url.get_secret_value())
+    backend = create_backend(settings, tracing=tracing)
+    return create_app(settings, queue=queue, backend=backend, metrics=Metrics(), tracing=tracing)

@@ -25,6 +25,11 @@ from services.detector.handler import FrameHandler
 from services.detector.routes import detect_routes
 from services.detector.settings import DetectorSettings
 
+Settings = DetectorSettings
+
+SPARE_CONNECTIONS = 8
+"""Each waiting thread holds one connection; heartbeats, claims and endings need some more."""
+
 
 class DetectorWorker:
     """The detector without HTTP: its core, its offer, its consume loop."""
@@ -114,3 +119,12 @@ def create_app(
         )
     )
     return app
+
+
+def create_process(settings: DetectorSettings, *, tracing: Tracing) -> FastAPI:
+    """Make the service on its own Redis connections."""
+    from fercore.messaging.redis_streams import RedisStreams  # noqa: PLC0415 - all in one process has no Redis
+
+    url = settings.redis_url.get_secret_value()
+    queue = RedisStreams(url, max_connections=settings.threads + SPARE_CONNECTIONS)
+    return create_app(settings, queue=queue, metrics=Metrics(), tracing=tracing)
