@@ -26,8 +26,8 @@ from fercore.service.metrics import Metrics
 from fercore.vision.align import aligned_square
 from fercore.vision.crop import Boxes, crop_face
 from fercore.vision.decode import decode, decode_reduced, mended
-from fercore.vision.detection import Detections, Detector
-from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
+from fercore.vision.detection import DETECT_SIZE_PX, Detections, Detector, detect_in
+from fercore.vision.picture import Picture
 from fercore.vision.quality import assess
 
 logger = logging.getLogger(__name__)

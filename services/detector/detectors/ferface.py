@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from fercore.inference.session import Graph, load_graph
-from fercore.vision.canvas import on_canvas
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.letterbox import letterbox
 
 WEIGHTS = ("detector_ferface/model.onnx",)
 HINT = "they are shipped: restore the file, or train it again as docs/detectors.md says"
@@ -59,6 +59,6 @@ class FerFace:
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:  # noqa: ARG002 - saves no time here
         """Find faces; see `Detector.detect`."""
-        canvas, ratios = on_canvas(image, (None, None), multiple=32)
+        canvas, ratios = letterbox(image, (None, None), multiple=32)
         boxes, scores, landmarks = self._graph.run(canvas[None])
         return Detections(boxes, scores, landmarks).moved(ratios)

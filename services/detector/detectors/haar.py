@@ -16,6 +16,7 @@ import cv2.data
 import numpy as np
 import numpy.typing as npt
 
+from fercore.vision.boxes import iou, nms
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
 
@@ -148,25 +149,11 @@ def merge(
     left = np.argsort(-evidence, kind="stable")
     joined: list[tuple[float, npt.NDArray[np.float64]]] = []
     while len(left):
-        shared, areas = _overlap(windows[left[0]], windows[left])
-        is_same = shared / (areas + areas[0] - shared) >= SAME_FACE_IOU
+        is_same = iou(windows[left[0]], windows[left]) >= SAME_FACE_IOU
         members = left[is_same]
         joined.append((float(np.maximum(evidence[members], 1e-3).sum()), windows[members].mean(axis=0)))
         left = left[~is_same]
-    joined.sort(key=lambda pair: -pair[0])
-    kept: list[tuple[float, npt.NDArray[np.float64]]] = []
-    for strength, box in joined:
-        stronger = np.array([other for _, other in kept]).reshape(-1, 4)
-        shared, areas = _overlap(box, stronger)
-        smaller = np.minimum(areas, np.prod(box[2:] - box[:2]))
-        if not (shared > INSIDE_SHARE * smaller).any():
-            kept.append((strength, box))
-    return np.array([box for _, box in kept]), np.array([strength for strength, _ in kept])
-
-
-def _overlap(
-    box: npt.NDArray[np.float64], others: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the area that `box` shares with each of `others` [n, 4], and their areas, both [n]."""
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    return np.prod(np.clip(sides, 0, None), axis=1), np.prod(others[:, 2:] - others[:, :2], axis=1)
+    boxes = np.array([box for _, box in joined]).reshape(-1, 4)
+    strengths = np.array([strength for strength, _ in joined])
+    kept = nms(boxes, strengths, INSIDE_SHARE, of_smaller=True)
+    return boxes[kept], strengths[kept]

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.inference.session import Graph, load_graph
-from fercore.vision.boxes import keep_strongest
-from fercore.vision.canvas import on_canvas
+from fercore.vision.boxes import nms
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.letterbox import letterbox
 
 WEIGHTS = ("detector_retinaface/model.onnx",)
 HINT = "`make models` says how to make it"
@@ -69,7 +69,7 @@ class RetinaFace:
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:  # noqa: ARG002 - saves no time here
         """Find faces; see `Detector.detect`."""
-        canvas, ratios = on_canvas(image, self._size, multiple=1)
+        canvas, ratios = letterbox(image, self._size, multiple=1)
         bgr = canvas[:, :, ::-1] - MEANS_BGR
         offsets, likelihoods, points = self._graph.run(np.ascontiguousarray(bgr.transpose(2, 0, 1)[None]))
         scores = likelihoods[0, :, 1]
@@ -81,7 +81,7 @@ class RetinaFace:
         boxes = np.concatenate([middles - halves, middles + halves], axis=1)
         steps = points[0, likely].reshape(-1, 5, 2) * CENTRE_STEP
         landmarks = centres[:, None] + steps * sides[:, None]
-        kept = keep_strongest(boxes, scores, SAME_FACE_IOU)
+        kept = nms(boxes, scores, SAME_FACE_IOU)
         return Detections(boxes, scores, landmarks).select(kept).moved(ratios)
 
     def _anchors(self, height: int, width: int) -> tuple[Floats, Floats]:

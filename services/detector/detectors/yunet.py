@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.inference.session import Graph, load_graph
-from fercore.vision.boxes import keep_strongest
-from fercore.vision.canvas import on_canvas
+from fercore.vision.boxes import nms
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.letterbox import letterbox
 
 WEIGHTS = ("detector_yunet/model.onnx",)
 HINT = "`make models` fetches it"
@@ -69,7 +69,7 @@ class YuNet:
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:  # noqa: ARG002 - saves no time here
         """Find faces; see `Detector.detect`."""
-        canvas, ratios = on_canvas(image, self._size, multiple=STRIDES[-1])
+        canvas, ratios = letterbox(image, self._size, multiple=STRIDES[-1])
         bgr = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None, ::-1], np.float32)
         outputs = [output[0] for output in self._graph.run(bgr)]
         levels = zip(outputs[:3], outputs[3:6], outputs[6:9], outputs[9:], STRIDES, strict=True)
@@ -78,7 +78,7 @@ class YuNet:
             for face, centre, box, points, stride in levels
         ]
         boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        kept = keep_strongest(boxes, scores, SAME_FACE_IOU)
+        kept = nms(boxes, scores, SAME_FACE_IOU)
         return Detections(boxes, scores, landmarks).select(kept).moved(ratios)
 
 
