@@ -1,7 +1,4 @@
-"""The one consume loop: receive, hand to the service's handler, end each message exactly once.
-
-Knows neither the broker nor what a body means; a service gives it a handler, an offer and an encoder.
-"""
+"""The one consume loop: receive, hand to the service's handler, end each message exactly once."""
 
 import asyncio
 import logging
@@ -13,7 +10,6 @@ from uuid import uuid4
 from fercore.contracts.errors import FerError, InternalError
 from fercore.messaging.envelope import return_address
 from fercore.messaging.handler import OUTCOMES, Dead, Forward, Handler, Observer, Outcome, Reply
-from fercore.messaging.patience import Patience
 from fercore.messaging.queue import (
     MAX_DELIVERIES,
     WORKER_KEY_TTL_MS,
@@ -23,9 +19,10 @@ from fercore.messaging.queue import (
     Envelope,
     Queue,
 )
+from fercore.messaging.retry import Retry
 
-ANNOUNCE_EVERY_S = 0.5
-TAKE_OVER_EVERY_S = 0.5
+HEARTBEAT_EVERY_S = 0.5
+CLAIM_EVERY_S = 0.5
 RECEIVE_WAIT_MS = 250
 FINISH_S = 5.0
 
@@ -37,12 +34,12 @@ class ConsumerOptions:
     """How one worker consumes.
 
     Attributes:
-        offer: what this worker can do, for `Queue.announce`; asked every time.
+        offer: what this worker can do, for `Queue.heartbeat`; asked every time.
         encode_error: makes the body of an error reply.
         observer: is told how messages end.
         max_batch: at most so many messages in a handler call.
         max_batch_bytes: bodies of at most so many bytes in a handler call, but always one message.
-        concurrency: so many handler calls at a time, and one more for what dead workers have left.
+        concurrency: so many handler calls at a time, and one more for messages claimed from dead workers.
         finish_s: the time for work in hand at the end.
         worker_id: random, new with every process.
     """
@@ -61,7 +58,7 @@ async def consume(queue: Queue, channel: Channel, handle: Handler, options: Cons
     """Work on a channel until the task is cancelled; an absent broker is waited for.
 
     Then nothing new is received, what is in hand has `finish_s` to end, and the worker withdraws.
-    A second cancellation abandons everything at once; others then take over as from a dead worker.
+    A second cancellation abandons everything at once; others then claim what it held.
 
     Args:
         queue: where messages come from and go to.
@@ -88,70 +85,70 @@ class _Loop:
     handle: Handler
     options: ConsumerOptions
     stop: asyncio.Event
-    broker: Patience = field(default_factory=Patience)
+    broker: Retry = field(default_factory=Retry)
 
     async def run(self) -> None:
         for outcome in OUTCOMES:
             self._count(outcome, 0)  # so that the first dead letter is an increase
         try:
             async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as background:
-                # Who receives before it is announced looks dead, and its messages are taken from it.
-                await self.broker.insist(self._announce, as_long_as=self._is_running)
+                # A worker that receives before its first heartbeat looks dead, and its messages are claimed.
+                await self.broker.until_answered(self._heartbeat, as_long_as=self._is_running)
                 keepers = [
-                    background.create_task(self._keep_announced()),
+                    background.create_task(self._send_heartbeats()),
                     background.create_task(self._limit_the_end(limit)),
                 ]
                 async with asyncio.TaskGroup() as runners:
-                    runners.create_task(self._work_on_what_the_dead_left())
+                    runners.create_task(self._work_on_claimed())
                     for _ in range(self.options.concurrency):
-                        runners.create_task(self._work_on_what_is_new())
+                        runners.create_task(self._work_on_new())
                 for keeper in keepers:
                     keeper.cancel()
         except TimeoutError:
             _log.warning("work in hand was abandoned", extra={"stream": self.channel.stream})
-        await self.broker.attempt(self.queue.withdraw(self.channel, self.options.worker_id))
+        await self.broker.once(self.queue.withdraw(self.channel, self.options.worker_id))
 
     def _is_running(self) -> bool:
         return not self.stop.is_set()
 
-    async def _announce(self) -> bool:
-        await self.queue.announce(self.channel.service, self.options.worker_id, self.options.offer())
+    async def _heartbeat(self) -> bool:
+        await self.queue.heartbeat(self.channel.service, self.options.worker_id, self.options.offer())
         return True
 
-    async def _keep_announced(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
-            backlog = await self.broker.attempt(self.queue.backlog(self.channel))
+            backlog = await self.broker.once(self.queue.backlog(self.channel))
             if backlog is not None:
                 self.options.observer.backlog_changed(self.channel.stream, backlog)
-            await asyncio.sleep(ANNOUNCE_EVERY_S)
-            await self.broker.attempt(self._announce())
+            await asyncio.sleep(HEARTBEAT_EVERY_S)
+            await self.broker.once(self._heartbeat())
 
     async def _limit_the_end(self, limit: asyncio.Timeout) -> None:
         await self.stop.wait()
         limit.reschedule(asyncio.get_running_loop().time() + self.options.finish_s)
 
-    async def _work_on_what_is_new(self) -> None:
+    async def _work_on_new(self) -> None:
         def receive() -> Awaitable[list[Delivery]]:
             return self.queue.receive(
                 self.channel, self.options.worker_id, max_n=self.options.max_batch, wait_ms=RECEIVE_WAIT_MS
             )
 
         while self._is_running():
-            deliveries = await self.broker.insist(receive, as_long_as=self._is_running)
+            deliveries = await self.broker.until_answered(receive, as_long_as=self._is_running)
             await self._work_on(deliveries or [])
 
-    async def _work_on_what_the_dead_left(self) -> None:
+    async def _work_on_claimed(self) -> None:
         while self._is_running():
-            left = await self.broker.attempt(
-                self.queue.take_over(self.channel, self.options.worker_id, max_n=self.options.max_batch)
+            claimed = await self.broker.once(
+                self.queue.claim(self.channel, self.options.worker_id, max_n=self.options.max_batch)
             )
-            if left is None:  # after an outage the living need time to announce themselves again
+            if claimed is None:  # after an outage living workers need time for their next heartbeat
                 await self._pause(WORKER_KEY_TTL_MS / 1000)
                 continue
-            self._count("expired", left.expired)
-            self._count("taken_over", len(left.deliveries))
-            await self._work_on(left.deliveries)
-            await self._pause(TAKE_OVER_EVERY_S)
+            self._count("expired", claimed.expired)
+            self._count("taken_over", len(claimed.deliveries))
+            await self._work_on(claimed.deliveries)
+            await self._pause(CLAIM_EVERY_S)
 
     async def _pause(self, pause_s: float) -> None:
         with suppress(TimeoutError):
@@ -168,9 +165,9 @@ class _Loop:
         over: list[Ending] = []
         for delivery in deliveries:
             if delivery.envelope is None:
-                over.append(self._burial(delivery, "unreadable envelope"))
+                over.append(self._dead_letter(delivery, "unreadable envelope"))
             elif delivery.deliveries > MAX_DELIVERIES:
-                over.append(self._burial(delivery, f"delivered {delivery.deliveries} times"))
+                over.append(self._dead_letter(delivery, f"delivered {delivery.deliveries} times"))
             elif self.queue.now_ms() >= delivery.envelope.deadline_ms:
                 over.append(Ending(delivery))
             else:
@@ -206,9 +203,9 @@ class _Loop:
             case Reply(body):
                 return Ending(delivery, reply=replace(envelope, body=body))
             case Dead(reason):
-                return self._burial(delivery, reason)
+                return self._dead_letter(delivery, reason)
 
-    def _burial(self, delivery: Delivery, reason: str) -> Ending:
+    def _dead_letter(self, delivery: Delivery, reason: str) -> Ending:
         told = {"stream": self.channel.stream, "reason": reason}
         reply = None
         if (address := return_address(delivery.fields)) is not None:
@@ -219,7 +216,7 @@ class _Loop:
         return Ending(delivery, reply=reply, dead_reason=reason)
 
     async def _end(self, endings: Sequence[Ending]) -> None:
-        ended = await self.broker.insist(
+        ended = await self.broker.until_answered(
             lambda: self.queue.settle(endings), as_long_as=lambda: any(map(self._has_time, endings))
         )
         for ending, is_mine in zip(endings, ended or [], strict=ended is not None):

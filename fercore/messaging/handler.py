@@ -28,7 +28,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """The body cannot be read: the message is buried and the caller told `internal`."""
+    """The body cannot be read: the message becomes a dead letter, and the caller is answered `internal`."""
 
     reason: str
 
@@ -36,7 +36,7 @@ class Dead:
 Outcome = Forward | Reply | Dead
 
 OUTCOMES = ("done", "expired", "dead", "taken_over")
-"""What an observer counts: each message is one of the first three, and may be taken over before."""
+"""What an observer counts: each message ends as one of the first three; `taken_over` are claims."""
 
 
 class Handler(Protocol):

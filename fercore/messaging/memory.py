@@ -18,10 +18,10 @@ from fercore.messaging.queue import (
     WORKER_KEY_TTL_MS,
     Backlog,
     Channel,
+    Claimed,
     Delivery,
     Ending,
     Envelope,
-    TakeOver,
 )
 
 
@@ -92,7 +92,7 @@ class InMemoryQueue:
         taken = [stream.waiting.popleft() for _ in range(min(max_n, len(stream.waiting)))]
         return [self._hand_out(stream, worker_id, delivery) for delivery in taken]
 
-    async def take_over(self, channel: Channel, worker_id: str, *, max_n: int) -> TakeOver:
+    async def claim(self, channel: Channel, worker_id: str, *, max_n: int) -> Claimed:
         """Claim from dead workers, drop what is past its deadline, forget names that hold nothing."""
         stream, now_ms = self._streams[channel.stream], self.now_ms()
         living = {*self._living(channel.service), worker_id}
@@ -105,13 +105,13 @@ class InMemoryQueue:
             elif holder not in living and len(taken) < max_n:
                 taken.append(self._hand_out(stream, worker_id, delivery))
         stream.consumers &= living | {holder for holder, _ in stream.pending.values()}
-        return TakeOver(taken, expired)
+        return Claimed(taken, expired)
 
     async def settle(self, endings: Sequence[Ending]) -> list[bool]:
         """End many messages."""
         return [await self._end(ending) for ending in endings]
 
-    async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
+    async def heartbeat(self, service: str, worker_id: str, offer: bytes) -> None:
         """Let the worker live until `WORKER_KEY_TTL_MS` from now."""
         self._workers[service, worker_id] = (self.now_ms() + WORKER_KEY_TTL_MS, offer)
 

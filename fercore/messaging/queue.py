@@ -14,7 +14,7 @@ MAX_DELIVERIES = 2
 """A message delivered more often than this killed its workers: it is dead, not retried."""
 
 WORKER_KEY_TTL_MS = 1500
-"""A worker that has not announced itself for this long is dead, and its messages may be taken over."""
+"""A worker without a heartbeat for this long is dead, and its messages may be claimed."""
 
 REPLY_STREAM_TTL_MS = 60_000
 
@@ -68,7 +68,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message in the hands of one worker; it ends by exactly one `settle` or take-over.
+    """One message in the hands of one worker; it ends by exactly one `settle`, or is claimed by another.
 
     Attributes:
         envelope: None when the fields are no envelope of this version; then `fields` is all there is.
@@ -94,7 +94,7 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeOver:
+class Claimed:
     """What was claimed from dead workers, and how many messages were dropped past their deadline."""
 
     deliveries: list[Delivery]
@@ -115,7 +115,7 @@ class Backlog:
 
 
 class Queue(Protocol):
-    """Streams with consumer groups, reply streams and worker announcements.
+    """Streams with consumer groups, reply streams and heartbeats of workers.
 
     Every awaitable raises `UpstreamUnavailable` when the broker cannot be reached or does not answer
     in time; it never hangs. After a broker restart groups are made again without anybody's help.
@@ -137,7 +137,7 @@ class Queue(Protocol):
         """Take up to `max_n` new messages for this worker; an empty list when none came in `wait_ms`."""
         ...
 
-    async def take_over(self, channel: Channel, worker_id: str, *, max_n: int) -> TakeOver:
+    async def claim(self, channel: Channel, worker_id: str, *, max_n: int) -> Claimed:
         """Claim up to `max_n` messages whose worker is dead; drop pending ones past their deadline.
 
         Consumer names of dead workers with nothing pending are removed.
@@ -152,8 +152,8 @@ class Queue(Protocol):
         """
         ...
 
-    async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
-        """Say that this worker lives (for `WORKER_KEY_TTL_MS`) and what it offers."""
+    async def heartbeat(self, service: str, worker_id: str, offer: bytes) -> None:
+        """Renew this worker's key, which lives for `WORKER_KEY_TTL_MS` and holds what the worker offers."""
         ...
 
     async def withdraw(self, channel: Channel, worker_id: str) -> None:

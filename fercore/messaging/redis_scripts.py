@@ -1,4 +1,4 @@
-"""The steps that Redis takes at once: end a message, take over from the dead, withdraw, look.
+"""The steps that Redis takes at once: end a message, claim from dead workers, withdraw, look.
 
 Written for one Redis of version 6.2 to 8, not for a Redis cluster: worker keys are made up inside.
 """
@@ -36,7 +36,7 @@ end
 return 1
 """
 
-TAKE_OVER = """
+CLAIM = """
 -- KEYS: the stream. ARGV: group, who claims, how many at most, prefix of worker keys, how long a living
 -- worker's message is left alone (ms), how many such are looked at.
 -- Returns how many were dropped past their deadline, then {id, deliveries, fields} of each that was claimed.

@@ -16,12 +16,12 @@ from fercore.messaging.queue import (
     WORKER_KEY_TTL_MS,
     Backlog,
     Channel,
+    Claimed,
     Delivery,
     Ending,
     Envelope,
-    TakeOver,
 )
-from fercore.messaging.redis_scripts import BACKLOG, END, TAKE_OVER, WITHDRAW, end_arguments, reply_key
+from fercore.messaging.redis_scripts import BACKLOG, CLAIM, END, WITHDRAW, end_arguments, reply_key
 from fercore.redis.connection import RedisConnection
 from fercore.redis.vitals import Vitals
 
@@ -54,7 +54,7 @@ class RedisStreams:
         self._clock = BrokerClock()
         self._taken_replies: dict[str, list[bytes]] = {}
         self._end_sha = self._redis.register_script(END).sha
-        self._take_over_script = self._redis.register_script(TAKE_OVER)
+        self._claim_script = self._redis.register_script(CLAIM)
         self._withdraw_script = self._redis.register_script(WITHDRAW)
         self._backlog_script = self._redis.register_script(BACKLOG)
 
@@ -85,7 +85,7 @@ class RedisStreams:
         found = await self._ask(self._read_group(channel, worker_id, max_n, wait_ms), wait_ms=wait_ms)
         return [_delivery(channel, message_id, fields, 1) for message_id, fields in found]
 
-    async def take_over(self, channel: Channel, worker_id: str, *, max_n: int) -> TakeOver:
+    async def claim(self, channel: Channel, worker_id: str, *, max_n: int) -> Claimed:
         """Claim from dead workers, drop what is past its deadline, forget names that hold nothing."""
         prefix = _worker_key(channel.service, "")
         arguments: list[str | int] = [
@@ -96,12 +96,12 @@ class RedisStreams:
             _LEFT_ALONE_MS,
             _LOOKED_AT_FOR_EXPIRY,
         ]
-        expired, claimed = await self._ask(self._take_over_script([channel.stream], arguments))
+        expired, claimed = await self._ask(self._claim_script([channel.stream], arguments))
         deliveries = [
             _delivery(channel, message_id, dict(zip(fields[::2], fields[1::2], strict=True)), count)
             for message_id, count, fields in claimed
         ]
-        return TakeOver(deliveries, expired)
+        return Claimed(deliveries, expired)
 
     async def settle(self, endings: Sequence[Ending]) -> list[bool]:
         """End many messages in one round trip."""
@@ -109,7 +109,7 @@ class RedisStreams:
         calls = [end_arguments(ending, sent_ms=sent_ms) for ending in endings]
         return [bool(result) for result in await self._ask(self._run_end_script(calls))]
 
-    async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
+    async def heartbeat(self, service: str, worker_id: str, offer: bytes) -> None:
         """Let the worker live until `WORKER_KEY_TTL_MS` from now."""
         await self._keep_clock()
         await self._ask(self._redis.set(_worker_key(service, worker_id), offer, px=WORKER_KEY_TTL_MS))

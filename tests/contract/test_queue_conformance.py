@@ -59,12 +59,12 @@ async def eventually(check: Callable[[], Awaitable[bool]], timeout_s: float = 20
         await asyncio.sleep(0.02)
 
 
-async def taken_over(queue: Queue, worker_id: str) -> list[Delivery]:
+async def claimed(queue: Queue, worker_id: str) -> list[Delivery]:
     """Take over as soon as there is something from the dead."""
     taken: list[Delivery] = []
 
     async def check() -> bool:
-        taken.extend((await queue.take_over(FRAMES, worker_id, max_n=10)).deliveries)
+        taken.extend((await queue.claim(FRAMES, worker_id, max_n=10)).deliveries)
         return bool(taken)
 
     await eventually(check)
@@ -146,7 +146,7 @@ async def test_a_settled_message_is_replied_and_gone(queue):
     [reply] = await queue.receive_replies("gateway", wait_ms=0)
     assert (reply.request_id, reply.body) == ("r", b"answer")
     assert (await queue.backlog(FRAMES)).depth == 0
-    assert (await queue.take_over(FRAMES, "b", max_n=10)).deliveries == []
+    assert (await queue.claim(FRAMES, "b", max_n=10)).deliveries == []
 
 
 async def test_a_settled_message_is_forwarded_and_gone(queue):
@@ -160,7 +160,7 @@ async def test_a_settled_message_is_forwarded_and_gone(queue):
 async def test_exactly_one_outcome_is_published_when_two_settle(queue):
     await queue.publish(FRAMES, envelope(queue))
     [slow] = await receive(queue, "a")
-    [fast] = await taken_over(queue, "b")
+    [fast] = await claimed(queue, "b")
     ended = await asyncio.gather(
         settle(queue, slow, reply=envelope(queue, b"slow")),
         settle(queue, fast, reply=envelope(queue, b"fast")),
@@ -213,14 +213,14 @@ async def test_a_waiting_gateway_gets_a_reply_when_it_comes(queue):
     assert len(waiting.result()) == 1
 
 
-async def test_messages_of_a_dead_worker_are_taken_over_and_counted(queue):
-    await queue.announce("detector", "a", b"")
+async def test_messages_of_a_dead_worker_are_claimed_and_counted(queue):
+    await queue.heartbeat("detector", "a", b"")
     await queue.publish(FRAMES, envelope(queue, b"orphan"))
     await receive(queue, "a")
-    [second] = await taken_over(queue, "b")  # when the announcement has run out
+    [second] = await claimed(queue, "b")  # when the heartbeat has run out
     assert second.envelope.body == b"orphan"
     assert second.deliveries == 2
-    [third] = await taken_over(queue, "c")  # b never announced itself
+    [third] = await claimed(queue, "c")  # b never sent a heartbeat
     assert third.deliveries == 3 > MAX_DELIVERIES
     assert await settle(queue, third)
 
@@ -228,33 +228,33 @@ async def test_messages_of_a_dead_worker_are_taken_over_and_counted(queue):
 async def test_a_slow_worker_that_lives_keeps_its_message(queue):
     await queue.publish(FRAMES, envelope(queue))
     [delivery] = await receive(queue, "slow")
-    give_up = time.monotonic() + 2.5  # longer than an announcement holds, and than idleness counts
+    give_up = time.monotonic() + 2.5  # longer than a heartbeat holds, and than idleness counts
     while time.monotonic() < give_up:
-        await queue.announce("detector", "slow", b"")
-        assert (await queue.take_over(FRAMES, "eager", max_n=10)).deliveries == []
+        await queue.heartbeat("detector", "slow", b"")
+        assert (await queue.claim(FRAMES, "eager", max_n=10)).deliveries == []
     assert await settle(queue, delivery)
 
 
 async def test_a_worker_never_takes_over_from_itself(queue):
     await queue.publish(FRAMES, envelope(queue))
     await receive(queue, "a")
-    assert (await queue.take_over(FRAMES, "a", max_n=10)).deliveries == []
+    assert (await queue.claim(FRAMES, "a", max_n=10)).deliveries == []
     assert await consumer_names(queue, FRAMES) == {"a"}
 
 
-async def test_no_more_is_taken_over_than_asked_for(queue):
+async def test_no_more_is_claimed_than_asked_for(queue):
     for _ in range(5):
         await queue.publish(FRAMES, envelope(queue))
     await receive(queue, "a", max_n=3)
     await receive(queue, "b", max_n=2)
-    assert len((await queue.take_over(FRAMES, "c", max_n=4)).deliveries) == 4
-    assert len((await queue.take_over(FRAMES, "c", max_n=4)).deliveries) == 1
+    assert len((await queue.claim(FRAMES, "c", max_n=4)).deliveries) == 4
+    assert len((await queue.claim(FRAMES, "c", max_n=4)).deliveries) == 1
 
 
 async def test_expired_messages_of_the_dead_are_dropped_not_handed_out(queue):
     await queue.publish(FRAMES, envelope(queue, left_ms=-1))
     await receive(queue, "a")
-    found = await queue.take_over(FRAMES, "b", max_n=10)
+    found = await queue.claim(FRAMES, "b", max_n=10)
     assert found.deliveries == []
     assert found.expired == 1
     assert (await queue.backlog(FRAMES)).depth == 0
@@ -267,8 +267,8 @@ async def test_expired_messages_of_the_living_are_dropped_by_anyone(queue):
 
     async def is_dropped() -> bool:
         nonlocal expired
-        await queue.announce("detector", "slow", b"")
-        found = await queue.take_over(FRAMES, "b", max_n=10)
+        await queue.heartbeat("detector", "slow", b"")
+        found = await queue.claim(FRAMES, "b", max_n=10)
         assert found.deliveries == []
         expired += found.expired
         return expired == 1
@@ -330,7 +330,7 @@ async def test_fields_that_are_no_envelope_are_delivered_raw_and_can_be_buried(q
     [delivery] = await receive(queue, "a")
     assert delivery.envelope is None
     assert dict(delivery.fields) == fields
-    [taken] = await taken_over(queue, "b")
+    [taken] = await claimed(queue, "b")
     assert (taken.envelope, taken.deliveries) == (None, 2)
     assert await bury(queue, taken, "unreadable")
     [record] = await dead_records(queue)
@@ -338,11 +338,11 @@ async def test_fields_that_are_no_envelope_are_delivered_raw_and_can_be_buried(q
 
 
 async def test_offers_are_those_of_the_living_of_one_service(queue):
-    await queue.announce("detector", "a", b"yunet")
-    await queue.announce("detector", "b", b"haar")
-    await queue.announce("detector2", "c", b"other")
+    await queue.heartbeat("detector", "a", b"yunet")
+    await queue.heartbeat("detector", "b", b"haar")
+    await queue.heartbeat("detector2", "c", b"other")
     assert await queue.offers("detector") == {"a": b"yunet", "b": b"haar"}
-    await queue.announce("detector", "a", b"retinaface")
+    await queue.heartbeat("detector", "a", b"retinaface")
     assert (await queue.offers("detector"))["a"] == b"retinaface"
 
     async def all_are_dead() -> bool:
@@ -352,7 +352,7 @@ async def test_offers_are_those_of_the_living_of_one_service(queue):
 
 
 async def test_a_worker_that_withdraws_is_forgotten_at_once(queue):
-    await queue.announce("detector", "a", b"")
+    await queue.heartbeat("detector", "a", b"")
     await receive(queue, "a")
     await queue.withdraw(FRAMES, "a")
     assert await queue.offers("detector") == {}
@@ -360,12 +360,12 @@ async def test_a_worker_that_withdraws_is_forgotten_at_once(queue):
 
 
 async def test_a_worker_that_withdraws_with_work_in_hand_leaves_it_to_others(queue):
-    await queue.announce("detector", "a", b"")
+    await queue.heartbeat("detector", "a", b"")
     await queue.publish(FRAMES, envelope(queue))
     await receive(queue, "a")
     await queue.withdraw(FRAMES, "a")
     assert await consumer_names(queue, FRAMES) == {"a"}
-    assert len((await queue.take_over(FRAMES, "b", max_n=1)).deliveries) == 1
+    assert len((await queue.claim(FRAMES, "b", max_n=1)).deliveries) == 1
 
 
 async def test_a_worker_may_withdraw_from_a_stream_that_never_was(queue):
@@ -376,10 +376,10 @@ async def test_names_of_dead_workers_do_not_accumulate(queue):
     for number in range(30):
         await queue.publish(FRAMES, envelope(queue))
         await receive(queue, f"dead-{number}", max_n=1)
-    await queue.announce("detector", "alive", b"")
+    await queue.heartbeat("detector", "alive", b"")
     await queue.publish(FRAMES, envelope(queue))
     await receive(queue, "alive", max_n=1)
-    while taken := (await queue.take_over(FRAMES, "b", max_n=7)).deliveries:
+    while taken := (await queue.claim(FRAMES, "b", max_n=7)).deliveries:
         for delivery in taken:
             await settle(queue, delivery)
     assert await consumer_names(queue, FRAMES) - {"b"} == {"alive"}

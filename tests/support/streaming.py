@@ -82,7 +82,7 @@ async def working(queue: Queue, answer: Answer = one_face) -> AsyncIterator[None
     async def announce() -> None:
         while True:
             for service, offer in OFFERS:
-                await queue.announce(service, "w", offer)
+                await queue.heartbeat(service, "w", offer)
             await asyncio.sleep(0.2)
 
     tasks = [asyncio.create_task(announce()), asyncio.create_task(work())]

@@ -98,8 +98,8 @@ async def announce(queue: InMemoryQueue, detectors=("ferface",), models=("a",)) 
     offer = ClassifierOffer(
         tuple(ModelOffer(name, "3", ("neutral", "happiness"), "a fake") for name in models)
     )
-    await queue.announce(FRAMES.service, "d", msgspec.json.encode(DetectorOffer(detectors)))
-    await queue.announce(FACES.service, "c", msgspec.json.encode(offer))
+    await queue.heartbeat(FRAMES.service, "d", msgspec.json.encode(DetectorOffer(detectors)))
+    await queue.heartbeat(FACES.service, "c", msgspec.json.encode(offer))
 
 
 async def post(client: httpx.AsyncClient, **query: object) -> httpx.Response:
@@ -182,7 +182,7 @@ async def test_what_no_worker_offers_is_unknown(client, worker):
 
 
 async def test_an_offer_that_cannot_be_read_counts_for_nothing(client, queue):
-    await queue.announce(FRAMES.service, "odd", b"\xff not json")
+    await queue.heartbeat(FRAMES.service, "odd", b"\xff not json")
     await until_it_is(client, "not_ready")
     assert (await client.get("/detectors")).json() == {"detectors": []}
 

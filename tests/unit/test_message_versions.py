@@ -150,7 +150,7 @@ async def test_an_old_workers_refusal_of_a_new_job_is_not_ready_at_the_new_gatew
         "classifier": ClassifierOffer((ModelOffer("a", "1", ("neutral",), "a fake"),)),
     }
     settings = GatewaySettings(predict_deadline_s=20, model="a")
-    await queue.announce("classifier", "c", msgspec.json.encode(offers["classifier"]))
+    await queue.heartbeat("classifier", "c", msgspec.json.encode(offers["classifier"]))
     async with (
         working(
             queue,
@@ -164,7 +164,7 @@ async def test_an_old_workers_refusal_of_a_new_job_is_not_ready_at_the_new_gatew
     ):
         async with asyncio.timeout(10):  # half of the deadline
             while "updated" not in (response := await post(client)).json()["detail"]:
-                await queue.announce("classifier", "c", msgspec.json.encode(offers["classifier"]))
+                await queue.heartbeat("classifier", "c", msgspec.json.encode(offers["classifier"]))
                 await asyncio.sleep(0.02)
         assert (response.status_code, response.json()["code"]) == (503, "not_ready")
         assert response.headers["retry-after"] == "1"
