@@ -51,7 +51,7 @@ class FrameJob(_Message, frozen=True, kw_only=True):
     model: str
 
 
-class Pose(msgspec.Struct, frozen=True, kw_only=True):
+class HeadPose(msgspec.Struct, frozen=True, kw_only=True):
     """How a head is turned, in degrees; 0 looks at the camera.
 
     Attributes:
@@ -82,7 +82,7 @@ class FaceQuality(msgspec.Struct, frozen=True, kw_only=True):
     brightness: float
     contrast: float
     clipped: float
-    pose: Pose | None
+    pose: HeadPose | None
 
 
 class FoundFace(msgspec.Struct, frozen=True, kw_only=True):

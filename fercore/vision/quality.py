@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fercore.contracts.messages import FaceQuality, Pose
+from fercore.contracts.messages import FaceQuality, HeadPose
 from fercore.vision.align import Points
 from fercore.vision.crop import FaceCrop
 
@@ -77,7 +77,7 @@ def measure_blur(grey: npt.NDArray[np.uint8]) -> float:
     return max(shares)
 
 
-def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) -> Pose | None:
+def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) -> HeadPose | None:
     """Estimate how a head is turned from five landmarks.
 
     A scaled orthographic projection of a generic head is fitted (DeMenthon and Davis, "Model-based object
@@ -98,7 +98,7 @@ def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) ->
     # the third axis of the head stands out of its face: where it points in the picture tells yaw and pitch
     right, below = float(across[2]) / scale, float(down[2]) / scale
     ahead = sqrt(max(0.0, 1 - right * right - below * below))
-    return Pose(
+    return HeadPose(
         yaw=round(degrees(atan2(right, ahead)), 1),
         pitch=round(degrees(asin(max(-1.0, min(1.0, -below)))), 1),
         roll=round(degrees(atan2(float(down[0]), float(across[0]))), 1),

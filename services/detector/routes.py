@@ -8,8 +8,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from fercore.contracts import api
 from fercore.contracts.answers import detected_face
-from fercore.contracts.api import Detection, Detections, ImageSize, PredictOptions
+from fercore.contracts.api import Detection, ImageSize, PredictOptions
 from fercore.contracts.errors import DeadlineExceeded
 from fercore.contracts.messages import DetectOptions
 from fercore.service.bodies import OPENAPI_BODY
@@ -25,7 +26,7 @@ def detect_routes(
     router = APIRouter(tags=["detector"], dependencies=[ONCE_EACH])
 
     @router.post(
-        "/detect", response_model=Detection | Detections, openapi_extra={"requestBody": OPENAPI_BODY}
+        "/detect", response_model=Detection | api.Detections, openapi_extra={"requestBody": OPENAPI_BODY}
     )
     async def detect(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """Find the faces of one picture, or of several."""
@@ -45,6 +46,6 @@ def detect_routes(
                 timings_ms={stage: round(ms, 3) for stage, ms in found.timings.detector_ms().items()},
             )
 
-        return await intake.answer(request, analyze, lambda results: Detections(results=results))
+        return await intake.answer(request, analyze, lambda results: api.Detections(results=results))
 
     return router

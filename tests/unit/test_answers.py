@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from fercore.contracts.answers import classification, detected_face, prediction
-from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult, Pose, Timings
+from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult, HeadPose, Timings
 from tests.support.fakes import QUALITY
 
 LABELS = ("neutral", "happiness")
@@ -15,7 +15,7 @@ def result(*, is_low: bool, uncertain: bool) -> FrameResult:
         box=(1, 2, 30, 40),
         score=0.9,
         landmarks=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10)),
-        quality=replace(QUALITY, blur=0.30049, pose=Pose(yaw=1, pitch=2, roll=3)),
+        quality=replace(QUALITY, blur=0.30049, pose=HeadPose(yaw=1, pitch=2, roll=3)),
     )
     return FrameResult(
         width=100,
