@@ -1,4 +1,4 @@
-"""Pictures of any shape on the canvas of a graph."""
+"""Pictures of any shape in the input of a graph."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ def white(width: int, height: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("picture", "canvas"),
+    ("picture", "input_size"),
     [((640, 480), (640, 480)), ((641, 1), (672, 32)), ((1, 1), (32, 32)), ((199, 148), (224, 160))],
 )
-def test_an_open_canvas_is_rounded_up_and_the_picture_left_as_it_is(picture, canvas):
+def test_an_open_side_is_rounded_up_and_the_picture_left_as_it_is(picture, input_size):
     pixels, ratios = letterbox(white(*picture), (None, None))
-    assert pixels.shape[1::-1] == canvas
+    assert pixels.shape[1::-1] == input_size
     np.testing.assert_array_equal(ratios, [1, 1])
     assert pixels[: picture[1], : picture[0]].min() == 255
     assert pixels.sum() == picture[0] * picture[1] * 3 * 255
@@ -32,7 +32,7 @@ def test_a_picture_is_scaled_down_until_it_fits_and_the_ratios_lead_back(picture
     assert (ratios >= 1).all()
 
 
-def test_an_open_canvas_has_a_largest_side():
+def test_an_open_side_has_a_limit():
     pixels, ratios = letterbox(white(20, 5120), (None, None))
     assert pixels.shape == (LARGEST_SIDE_PX, 32, 3)
     np.testing.assert_allclose(ratios, [2, 2])

@@ -1,11 +1,7 @@
 """The classic cascade of Haar features (Viola and Jones, CVPR 2001), with the weights OpenCV ships.
 
-Knows no queue and no settings. Frontal faces only, no landmarks; it needs no model file.
-
-`haarcascade_frontalface_alt2`, a scale step of 1.2 and no histogram equalisation were chosen among `default`,
-`alt` and `alt2`, steps of 1.1 and 1.2, with equalisation and without, on 120 pictures of WIDER FACE train: it
-found most at 90 % precision (69 %, the others 58 to 68 %) and took the least time. A 640x480 picture takes 60
-to 70 ms of one core when faces of 24 px are wanted, 44 ms at 48 px, 15 ms at 80 px (2026-11-21).
+Frontal faces only, no landmarks; it needs no model file. How cascade, scale step and score were chosen:
+docs/detectors.md.
 """
 
 import threading
@@ -25,22 +21,10 @@ STAGE_BOUND = 53.755
 """Sum that a window must reach in this cascade's last stage; what is above it is the window's evidence."""
 
 FRAMING = Framing(scale=0.903, dx=-0.003, dy=0.004)
-"""Medians over the 3,008 of 4,000 FER2013 Training tiles in which one face was found (quartiles of the scale
-0.973 and 1.106; `python -m training framing --detector haar`, 2026-11-21), but for the scale: 0.875 of its
-median 1.032, which the portraits chose with an earlier model. The shipped one is right on 84.1 % of them
-instead of 83.2 %, which is within chance, and on 88.0 % of re-cropped PublicTest faces instead of 89.0 %,
-which is not (`python -m training alignment model_repository/emotion_resnet15_int8 --detector haar --enlarged
-1 1.143`, and with `--faces portraits`; 2026-11-21).
-"""
+"""As `python -m training framing --detector haar` prints, the scale times 0.875: docs/detectors.md."""
 
 SLOPE, OFFSET = 1.603, -1.899
-"""Score = logistic(SLOPE * ln(evidence) + OFFSET).
-
-Fitted on 350 pictures of WIDER FACE train (1,341 boxes; right: IoU >= 0.35 with an annotated face), then
-moved so that 0.5 stands where 97 % of the boxes at or above it are right. On 350 other pictures, with 450
-annotated faces of 36 px and more that are not turned away, blurred or covered, a bound of 0.5 finds 61 % of
-those with 96 % of the boxes right; 0.3 finds 65 % with 87 %, 0.7 finds 56 % with 98 %. 2026-11-21.
-"""
+"""Score = logistic(SLOPE * ln(evidence) + OFFSET); at 0.5 and above 97 % of the boxes are right."""
 
 CLOSE_UP_SIDE_PX = 240
 """Longer side that the second look scales down to, for it is for large faces only."""

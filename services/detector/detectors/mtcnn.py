@@ -1,8 +1,7 @@
 """MTCNN (Zhang et al., IEEE Signal Processing Letters 23, 2016): a cascade of three small networks.
 
-Knows no queue and no settings. Its graphs are made of public weights by `python -m training export-detector
-mtcnn`. The first proposes windows on a pyramid of the picture, the second refines them, the third gives boxes
-and five landmarks.
+Its graphs are made of public weights by `python -m training export-detector mtcnn`. The first proposes
+windows on a pyramid of the picture, the second refines them, the third gives boxes and five landmarks.
 """
 
 from pathlib import Path
@@ -43,7 +42,7 @@ PROPOSED_SCORE, REFINED_SCORE = 0.6, 0.7
 """Least scores with which a window goes on (those of the paper's code)."""
 
 SCORE_FLOOR = 0.05
-"""The same for the last network: what is below is of use to nobody."""
+"""Minimum score of the last network; weaker candidates are discarded before NMS."""
 
 WINDOWS_AT_ONCE = 128
 """More in one run would only take more memory."""

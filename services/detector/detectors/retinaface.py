@@ -1,8 +1,7 @@
 """RetinaFace (Deng et al., CVPR 2020), on MobileNet 0.25 or ResNet50: precise, with five landmarks.
 
-Knows no queue and no settings. Its graph is made of public weights by `python -m training export-detector
-retinaface`, which writes the anchors' sides into it; a graph that does not name them has those of
-Pytorch_Retinaface.
+Its graph is made of public weights by `python -m training export-detector retinaface`, which writes the
+anchors' sides into it; a graph that does not name them has those of Pytorch_Retinaface.
 """
 
 from pathlib import Path
@@ -39,7 +38,7 @@ FRAMING = Framing(
 of the scale 0.901 and 1.084): `python -m training framing --detector retinaface --tiles 1000`, 2026-11-21."""
 
 SCORE_FLOOR = 0.05
-"""What is below is not given: of use to nobody, and it costs time."""
+"""Minimum score; weaker candidates are discarded before NMS, to save time."""
 
 SAME_FACE_IOU = 0.4
 
@@ -69,12 +68,12 @@ class RetinaFace:
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:  # noqa: ARG002 - saves no time here
         """Find faces; see `Detector.detect`."""
-        canvas, ratios = letterbox(image, self._size, multiple=1)
-        bgr = canvas[:, :, ::-1] - MEANS_BGR
+        boxed, ratios = letterbox(image, self._size, multiple=1)
+        bgr = boxed[:, :, ::-1] - MEANS_BGR
         offsets, likelihoods, points = self._graph.run(np.ascontiguousarray(bgr.transpose(2, 0, 1)[None]))
         scores = likelihoods[0, :, 1]
         likely = np.flatnonzero(scores >= SCORE_FLOOR)
-        centres, sides = (part[likely] for part in self._anchors(*canvas.shape[:2]))
+        centres, sides = (part[likely] for part in self._anchors(*boxed.shape[:2]))
         scores, offsets = scores[likely], offsets[0, likely]
         middles = centres + offsets[:, :2] * CENTRE_STEP * sides
         halves = np.exp(offsets[:, 2:] * SIDE_STEP) * sides / 2
