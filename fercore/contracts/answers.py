@@ -1,7 +1,4 @@
-"""Turn what travels in the queue into the public bodies; pure data to pure data.
-
-Knows no HTTP and no queue.
-"""
+"""Turn what travels in the queue into the public bodies; pure data to pure data."""
 
 from collections.abc import Sequence
 

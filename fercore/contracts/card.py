@@ -1,6 +1,6 @@
 """The model card: what a model folder says of itself, so that nothing is guessed from a name.
 
-Knows no file system: `fercore.inference.repository` reads cards, `training` writes them.
+`fercore.inference.repository` reads cards, `training` writes them.
 """
 
 from typing import Annotated, Self

@@ -1,7 +1,6 @@
 """What travels in the bodies of the queue: msgpack structs, each with its schema version.
 
-Knows no queue; `fercore.messaging` moves these as opaque bytes. Crops travel as raw bytes, so that the
-gateway needs no numpy.
+`fercore.messaging` moves these as opaque bytes. Crops travel as raw bytes: the gateway has no numpy.
 
 A process reads messages of its own version only. A worker refuses another version by an `ErrorReply` in the
 version that it refuses, so that the caller's gateway can read it. The field `schema_version` of all messages

@@ -1,7 +1,7 @@
 """The seam between the classifier and whatever runs its graphs.
 
-Knows tensors by name, never what they mean. `onnxruntime.OnnxRuntimeBackend` and `triton.TritonBackend`
-fill it and pass one conformance suite (`tests/contract/test_backend_conformance.py`).
+`onnxruntime.OnnxRuntimeBackend` and `triton.TritonBackend` fill it and pass one
+conformance suite (`tests/contract/test_backend_conformance.py`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,6 @@
 """Run the repository's graphs in this process, with ONNX Runtime on the CPU.
 
-Knows no server and no meaning of a tensor; a graph is `<repository>/<model>/<version>/model.onnx`, the
-highest version as in Triton.
+A graph is `<repository>/<model>/<version>/model.onnx`, the highest version as in Triton.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
 """Open ONNX graphs with ONNX Runtime on the CPU, and run one in the caller's own thread.
 
-Knows no server and no meaning of a tensor. A detector plug-in uses `load_graph`; the classifier's backend
-uses `open_session` beneath its own checks.
+A detector plug-in uses `load_graph`; the classifier's backend uses `open_session` with checks of its own.
 """
 
 from collections.abc import Mapping, Sequence

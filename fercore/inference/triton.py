@@ -1,6 +1,6 @@
 """Run graphs on a Triton server over gRPC.
 
-Knows no meaning of a tensor and no model repository; what the server loaded is the server's business.
+Which models there are only the server knows: it reads the repository itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence

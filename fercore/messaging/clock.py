@@ -1,6 +1,6 @@
 """The broker's clock, mapped onto this process's monotonic clock.
 
-Knows no broker: it is told when a reading was asked for, what it said, and when it came.
+It is told when a reading was asked for, what it said, and when it came.
 """
 
 import time

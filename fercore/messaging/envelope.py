@@ -1,7 +1,4 @@
-"""Turn envelopes into stream fields and back, and a dead message into the record that is kept of it.
-
-Knows the fields' names, never what a body means and never where the fields travel.
-"""
+"""Turn envelopes into stream fields and back, and a dead message into the record that is kept of it."""
 
 import hashlib
 import math

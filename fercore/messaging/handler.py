@@ -1,7 +1,4 @@
-"""What a service gives the consume loop, and what it gives back for each message.
-
-Knows no loop and no metrics library.
-"""
+"""What a service gives the consume loop, and what it gives back for each message."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

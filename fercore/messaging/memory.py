@@ -1,6 +1,6 @@
 """The queue of the all-in-one process and of tests: what Redis does, in one event loop, without a thread.
 
-Knows no broker and no service. Bodies are passed on by reference, never copied.
+Bodies are passed on by reference, never copied.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The seam between the services and whatever moves their messages.
 
-Knows envelopes, never what a body means. `memory.InMemoryQueue` and `redis_streams.RedisStreams` fill it
-and pass one conformance suite (`tests/contract/test_queue_conformance.py`).
+A body is opaque here. `memory.InMemoryQueue` and `redis_streams.RedisStreams` fill the seam and pass one
+conformance suite (`tests/contract/test_queue_conformance.py`).
 """
 
 from collections.abc import Mapping, Sequence

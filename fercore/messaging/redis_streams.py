@@ -1,6 +1,6 @@
 """The queue of the cluster: Redis streams with consumer groups.
 
-Knows what is sent to Redis; how it is reached in bounded time is `fercore.redis`'s.
+How Redis is reached in bounded time: `fercore.redis`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """A Redis as those see it who keep something there: calls that end in bounded time, and its vitals.
 
-Knows neither streams nor records; what redis-py raises ends here.
+What redis-py raises is translated here.
 """
 
 import asyncio

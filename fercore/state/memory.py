@@ -1,7 +1,4 @@
-"""The store of a single process and of tests: gone when the process ends.
-
-Knows no broker and no service.
-"""
+"""The store of a single process and of tests: gone when the process ends."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Crop a face to the canonical frame: the one function that training and serving share.
 
-Knows no detector: a plug-in says by its `Framing` how its boxes sit in the canonical square.
+A plug-in says by its `Framing` how its boxes sit in the canonical square.
 
 The canonical square is the frame of a FER2013 tile: a square around the face as that data set cuts it.
 Its side and centre follow from a detector's box by a measured framing, never by a guessed margin

@@ -1,6 +1,6 @@
 """Decode a picture to upright RGB, whatever its colour type. The one place that decodes.
 
-Knows no limits: `header.check_image` is called before.
+It checks no limits: call `header.check_image` before.
 """
 
 import hashlib

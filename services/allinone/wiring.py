@@ -1,7 +1,4 @@
-"""The composition root of all three services in one process, on one in-memory queue.
-
-Knows the services' wirings and nothing inside them.
-"""
+"""The composition root of all three services in one process, on one in-memory queue."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,6 +1,6 @@
 """What the classifier does with faces: one inference call for many, then calibrated probabilities.
 
-Knows neither queue nor HTTP: the queue's handler and `POST /classify` call this one core.
+The queue's handler and `POST /classify` call this one core.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What the classifier does with its messages: the faces of several frames share one inference call.
 
-Knows the messages and the core, no broker. Nothing waits to fill a batch: what is there goes together.
+Nothing waits to fill a batch: what is there goes together.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What the detector does with one picture: decode, find faces, crop them.
 
-Knows neither queue nor HTTP: the queue's handler and `POST /detect` call this one core, in its threads.
+The queue's handler and `POST /detect` call this one core, in its threads.
 """
 
 import asyncio

@@ -1,7 +1,4 @@
-"""What the detector does with its messages: a frame in, a face batch on or a reply back.
-
-Knows the messages and the core, no broker.
-"""
+"""What the detector does with its messages: a frame in, a face batch on or a reply back."""
 
 import asyncio
 import logging

@@ -1,6 +1,6 @@
 """The composition root of the detector: everything is made here and handed in.
 
-Knows the parts; what has a lifetime is entered in the lifespan and closed in reverse.
+What has a lifetime is entered in the lifespan and closed in reverse.
 """
 
 import asyncio
