@@ -22,7 +22,7 @@ from fercore.contracts.emotions import Emotion
 from fercore.contracts.messages import FaceEmotions, FaceQuality, FoundFace, FrameResult, Timings
 
 
-def prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
+def to_prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
     """Give the answer for one picture.
 
     Args:
@@ -44,7 +44,7 @@ def prediction(result: FrameResult, *, request_id: str, model_version: str, tota
     )
 
 
-def detected_face(found: FoundFace) -> DetectedFace:
+def to_detected_face(found: FoundFace) -> DetectedFace:
     """Give the public form of a face without its emotion."""
     return DetectedFace(
         box=_box(found),
@@ -54,7 +54,7 @@ def detected_face(found: FoundFace) -> DetectedFace:
     )
 
 
-def classification(labels: Sequence[str], emotions: FaceEmotions) -> Classification:
+def to_classification(labels: Sequence[str], emotions: FaceEmotions) -> Classification:
     """Give the public form of one face's probabilities."""
     probabilities = {Emotion(label): p for label, p in zip(labels, emotions.probabilities, strict=True)}
     top = max(probabilities, key=probabilities.__getitem__)
@@ -73,7 +73,7 @@ def classification(labels: Sequence[str], emotions: FaceEmotions) -> Classificat
 
 
 def _face(found: FoundFace, emotions: FaceEmotions, labels: Sequence[str]) -> Face:
-    return Face(**dict(detected_face(found)), **dict(classification(labels, emotions)))
+    return Face(**dict(to_detected_face(found)), **dict(to_classification(labels, emotions)))
 
 
 def _timings(timings: Timings, total_ms: float) -> TimingsMs:

@@ -11,7 +11,7 @@ from fercore.contracts.errors import FerError, InternalError
 from fercore.messaging.envelope import return_address
 from fercore.messaging.handler import OUTCOMES, Dead, Forward, Handler, Observer, Outcome, Reply
 from fercore.messaging.queue import (
-    MAX_DELIVERIES,
+    MAX_ATTEMPTS,
     WORKER_KEY_TTL_MS,
     Channel,
     Delivery,
@@ -157,7 +157,7 @@ class _Loop:
 
     async def _work_on(self, deliveries: Sequence[Delivery]) -> None:
         """Bring every delivery to its end, small ones first: they must not wait for a heavy neighbour."""
-        for group in grouped(deliveries, self.options.max_batch_bytes):
+        for group in group_by_size(deliveries, self.options.max_batch_bytes):
             await self._work_on_group(group)
 
     async def _work_on_group(self, deliveries: Sequence[Delivery]) -> None:
@@ -166,8 +166,8 @@ class _Loop:
         for delivery in deliveries:
             if delivery.envelope is None:
                 over.append(self._dead_letter(delivery, "unreadable envelope"))
-            elif delivery.deliveries > MAX_DELIVERIES:
-                over.append(self._dead_letter(delivery, f"delivered {delivery.deliveries} times"))
+            elif delivery.attempts > MAX_ATTEMPTS:
+                over.append(self._dead_letter(delivery, f"delivered {delivery.attempts} times"))
             elif self.queue.now_ms() >= delivery.envelope.deadline_ms:
                 over.append(Ending(delivery))
             else:
@@ -231,7 +231,7 @@ class _Loop:
         self.options.observer.messages_ended(self.channel.stream, outcome, messages)
 
 
-def grouped(deliveries: Sequence[Delivery], max_bytes: int | None) -> list[list[Delivery]]:
+def group_by_size(deliveries: Sequence[Delivery], max_bytes: int | None) -> list[list[Delivery]]:
     """Part deliveries into groups of at most `max_bytes` of bodies, at least one each, smallest first."""
     if max_bytes is None:
         return [list(deliveries)] if deliveries else []

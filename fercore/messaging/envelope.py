@@ -63,7 +63,7 @@ def dead_record(delivery: Delivery, reason: str) -> dict[str, bytes]:
     return kept | {
         "stream": delivery.channel.stream.encode(),
         "message_id": delivery.message_id.encode(),
-        "deliveries": str(delivery.deliveries).encode(),
+        "deliveries": str(delivery.attempts).encode(),
         "reason": reason.encode()[:_MAX_KEPT_BYTES],
         "body_bytes": str(len(body)).encode(),
         "body_sha256": hashlib.sha256(body).hexdigest().encode(),

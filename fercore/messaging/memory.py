@@ -79,7 +79,7 @@ class InMemoryQueue:
         """Append fields as they are, be they an envelope or not."""
         stream = self._streams[channel.stream]
         message_id = f"{int(self.now_ms())}-{next(self._numbers)}"  # as Redis: when, and a number
-        stream.waiting.append(Delivery(channel, message_id, from_fields(fields), fields, deliveries=0))
+        stream.waiting.append(Delivery(channel, message_id, from_fields(fields), fields, attempts=0))
         if len(stream.waiting) > STREAM_MAXLEN:
             stream.waiting.popleft()
         stream.arrived.set()
@@ -162,7 +162,7 @@ class InMemoryQueue:
         return True
 
     def _hand_out(self, stream: _Stream, worker_id: str, delivery: Delivery) -> Delivery:
-        handed_out = replace(delivery, deliveries=delivery.deliveries + 1)
+        handed_out = replace(delivery, attempts=delivery.attempts + 1)
         stream.pending[delivery.message_id] = (worker_id, handed_out)
         return handed_out
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 ENVELOPE_VERSION = 1
 
-MAX_DELIVERIES = 2
+MAX_ATTEMPTS = 2
 """A message delivered more often than this killed its workers: it is dead, not retried."""
 
 WORKER_KEY_TTL_MS = 1500
@@ -73,14 +73,14 @@ class Delivery:
     Attributes:
         envelope: None when the fields are no envelope of this version; then `fields` is all there is.
         fields: the raw fields as they came, the body among them.
-        deliveries: how many times it was handed out, this time included.
+        attempts: how many times it was handed out, this time included.
     """
 
     channel: Channel
     message_id: str
     envelope: Envelope | None
     fields: Mapping[str, bytes]
-    deliveries: int
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def reply_key(reply_to: str) -> str:
     return f"fer:reply:{reply_to}"
 
 
-def flat(fields: Mapping[str, bytes]) -> list[str | bytes]:
+def flatten(fields: Mapping[str, bytes]) -> list[str | bytes]:
     """Lay fields out as XADD wants them."""
     return [part for field in fields.items() for part in field]
 
@@ -138,7 +138,7 @@ def end_arguments(ending: Ending, *, sent_ms: float) -> tuple[list[str], list[st
     arguments: list[str | int | bytes] = [delivery.channel.service, delivery.message_id]
 
     def publish(key: str, trim: str, maxlen: int, ttl_ms: int, fields: Mapping[str, bytes]) -> None:
-        parts = flat(fields)
+        parts = flatten(fields)
         keys.append(key)
         arguments.extend((trim, maxlen, ttl_ms, len(parts), *parts))
 

@@ -248,8 +248,6 @@ def _entries(found: Any) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:  # no
     return found[0][1] if found else []
 
 
-def _delivery(
-    channel: Channel, message_id: bytes, fields: Mapping[bytes, bytes], deliveries: int
-) -> Delivery:
+def _delivery(channel: Channel, message_id: bytes, fields: Mapping[bytes, bytes], attempts: int) -> Delivery:
     named = _by_name(fields)
-    return Delivery(channel, message_id.decode(), from_fields(named), named, deliveries)
+    return Delivery(channel, message_id.decode(), from_fields(named), named, attempts)

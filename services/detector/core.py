@@ -25,7 +25,7 @@ from fercore.plugins import load_plugin, plugin_names
 from fercore.service.metrics import Metrics
 from fercore.vision.align import aligned_square
 from fercore.vision.crop import Boxes, crop_face
-from fercore.vision.decode import decode, decode_reduced, mended
+from fercore.vision.decode import decode, decode_reduced, mend
 from fercore.vision.detection import DETECT_SIZE_PX, Detections, Detector, detect_in
 from fercore.vision.picture import Picture
 from fercore.vision.quality import assess
@@ -127,7 +127,7 @@ class DetectorCore:
             InternalError: the plug-in failed.
         """
         with self._metrics.stage("decode") as decoding:
-            image = mended(image)  # once for both decodings
+            image = mend(image)  # once for both decodings
             picture = decode_reduced(image, longer_side_px=self._detect_size_px)
         decode_ms = decoding.ms
         detector = self.load(options.detector)

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from fercore.contracts import api
-from fercore.contracts.answers import detected_face
+from fercore.contracts.answers import to_detected_face
 from fercore.contracts.api import Detection, ImageSize, PredictOptions
 from fercore.contracts.errors import DeadlineExceeded
 from fercore.contracts.messages import DetectOptions
@@ -42,7 +42,7 @@ def detect_routes(
                 request_id=request_id,
                 detector=wanted.detector,
                 image=ImageSize(width=found.width, height=found.height),
-                faces=[detected_face(face) for face in found.faces],
+                faces=[to_detected_face(face) for face in found.faces],
                 timings_ms={stage: round(ms, 3) for stage, ms in found.timings.detector_ms().items()},
             )
 

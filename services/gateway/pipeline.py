@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from uuid import uuid4
 
-from fercore.contracts.answers import prediction
+from fercore.contracts.answers import to_prediction
 from fercore.contracts.api import Prediction, PredictOptions
 from fercore.contracts.errors import DeadlineExceeded, InternalError, UpstreamUnavailable
 from fercore.contracts.messages import (
@@ -128,7 +128,7 @@ class Pipeline:
         total_ms = (perf_counter() - start) * 1000
         self._metrics.stage_duration.labels("queue").observe(result.timings.queue_ms / 1000)
         self._metrics.stage_duration.labels("total").observe(total_ms / 1000)
-        return prediction(result, request_id=request_id, model_version=model.version, total_ms=total_ms)
+        return to_prediction(result, request_id=request_id, model_version=model.version, total_ms=total_ms)
 
     async def receive_replies(self) -> None:
         """Hand out replies for ever; when the queue is lost, every waiting request fails at once."""

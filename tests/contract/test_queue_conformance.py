@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from fercore.messaging.memory import InMemoryQueue
-from fercore.messaging.queue import FACES, FRAMES, MAX_DELIVERIES, Channel, Delivery, Ending, Envelope, Queue
+from fercore.messaging.queue import FACES, FRAMES, MAX_ATTEMPTS, Channel, Delivery, Ending, Envelope, Queue
 from fercore.messaging.redis_streams import RedisStreams
 from tests.support.consuming import bury, settle
 
@@ -80,7 +80,7 @@ async def test_an_envelope_arrives_as_it_was_sent_and_stamped(queue):
     assert (got.request_id, got.reply_to, got.body, got.trace) == ("r-ü", "gateway", sent.body, "00-aa-bb-01")
     assert got.deadline_ms == pytest.approx(sent.deadline_ms, abs=0.01)
     assert before_ms - 100 <= got.sent_ms <= queue.now_ms() + 100
-    assert delivery.deliveries == 1
+    assert delivery.attempts == 1
     assert delivery.channel == FRAMES
 
 
@@ -219,9 +219,9 @@ async def test_messages_of_a_dead_worker_are_claimed_and_counted(queue):
     await receive(queue, "a")
     [second] = await claimed(queue, "b")  # when the heartbeat has run out
     assert second.envelope.body == b"orphan"
-    assert second.deliveries == 2
+    assert second.attempts == 2
     [third] = await claimed(queue, "c")  # b never sent a heartbeat
-    assert third.deliveries == 3 > MAX_DELIVERIES
+    assert third.attempts == 3 > MAX_ATTEMPTS
     assert await settle(queue, third)
 
 
@@ -331,7 +331,7 @@ async def test_fields_that_are_no_envelope_are_delivered_raw_and_can_be_buried(q
     assert delivery.envelope is None
     assert dict(delivery.fields) == fields
     [taken] = await claimed(queue, "b")
-    assert (taken.envelope, taken.deliveries) == (None, 2)
+    assert (taken.envelope, taken.attempts) == (None, 2)
     assert await bury(queue, taken, "unreadable")
     [record] = await dead_records(queue)
     assert not any(SECRET in value for value in record.values())

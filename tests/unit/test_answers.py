@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from fercore.contracts.answers import classification, detected_face, prediction
+from fercore.contracts.answers import to_classification, to_detected_face, to_prediction
 from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult, HeadPose, Timings
 from tests.support.fakes import QUALITY
 
@@ -31,7 +31,7 @@ def result(*, is_low: bool, uncertain: bool) -> FrameResult:
 
 
 def public(answer: FrameResult) -> dict:
-    body = prediction(answer, request_id="r", model_version="1", total_ms=9)
+    body = to_prediction(answer, request_id="r", model_version="1", total_ms=9)
     return body.model_dump(mode="json")["faces"][0]
 
 
@@ -78,14 +78,14 @@ def test_a_face_tells_where_it_is_how_well_it_is_seen_and_what_it_shows():
 def test_a_face_is_the_detected_face_and_its_classification():
     answer = result(is_low=False, uncertain=True)
     (face,), (emotions,) = answer.faces, answer.emotions
-    parts = dict(detected_face(face)) | dict(classification(LABELS, emotions))
-    body = prediction(answer, request_id="r", model_version="1", total_ms=9)
+    parts = dict(to_detected_face(face)) | dict(to_classification(LABELS, emotions))
+    body = to_prediction(answer, request_id="r", model_version="1", total_ms=9)
     assert dict(body.faces[0]) == parts
     assert list(public(answer))[:4] == ["box", "landmarks", "detection_score", "quality"]
 
 
 def test_timings_are_by_stage_in_milliseconds_to_three_places():
-    body = prediction(result(is_low=False, uncertain=False), request_id="r", model_version="1", total_ms=9)
+    body = to_prediction(result(is_low=False, uncertain=False), request_id="r", model_version="1", total_ms=9)
     assert body.model_dump()["timings_ms"] == {
         "queue": 1,
         "decode": 2,
@@ -97,6 +97,6 @@ def test_timings_are_by_stage_in_milliseconds_to_three_places():
 
 
 def test_without_landmarks_there_is_neither_pose_nor_points():
-    body = detected_face(FoundFace(box=(0, 0, 5, 5), score=1, quality=QUALITY))
+    body = to_detected_face(FoundFace(box=(0, 0, 5, 5), score=1, quality=QUALITY))
     assert body.landmarks is None
     assert body.quality.pose is None

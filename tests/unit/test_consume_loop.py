@@ -251,7 +251,7 @@ async def test_work_that_does_not_end_in_time_is_abandoned_to_others(caplog):
         assert task.cancelled()
     assert "abandoned" in caplog.text
     found = await queue.claim(FRAMES, "w2", max_n=1)
-    assert [delivery.deliveries for delivery in found.deliveries] == [2]
+    assert [delivery.attempts for delivery in found.deliveries] == [2]
 
 
 async def test_what_a_dead_worker_held_is_finished_by_another():
