@@ -23,7 +23,7 @@ from fercore.contracts.messages import FaceEmotions, FaceQuality, FoundFace, Fra
 
 
 def to_prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
-    """Give the answer for one picture.
+    """Return the answer for one picture.
 
     Args:
         result: what the workers found.
@@ -45,7 +45,7 @@ def to_prediction(result: FrameResult, *, request_id: str, model_version: str, t
 
 
 def to_detected_face(found: FoundFace) -> DetectedFace:
-    """Give the public form of a face without its emotion."""
+    """Return the public form of a face without its emotion."""
     return DetectedFace(
         box=_box(found),
         landmarks=_landmarks(found),
@@ -55,7 +55,7 @@ def to_detected_face(found: FoundFace) -> DetectedFace:
 
 
 def to_classification(labels: Sequence[str], emotions: FaceEmotions) -> Classification:
-    """Give the public form of one face's probabilities."""
+    """Return the public form of one face's probabilities."""
     probabilities = {Emotion(label): p for label, p in zip(labels, emotions.probabilities, strict=True)}
     top = max(probabilities, key=probabilities.__getitem__)
     reasons: list[UncertainReason] = []

@@ -1,4 +1,4 @@
-"""What is used when nobody says otherwise: the one place that names the default model and detector.
+"""The one place that names the default model and detector.
 
 Every service's settings take these.
 """

@@ -235,12 +235,12 @@ _reply_decoder: msgspec.msgpack.Decoder[FrameResult | ErrorReply] = msgspec.msgp
 
 
 def encode(message: FrameJob | FaceBatch | FrameResult | ErrorReply) -> bytes:
-    """Give the msgpack body of a message."""
+    """Return the msgpack body of a message."""
     return _encoder.encode(message)
 
 
 def encode_error(error: FerError) -> bytes:
-    """Give the body that carries a fault to the caller."""
+    """Return the body that carries a fault to the caller."""
     return _encoder.encode(ErrorReply(code=error.code, detail=error.detail))
 
 

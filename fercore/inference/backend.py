@@ -44,9 +44,9 @@ class Backend(Protocol):
         ...
 
     async def is_ready(self, model: str) -> bool:
-        """Tell whether `model` can be asked now; False when the server is down. Never raises."""
+        """Return whether `model` can be asked now; False when the server is down. Never raises."""
         ...
 
     async def close(self) -> None:
-        """Give back threads and connections."""
+        """Release threads and connections."""
         ...

@@ -52,7 +52,7 @@ class Graph:
         self._outputs = list(outputs)
 
     def run(self, tensor: Tensor) -> list[Tensor]:
-        """Run the graph once; gives its outputs in the order in which `load_graph` was told them."""
+        """Run the graph once; gives its outputs in the order of `load_graph`'s `gives`."""
         options = ort.RunOptions()
         options.log_severity_level = FATAL
         outputs: list[Tensor] = self._session.run(self._outputs, {self._input: tensor}, options)

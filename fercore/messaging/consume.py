@@ -36,7 +36,7 @@ class ConsumerOptions:
     Attributes:
         offer: what this worker can do, for `Queue.heartbeat`; asked every time.
         encode_error: makes the body of an error reply.
-        observer: is told how messages end.
+        observer: counts how messages end.
         max_batch: at most so many messages in a handler call.
         max_batch_bytes: bodies of at most so many bytes in a handler call, but always one message.
         concurrency: so many handler calls at a time, and one more for messages claimed from dead workers.

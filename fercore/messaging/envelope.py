@@ -52,7 +52,7 @@ def return_address(fields: Mapping[str, bytes]) -> tuple[str, str] | None:
 
 
 def dead_record(delivery: Delivery, reason: str) -> dict[str, bytes]:
-    """Say what is kept of a dead message: its routing fields, and of its body only size and SHA-256.
+    """Build the record of a dead letter: its routing fields, and of its body only size and SHA-256.
 
     Fields this version does not know are left out, for they may hold a picture.
     """

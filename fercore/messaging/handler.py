@@ -40,7 +40,7 @@ class Handler(Protocol):
     """What a service does with its messages; nothing it raises ends the loop."""
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Say for each delivery, in order, how it ends; a raised fault answers all of them.
+        """Return for each delivery, in order, how it ends; a raised fault answers all of them.
 
         Every delivery has an envelope and, when the call begins, time left.
         """

@@ -65,7 +65,7 @@ class InMemoryQueue:
         return list(self._dead)
 
     def now_ms(self) -> float:
-        """Give the monotonic clock."""
+        """Return the monotonic clock."""
         return self._clock_ms()
 
     async def ping(self) -> None:
@@ -112,18 +112,18 @@ class InMemoryQueue:
         return [await self._end(ending) for ending in endings]
 
     async def heartbeat(self, service: str, worker_id: str, offer: bytes) -> None:
-        """Let the worker live until `WORKER_KEY_TTL_MS` from now."""
+        """Renew the worker's key for `WORKER_KEY_TTL_MS`."""
         self._workers[service, worker_id] = (self.now_ms() + WORKER_KEY_TTL_MS, offer)
 
     async def withdraw(self, channel: Channel, worker_id: str) -> None:
-        """Let the worker be dead from now on."""
+        """Delete the worker's key."""
         self._workers.pop((channel.service, worker_id), None)
         stream = self._streams[channel.stream]
         if all(holder != worker_id for holder, _ in stream.pending.values()):
             stream.consumers.discard(worker_id)
 
     async def offers(self, service: str) -> dict[str, bytes]:
-        """Give the offers of the living."""
+        """Return the offers of live workers."""
         return self._living(service)
 
     async def receive_replies(self, reply_to: str, *, wait_ms: int) -> list[Envelope]:
@@ -136,7 +136,7 @@ class InMemoryQueue:
         return taken
 
     async def backlog(self, channel: Channel) -> Backlog:
-        """Tell how many messages are waiting or in hand, and for how long."""
+        """Return how many messages are waiting or in hand, and for how long."""
         stream = self._streams[channel.stream]
         ids = [*stream.pending, *(delivery.message_id for delivery in stream.waiting)]
         published_ms = min((int(message_id.split("-")[0]) for message_id in ids), default=None)

@@ -19,7 +19,7 @@ WORKER_KEY_TTL_MS = 1500
 REPLY_STREAM_TTL_MS = 60_000
 
 WORK_STREAM_TTL_MS = 120_000
-"""Frames that nobody took are gone so long after the last one came; twice the longest deadline."""
+"""A stream expires so long after its last message; twice the longest deadline."""
 
 STREAM_MAXLEN = 10_000
 """Only a fuse: admission at the gateway keeps streams far shorter."""
@@ -42,7 +42,7 @@ FACES = Channel("fer:faces", "classifier")
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What travels: routing fields beside an opaque body, so that an unreadable body can still be answered.
+    """A message: routing fields and an opaque body, so that an unreadable body can still be answered.
 
     Attributes:
         request_id: the caller's, unique per image.
@@ -122,7 +122,7 @@ class Queue(Protocol):
     """
 
     def now_ms(self) -> float:
-        """Give the time in the queue's own clock, the same for all processes on it, in milliseconds."""
+        """Return the time in the queue's own clock, the same for all processes on it, in milliseconds."""
         ...
 
     async def ping(self) -> None:
@@ -157,11 +157,11 @@ class Queue(Protocol):
         ...
 
     async def withdraw(self, channel: Channel, worker_id: str) -> None:
-        """Say that this worker ends; its consumer name goes if it holds nothing."""
+        """Delete this worker's key, and its consumer name if it holds nothing."""
         ...
 
     async def offers(self, service: str) -> dict[str, bytes]:
-        """Give the offers of all live workers of a service, by worker id."""
+        """Return the offers of all live workers of a service, by worker id."""
         ...
 
     async def receive_replies(self, reply_to: str, *, wait_ms: int) -> list[Envelope]:
@@ -169,9 +169,9 @@ class Queue(Protocol):
         ...
 
     async def backlog(self, channel: Channel) -> Backlog:
-        """Tell how many messages are waiting or in hand, and for how long."""
+        """Return how many messages are waiting or in hand, and for how long."""
         ...
 
     async def close(self) -> None:
-        """Give back connections; nothing may be called afterwards."""
+        """Close the connections; nothing may be called afterwards."""
         ...

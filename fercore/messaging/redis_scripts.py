@@ -132,7 +132,7 @@ def flatten(fields: Mapping[str, bytes]) -> list[str | bytes]:
 
 
 def end_arguments(ending: Ending, *, sent_ms: float) -> tuple[list[str], list[str | int | bytes]]:
-    """Give the keys and the arguments with which `END` ends a message."""
+    """Return the keys and the arguments with which `END` ends a message."""
     delivery = ending.delivery
     keys = [delivery.channel.stream]
     arguments: list[str | int | bytes] = [delivery.channel.service, delivery.message_id]

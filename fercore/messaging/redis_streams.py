@@ -59,7 +59,7 @@ class RedisStreams:
         self._backlog_script = self._redis.register_script(BACKLOG)
 
     def now_ms(self) -> float:
-        """Give Redis's time; `ping` and every call that travels keep it right.
+        """Return Redis's time; `ping` and every call that travels keep it right.
 
         Raises:
             UpstreamUnavailable: Redis has never answered.
@@ -110,17 +110,17 @@ class RedisStreams:
         return [bool(result) for result in await self._ask(self._run_end_script(calls))]
 
     async def heartbeat(self, service: str, worker_id: str, offer: bytes) -> None:
-        """Let the worker live until `WORKER_KEY_TTL_MS` from now."""
+        """Renew the worker's key for `WORKER_KEY_TTL_MS`."""
         await self._keep_clock()
         await self._ask(self._redis.set(_worker_key(service, worker_id), offer, px=WORKER_KEY_TTL_MS))
 
     async def withdraw(self, channel: Channel, worker_id: str) -> None:
-        """Let the worker be dead from now on."""
+        """Delete the worker's key."""
         keys = [channel.stream, _worker_key(channel.service, worker_id)]
         await self._ask(self._withdraw_script(keys, [channel.service, worker_id]))
 
     async def offers(self, service: str) -> dict[str, bytes]:
-        """Give the offers of the living."""
+        """Return the offers of live workers."""
         return await self._ask(self._read_offers(_worker_key(service, "")))
 
     async def receive_replies(self, reply_to: str, *, wait_ms: int) -> list[Envelope]:
@@ -135,7 +135,7 @@ class RedisStreams:
         return [envelope for envelope in envelopes if envelope is not None]
 
     async def backlog(self, channel: Channel) -> Backlog:
-        """Tell how many messages are waiting or in hand, and for how long."""
+        """Return how many messages are waiting or in hand, and for how long."""
         depth, oldest_ms = await self._ask(self._backlog_script([channel.stream]))
         return Backlog(depth, oldest_ms)
 
@@ -144,7 +144,7 @@ class RedisStreams:
         return await self._connection.vitals()
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._connection.close()
 
     async def _keep_clock(self) -> None:
@@ -236,7 +236,7 @@ def _worker_key(service: str, worker_id: str) -> str:
 
 
 def _block(wait_ms: int) -> int | None:
-    return wait_ms if wait_ms > 0 else None  # 0 would wait for ever
+    return wait_ms if wait_ms > 0 else None  # 0 would wait without end
 
 
 def _by_name(fields: Mapping[bytes, bytes]) -> dict[str, bytes]:

@@ -74,5 +74,5 @@ class RedisConnection:
         return Vitals(told["used_memory"], told["maxmemory"], told["connected_clients"])
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self.redis.aclose(close_connection_pool=True)

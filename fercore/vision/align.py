@@ -16,7 +16,7 @@ Points = npt.NDArray[np.float32]
 
 
 def aligned_square(box: npt.NDArray[np.float32], landmarks: Points | None, framing: Framing) -> Square:
-    """Give the square to crop a detected face by, so that the face is level in the crop and in its middle.
+    """Return the square to crop a detected face by, so that the face is level in the crop and in its middle.
 
     Args:
         box: float32 [4], x1 y1 x2 y2 in source pixels.
@@ -31,7 +31,7 @@ def aligned_square(box: npt.NDArray[np.float32], landmarks: Points | None, frami
 
 
 def similarity_square(landmarks: Points, canonical: tuple[tuple[float, float], ...]) -> Square | None:
-    """Give the square in which the landmarks lie closest to their canonical places.
+    """Return the square in which the landmarks lie closest to their canonical places.
 
     That is the similarity transform of least squares (Umeyama, IEEE PAMI 13, 1991). In the plane, with points
     as complex numbers, it has a closed form: about their means, the found points are the canonical ones times

@@ -16,7 +16,7 @@ from fercore.vision.crop import Boxes, Framing, RgbImage
 from fercore.vision.picture import Picture
 
 DETECT_SIZE_PX = 640
-"""Longer side of what a detector is shown, where nobody says otherwise."""
+"""Default for the longer side of what a detector is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Detections:
 
     @classmethod
     def none(cls) -> "Detections":
-        """Give the answer for a picture without a face."""
+        """Return the answer for a picture without a face."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class Detections:
         return Detections(self.boxes * np.tile(scale, 2) + np.tile(shift, 2), self.scores, landmarks)
 
     def landmarks_of(self, index: int | np.intp) -> npt.NDArray[np.float32] | None:
-        """Give the five landmarks of one face, float32 [5, 2]; None where the detector finds none."""
+        """Return the five landmarks of one face, float32 [5, 2]; None where the detector finds none."""
         return None if self.landmarks is None else self.landmarks[index]
 
 

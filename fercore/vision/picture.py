@@ -32,15 +32,15 @@ class Picture:
 
     @classmethod
     def in_full(cls, pixels: RgbImage) -> "Picture":
-        """Give a picture of which all pixels are there."""
+        """Return a picture of which all pixels are there."""
         return cls(pixels, pixels.shape[1], pixels.shape[0])
 
     def in_pixels(self, square: Square) -> Square:
-        """Give where a square of the picture in full lies in `pixels`."""
+        """Return where a square of the picture in full lies in `pixels`."""
         x, y = square.centre
         centre = (x - self.left) / self.scale, (y - self.top) / self.scale
         return Square.around(centre, square.side / self.scale, square.tilt)
 
     def is_too_coarse_for(self, square: Square) -> bool:
-        """Tell whether the crop of a square of the picture in full would gain from a full decoding."""
+        """Return whether the crop of a square of the picture in full would gain from a full decoding."""
         return self.scale > 1 and square.side >= SMALLEST_FULL_PX and self.in_pixels(square).side < FACE_SIZE

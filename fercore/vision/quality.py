@@ -58,7 +58,7 @@ def assess(
 
 
 def measure_blur(grey: npt.NDArray[np.uint8]) -> float:
-    """Tell how little a picture changes when it is blurred once more (Crete et al., "The blur effect", 2007).
+    """Measure how little a picture changes when it is blurred again (Crete et al., "The blur effect", 2007).
 
     Args:
         grey: uint8 [h, w].
@@ -107,6 +107,6 @@ def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) ->
 
 @cache
 def _fit(points: tuple[tuple[float, float], ...]) -> npt.NDArray[np.float64]:
-    """Give the matrix [3, 5] that fits a head's three axes to where its landmarks are seen."""
+    """Return the matrix [3, 5] that fits a head's three axes to where its landmarks are seen."""
     head = np.column_stack([np.array(points), np.array(DEPTHS) * (points[1][0] - points[0][0])])
     return np.asarray(np.linalg.pinv(head - head.mean(axis=0)), np.float64)

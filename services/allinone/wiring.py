@@ -22,7 +22,7 @@ BANNER = "listening on {url} (stop with Ctrl-C); try: curl -F file=@photo.jpg {u
 def create_app(
     settings: AllInOneSettings, *, backend: Backend, metrics: Metrics, tracing: Tracing = OFF
 ) -> FastAPI:
-    """Make the gateway's application with a detector and a classifier living beside it."""
+    """Build the gateway's application, with a detector and a classifier that run while it serves."""
     queue = InMemoryQueue()
     detector = DetectorWorker(settings, queue=queue, metrics=metrics, tracing=tracing)
     classifier = ClassifierWorker(settings, queue=queue, backend=backend, metrics=metrics, tracing=tracing)

@@ -60,7 +60,7 @@ class ClassifierCore:
         self.ready_models: tuple[ModelFolder, ...] = ()
 
     def model(self, name: str) -> ModelFolder:
-        """Give a model by name; raises `UnknownModel`."""
+        """Return a model by name; raises `UnknownModel`."""
         try:
             return self._models[name]
         except KeyError:
@@ -74,7 +74,7 @@ class ClassifierCore:
         timeout_s: float,
         qualities: Sequence[FaceQuality] | None = None,
     ) -> Classified:
-        """Give calibrated probabilities for faces of one or many frames.
+        """Return calibrated probabilities for faces of one or many frames.
 
         Args:
             name: of the model.
@@ -118,7 +118,7 @@ class ClassifierCore:
         return Classified(model, emotions, timer.ms)
 
     async def watch(self) -> None:
-        """Keep `ready_models` true for ever; logs each change."""
+        """Keep `ready_models` up to date until cancelled; logs each change."""
         while True:
             answers = await asyncio.gather(
                 *(self._backend.is_ready(model.folder) for model in self._models.values())
@@ -135,7 +135,7 @@ class ClassifierCore:
             await asyncio.sleep(READY_EVERY_S)
 
     def _show(self, model: ModelFolder) -> None:
-        """Give all figures of a model, most of them 0: an emotion that was never seen has a share too."""
+        """Create all counters of a model at 0: an emotion that was never seen has a share too."""
         self._metrics.model_info.labels(model.name, model.card.version).set(1)
         for emotion in model.card.labels:
             self._count_emotion(model, emotion, 0)
@@ -172,7 +172,7 @@ class ClassifierCore:
 
 
 def is_quality_low(quality: FaceQuality, bounds: QualityBounds) -> bool:
-    """Tell whether a face is beyond one of a model's bounds."""
+    """Return whether a face is beyond one of a model's bounds."""
     return (
         quality.size_px < bounds.min_size_px
         or quality.blur > bounds.max_blur

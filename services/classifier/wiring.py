@@ -80,7 +80,7 @@ class ClassifierWorker:
             yield
 
     async def check(self) -> str | None:
-        """Tell why the default model cannot be asked, or None."""
+        """Return why the default model cannot be asked, or None."""
         if self._settings.model in [model.name for model in self.core.ready_models]:
             return None
         for broken in self._scan.broken:

@@ -81,7 +81,7 @@ class DetectorCore:
         self.names = tuple(name for name in plugin_names(plugins) if self._is_offered(name))
 
     def load(self, name: str) -> Detector:
-        """Give a detector, loading it the first time.
+        """Return a detector, loading it the first time.
 
         Raises:
             UnknownDetector: there is no such plug-in.
@@ -102,7 +102,7 @@ class DetectorCore:
             return self._loaded[name]
 
     def _is_offered(self, name: str) -> bool:
-        """Tell whether a plug-in has what it needs: it can be imported and its weights are there."""
+        """Return whether a plug-in has what it needs: it can be imported and its weights are there."""
         try:
             weights: Sequence[str] = getattr(load_plugin(self._plugins, name), "WEIGHTS", ())
         except Exception as err:  # noqa: BLE001 - likewise
@@ -177,7 +177,7 @@ class DetectorCore:
             raise InternalError from err
 
     def close(self) -> None:
-        """Give back the threads."""
+        """Stop the threads; what waits for one is cancelled."""
         self.pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -227,7 +227,7 @@ def _tell(event: str, detector: str, err: Exception, level: int) -> None:
 
 
 def _reason(err: Exception) -> str:
-    """Say in one line what went wrong, without the folders of this machine: a caller may read it."""
+    """Return one line of what went wrong, without folder names of the machine: a caller may read it."""
     return re.sub(r"(?<!\w)/([^\s/'\"]+/)+", "", _first_line(err))
 
 

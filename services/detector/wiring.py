@@ -80,7 +80,7 @@ class DetectorWorker:
             self.core.close()
 
     async def check(self) -> str | None:
-        """Tell why no frame can be analysed, or None."""
+        """Return why no frame can be analysed, or None."""
         return self._fault
 
     def _offer(self) -> bytes:

@@ -107,7 +107,7 @@ class HaarDetector:
         return Detections((boxes * to_source).astype(np.float32), scores.astype(np.float32))
 
     def _cascade(self) -> cv2.CascadeClassifier:
-        """Give this thread's own classifier: OpenCV's is not safe to share."""
+        """Return this thread's own classifier: OpenCV's is not safe to share."""
         if not hasattr(self._own, "cascade"):
             cascade = cv2.CascadeClassifier(self._file)
             if cascade.empty():

@@ -96,7 +96,7 @@ class Mtcnn:
         return Detections(boxes, final, landmarks).select(kept)
 
     def _propose(self, image: RgbImage, smallest_px: int) -> Boxes:
-        """Give windows that may hold a face of at least that size, float32 [n, 4]."""
+        """Return windows that may hold a face of at least that size, float32 [n, 4]."""
         height, width = image.shape[:2]
         found = [np.zeros((0, 5), np.float32)]
         scale = min(WINDOW_PX / smallest_px, LARGEST_SIDE_PX / max(height, width))

@@ -84,7 +84,7 @@ class RetinaFace:
         return Detections(boxes, scores, landmarks).select(kept).moved(ratios)
 
     def _anchors(self, height: int, width: int) -> tuple[Floats, Floats]:
-        """Give the anchors' centres [k, 2] and sides [k, 1]: by level, row, column, side."""
+        """Return the anchors' centres [k, 2] and sides [k, 1]: by level, row, column, side."""
         centres, sides = [], []
         for stride, own in zip(STRIDES, self._sides, strict=True):
             rows, columns = np.mgrid[0 : -(-height // stride), 0 : -(-width // stride)]
