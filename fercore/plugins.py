@@ -1,6 +1,6 @@
 """Find plug-ins by their file names and load one when it is asked for.
 
-Knows no kind of plug-in; a missing dependency fails loudly when that plug-in is selected, and only then.
+A missing dependency fails loudly when that plug-in is selected, and only then.
 """
 
 from importlib import import_module

@@ -1,7 +1,4 @@
-"""Turn what travels in the queue into the public bodies; pure data to pure data.
-
-Knows no HTTP and no queue.
-"""
+"""Turn what travels in the queue into the public bodies; pure data to pure data."""
 
 from collections.abc import Sequence
 
@@ -22,11 +19,11 @@ from fercore.contracts.api import (
     UncertainReason,
 )
 from fercore.contracts.emotions import Emotion
-from fercore.contracts.messages import FaceEmotions, FaceQuality, FoundFace, FrameResult
+from fercore.contracts.messages import FaceEmotions, FaceQuality, FoundFace, FrameResult, Timings
 
 
-def prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
-    """Give the answer for one picture.
+def to_prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
+    """Return the answer for one picture.
 
     Args:
         result: what the workers found.
@@ -43,19 +40,12 @@ def prediction(result: FrameResult, *, request_id: str, model_version: str, tota
             _face(found, emotions, result.labels)
             for found, emotions in zip(result.faces, result.emotions, strict=True)
         ],
-        timings_ms=TimingsMs(
-            queue=round(result.queue_ms, 3),
-            decode=round(result.decode_ms, 3),
-            detect=round(result.detect_ms, 3),
-            align=round(result.align_ms, 3),
-            infer=round(result.infer_ms, 3),
-            total=round(total_ms, 3),
-        ),
+        timings_ms=_timings(result.timings, total_ms),
     )
 
 
-def detected_face(found: FoundFace) -> DetectedFace:
-    """Give the public form of a face without its emotion."""
+def to_detected_face(found: FoundFace) -> DetectedFace:
+    """Return the public form of a face without its emotion."""
     return DetectedFace(
         box=_box(found),
         landmarks=_landmarks(found),
@@ -64,16 +54,14 @@ def detected_face(found: FoundFace) -> DetectedFace:
     )
 
 
-def classification(
-    labels: Sequence[str], emotions: FaceEmotions, *, is_quality_low: bool = False
-) -> Classification:
-    """Give the public form of one face's probabilities."""
+def to_classification(labels: Sequence[str], emotions: FaceEmotions) -> Classification:
+    """Return the public form of one face's probabilities."""
     probabilities = {Emotion(label): p for label, p in zip(labels, emotions.probabilities, strict=True)}
     top = max(probabilities, key=probabilities.__getitem__)
     reasons: list[UncertainReason] = []
-    if emotions.uncertain:
+    if emotions.is_score_low:
         reasons.append("low_score")
-    if is_quality_low:
+    if emotions.is_quality_low:
         reasons.append("low_quality")
     return Classification(
         emotion=top,
@@ -85,16 +73,29 @@ def classification(
 
 
 def _face(found: FoundFace, emotions: FaceEmotions, labels: Sequence[str]) -> Face:
-    classified = classification(labels, emotions, is_quality_low=found.quality.is_low)
-    return Face(**dict(detected_face(found)), **dict(classified))
+    return Face(**dict(to_detected_face(found)), **dict(to_classification(labels, emotions)))
+
+
+def _timings(timings: Timings, total_ms: float) -> TimingsMs:
+    stages_ms = {
+        "queue": timings.queue_ms,
+        **timings.detector_ms(),
+        "infer": timings.infer_ms,
+        "total": total_ms,
+    }
+    return TimingsMs(**{stage: round(ms, 3) for stage, ms in stages_ms.items()})
 
 
 def _quality(quality: FaceQuality) -> Quality:
     pose = quality.pose
     return Quality(
-        size_px=quality.size_px,
-        blur=quality.blur,
-        exposure=Exposure(brightness=quality.brightness, contrast=quality.contrast, clipped=quality.clipped),
+        size_px=round(quality.size_px, 1),
+        blur=round(quality.blur, 3),
+        exposure=Exposure(
+            brightness=round(quality.brightness, 3),
+            contrast=round(quality.contrast, 3),
+            clipped=round(quality.clipped, 3),
+        ),
         pose=None if pose is None else Pose(yaw=pose.yaw, pitch=pose.pitch, roll=pose.roll),
     )
 

@@ -1,6 +1,6 @@
 """The public bodies of the HTTP interface.
 
-Knows no HTTP. Requests forbid unknown fields; clients must ignore unknown fields in answers.
+Requests forbid unknown fields; clients must ignore unknown fields in answers.
 """
 
 from typing import Annotated, Literal, Self

@@ -1,6 +1,6 @@
 """The model card: what a model folder says of itself, so that nothing is guessed from a name.
 
-Knows no file system: `fercore.inference.repository` reads cards, `training` writes them.
+`fercore.inference.repository` reads cards, `training` writes them.
 """
 
 from typing import Annotated, Self
@@ -46,6 +46,19 @@ class Metric(_Record):
     date: NonEmpty
 
 
+class QualityBounds(_Record):
+    """Beyond one of these a face is too badly seen for the model's answer to be trusted.
+
+    Measure them with `python -m training quality`. The defaults hold for a card that brings none: they were
+    the bounds of all models before cards had their own. Each measure is defined in `messages.FaceQuality`.
+    """
+
+    min_size_px: Annotated[float, Field(ge=0, description="Least side of the square, in pixels")] = 17.0
+    max_blur: Annotated[float, Field(ge=0, le=1, description="Most blur")] = 0.67
+    min_contrast: Annotated[float, Field(ge=0, le=1, description="Least standard deviation")] = 0.023
+    max_clipped: Annotated[float, Field(ge=0, le=1, description="Largest share of black and white")] = 0.6
+
+
 class ModelCard(_Record):
     """`card.json` of one model folder.
 
@@ -64,6 +77,9 @@ class ModelCard(_Record):
     uncertain_below: Annotated[
         float, Field(ge=0, le=1, description="A top probability under this is marked uncertain")
     ]
+    quality_bounds: Annotated[
+        QualityBounds, Field(description="A face beyond one of them is marked uncertain, whatever its score")
+    ] = QualityBounds()
     opset: Annotated[int, Field(ge=13, le=18)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Of model.onnx")]
     features_output: bool

@@ -1,6 +1,6 @@
-"""What is used when nobody says otherwise: the one place that names the default model and detector.
+"""The one place that names the default model and detector.
 
-Knows no setting; every service's settings take these.
+Every service's settings take these.
 """
 
 DEFAULT_MODEL = "resnet15_int8"

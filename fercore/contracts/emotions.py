@@ -36,5 +36,5 @@ one; surprise may be either and counts as neither, contempt counts half.
 
 
 def are_canonical(labels: tuple[Emotion, ...]) -> bool:
-    """Tell whether `labels` are distinct, not empty and in canonical order (some may be missing)."""
+    """Return whether `labels` are distinct, not empty and in canonical order (some may be missing)."""
     return bool(labels) and labels == tuple(emotion for emotion in EMOTIONS if emotion in labels)

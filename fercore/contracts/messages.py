@@ -1,17 +1,21 @@
 """What travels in the bodies of the queue: msgpack structs, each with its schema version.
 
-Knows no queue; `fercore.messaging` moves these as opaque bytes. Crops travel as raw bytes, so that the
-gateway needs no numpy.
+`fercore.messaging` moves these as opaque bytes. Crops travel as raw bytes: the gateway has no numpy.
+
+A process reads messages of its own version only. A worker refuses another version by an `ErrorReply` in the
+version that it refuses, so that the caller's gateway can read it. The field `schema_version` of all messages
+and the form of `ErrorReply` must therefore never change.
 """
 
 from typing import TypeVar
 
 import msgspec
 
+from fercore.contracts.api import PredictOptions
 from fercore.contracts.card import FACE_SIZE
-from fercore.contracts.errors import ErrorCode, FerError, InternalError
+from fercore.contracts.errors import ErrorCode, FerError, InternalError, NotReady
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CROP_BYTES = FACE_SIZE * FACE_SIZE * 3
 
 
@@ -27,6 +31,16 @@ class DetectOptions(msgspec.Struct, frozen=True, kw_only=True):
     min_face_px: int
     min_score: float
 
+    @classmethod
+    def of(cls, options: PredictOptions, *, detector: str) -> "DetectOptions":
+        """Return what a caller's options ask of the detector, which is named by its own name."""
+        return cls(
+            detector=detector,
+            max_faces=options.max_faces,
+            min_face_px=options.min_face_px,
+            min_score=options.min_score,
+        )
+
 
 class FrameJob(_Message, frozen=True, kw_only=True):
     """Gateway to detector: one encoded picture."""
@@ -36,7 +50,7 @@ class FrameJob(_Message, frozen=True, kw_only=True):
     model: str
 
 
-class Pose(msgspec.Struct, frozen=True, kw_only=True):
+class HeadPose(msgspec.Struct, frozen=True, kw_only=True):
     """How a head is turned, in degrees; 0 looks at the camera.
 
     Attributes:
@@ -60,7 +74,6 @@ class FaceQuality(msgspec.Struct, frozen=True, kw_only=True):
         contrast: standard deviation of the brightness, in [0, 0.5].
         clipped: share of pixels that are black or white, in [0, 1].
         pose: None where the detector finds no landmarks.
-        is_low: too low for its emotion to be trusted.
     """
 
     size_px: float
@@ -68,8 +81,7 @@ class FaceQuality(msgspec.Struct, frozen=True, kw_only=True):
     brightness: float
     contrast: float
     clipped: float
-    pose: Pose | None
-    is_low: bool
+    pose: HeadPose | None
 
 
 class FoundFace(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,13 +100,26 @@ class FoundFace(msgspec.Struct, frozen=True, kw_only=True):
     quality: FaceQuality
 
 
-class DetectTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds spent up to the end of the detector; `queue_ms` is the first hop."""
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds that one image spent in each stage so far; 0 in a stage that it has not reached.
 
-    queue_ms: float
-    decode_ms: float
-    detect_ms: float
-    align_ms: float
+    Attributes:
+        queue_ms: waiting in the queue, all hops together.
+        decode_ms: of one decoding, or of both.
+        detect_ms: finding the faces.
+        align_ms: cropping the faces and measuring their quality.
+        infer_ms: the inference call, which several images may share.
+    """
+
+    queue_ms: float = 0.0
+    decode_ms: float = 0.0
+    detect_ms: float = 0.0
+    align_ms: float = 0.0
+    infer_ms: float = 0.0
+
+    def detector_ms(self) -> dict[str, float]:
+        """Return the detector's own stages by name: `decode`, `detect` and `align`."""
+        return {"decode": self.decode_ms, "detect": self.detect_ms, "align": self.align_ms}
 
 
 class FaceBatch(_Message, frozen=True, kw_only=True):
@@ -110,18 +135,20 @@ class FaceBatch(_Message, frozen=True, kw_only=True):
     model: str
     faces: tuple[FoundFace, ...]
     crops: bytes
-    timings: DetectTimings
+    timings: Timings
 
 
 class FaceEmotions(msgspec.Struct, frozen=True, kw_only=True):
     """Probabilities of one face in the order of `FrameResult.labels`, sum 1.
 
     Attributes:
-        uncertain: the highest is below the model card's bound.
+        is_score_low: the highest is below `uncertain_below` of the model's card.
+        is_quality_low: the face is beyond one of the card's `quality_bounds`; False where none was measured.
     """
 
     probabilities: tuple[float, ...]
-    uncertain: bool
+    is_score_low: bool
+    is_quality_low: bool = False
 
 
 class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
@@ -130,7 +157,6 @@ class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
     Attributes:
         model_version: None when there was no face, hence no model was asked.
         emotions: one for each of `faces`.
-        queue_ms: both hops.
     """
 
     width: int
@@ -141,15 +167,11 @@ class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
     labels: tuple[str, ...]
     faces: tuple[FoundFace, ...]
     emotions: tuple[FaceEmotions, ...]
-    queue_ms: float
-    decode_ms: float
-    detect_ms: float
-    align_ms: float
-    infer_ms: float
+    timings: Timings
 
 
 class ErrorReply(_Message, frozen=True, kw_only=True, tag="error"):
-    """A worker's fault on its way to the caller."""
+    """A worker's fault on its way to the caller; its form is the same in every schema version."""
 
     code: ErrorCode
     detail: str
@@ -180,9 +202,31 @@ class UnreadableMessageError(Exception):
     """A body that is not the message it should be, or of another schema version."""
 
 
+class OtherVersionError(UnreadableMessageError):
+    """A message of another schema version, as they meet while a cluster is updated.
+
+    Attributes:
+        version: the message's.
+        fault: what the caller is answered; worth another try.
+    """
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"schema version {version}")
+        self.version = version
+        self.fault = NotReady(
+            f"the cluster is being updated: message versions {version} and {SCHEMA_VERSION} met; try again"
+        )
+
+
 Message = TypeVar("Message", bound=FrameJob | FaceBatch | FrameResult | ErrorReply)
 
+
+class _Head(msgspec.Struct):
+    schema_version: int
+
+
 _encoder = msgspec.msgpack.Encoder()
+_head_decoder = msgspec.msgpack.Decoder(_Head)
 _frame_job_decoder = msgspec.msgpack.Decoder(FrameJob)
 _face_batch_decoder = msgspec.msgpack.Decoder(FaceBatch)
 _reply_decoder: msgspec.msgpack.Decoder[FrameResult | ErrorReply] = msgspec.msgpack.Decoder(
@@ -191,20 +235,27 @@ _reply_decoder: msgspec.msgpack.Decoder[FrameResult | ErrorReply] = msgspec.msgp
 
 
 def encode(message: FrameJob | FaceBatch | FrameResult | ErrorReply) -> bytes:
-    """Give the msgpack body of a message."""
+    """Return the msgpack body of a message."""
     return _encoder.encode(message)
 
 
 def encode_error(error: FerError) -> bytes:
-    """Give the body that carries a fault to the caller."""
+    """Return the body that carries a fault to the caller."""
     return _encoder.encode(ErrorReply(code=error.code, detail=error.detail))
+
+
+def encode_refusal(refused: OtherVersionError) -> bytes:
+    """Return the body that tells the caller, in the refused message's version, that it was refused."""
+    fault = refused.fault
+    return _encoder.encode(ErrorReply(schema_version=refused.version, code=fault.code, detail=fault.detail))
 
 
 def decode_frame_job(body: bytes) -> FrameJob:
     """Read a `FrameJob`.
 
     Raises:
-        UnreadableMessageError: it is none, or of another version.
+        OtherVersionError: it is of another version.
+        UnreadableMessageError: it is none.
     """
     return _decode(_frame_job_decoder, body)
 
@@ -213,7 +264,8 @@ def decode_face_batch(body: bytes) -> FaceBatch:
     """Read a `FaceBatch`.
 
     Raises:
-        UnreadableMessageError: it is none, of another version, or its crops do not fit its faces.
+        OtherVersionError: it is of another version.
+        UnreadableMessageError: it is none, or its crops do not fit its faces.
     """
     batch = _decode(_face_batch_decoder, body)
     if len(batch.crops) != len(batch.faces) * CROP_BYTES:
@@ -226,7 +278,8 @@ def decode_reply(body: bytes) -> FrameResult:
 
     Raises:
         FerError: the fault that an `ErrorReply` carries.
-        UnreadableMessageError: it is no reply, or of another version.
+        OtherVersionError: it is of another version.
+        UnreadableMessageError: it is no reply.
     """
     reply: FrameResult | ErrorReply = _decode(_reply_decoder, body)
     if isinstance(reply, ErrorReply):
@@ -244,9 +297,9 @@ class RemoteError(FerError):
 
 def _decode(decoder: msgspec.msgpack.Decoder[Message], body: bytes) -> Message:
     try:
-        message = decoder.decode(body)
+        version = _head_decoder.decode(body).schema_version  # first: of another version all else may differ
+        if version != SCHEMA_VERSION:
+            raise OtherVersionError(version)
+        return decoder.decode(body)
     except msgspec.DecodeError as err:  # ValidationError is one
         raise UnreadableMessageError(str(err)) from err
-    if message.schema_version != SCHEMA_VERSION:
-        raise UnreadableMessageError(f"schema version {message.schema_version}")
-    return message

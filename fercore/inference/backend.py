@@ -1,7 +1,7 @@
 """The seam between the classifier and whatever runs its graphs.
 
-Knows tensors by name, never what they mean. `onnxruntime.OnnxRuntimeBackend` and `triton.TritonBackend`
-fill it and pass one conformance suite (`tests/contract/test_backend_conformance.py`).
+`onnxruntime.OnnxRuntimeBackend` and `triton.TritonBackend` fill it and pass one
+conformance suite (`tests/contract/test_backend_conformance.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,9 +44,9 @@ class Backend(Protocol):
         ...
 
     async def is_ready(self, model: str) -> bool:
-        """Tell whether `model` can be asked now; False when the server is down. Never raises."""
+        """Return whether `model` can be asked now; False when the server is down. Never raises."""
         ...
 
     async def close(self) -> None:
-        """Give back threads and connections."""
+        """Release threads and connections."""
         ...

@@ -1,7 +1,6 @@
 """Run the repository's graphs in this process, with ONNX Runtime on the CPU.
 
-Knows no server and no meaning of a tensor; a graph is `<repository>/<model>/<version>/model.onnx`, the
-highest version as in Triton.
+A graph is `<repository>/<model>/<version>/model.onnx`, the highest version as in Triton.
 """
 
 import asyncio
@@ -75,7 +74,7 @@ class OnnxRuntimeBackend:
             options.terminate = True
 
     async def is_ready(self, model: str) -> bool:
-        """Tell whether `model` is loaded, after loading it if need be; see `Backend.is_ready`."""
+        """Return whether `model` is loaded, after loading it if need be; see `Backend.is_ready`."""
         if self._is_closed:
             return False
         if model in self._sessions:
@@ -87,7 +86,7 @@ class OnnxRuntimeBackend:
         return True
 
     async def close(self) -> None:
-        """Let what was begun end (by its timeout at the latest), then end the threads."""
+        """Wait for running calls, at most for their timeouts, then stop the threads."""
         self._is_closed = True
         await asyncio.to_thread(self._pool.shutdown)
         self._sessions.clear()
@@ -131,7 +130,7 @@ class OnnxRuntimeBackend:
 
 
 def _find_graph(repository: Path, model: str) -> Path | None:
-    """Give the graph of the model's highest version; a name that is no plain folder name has none."""
+    """Return the graph of the model's highest version; a name that is no plain folder name has none."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", model):
         return None
     graphs = [path for path in (repository / model).glob("*/model.onnx") if path.parent.name.isdecimal()]

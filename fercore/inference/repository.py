@@ -1,6 +1,6 @@
 """Read a model repository: which folders are emotion models, and which are broken and why.
 
-Knows no runtime: whether a graph loads is the backend's to find out. Blocking I/O; call it once at start.
+Whether a graph loads, only the backend finds out. Blocking I/O; call it once at start.
 """
 
 import hashlib

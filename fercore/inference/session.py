@@ -1,7 +1,6 @@
 """Open ONNX graphs with ONNX Runtime on the CPU, and run one in the caller's own thread.
 
-Knows no server and no meaning of a tensor. A detector plug-in uses `load_graph`; the classifier's backend
-uses `open_session` beneath its own checks.
+A detector plug-in uses `load_graph`; the classifier's backend uses `open_session` with checks of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +52,7 @@ class Graph:
         self._outputs = list(outputs)
 
     def run(self, tensor: Tensor) -> list[Tensor]:
-        """Run the graph once; gives its outputs in the order in which `load_graph` was told them."""
+        """Run the graph once; gives its outputs in the order of `load_graph`'s `gives`."""
         options = ort.RunOptions()
         options.log_severity_level = FATAL
         outputs: list[Tensor] = self._session.run(self._outputs, {self._input: tensor}, options)

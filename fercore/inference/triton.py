@@ -1,6 +1,6 @@
 """Run graphs on a Triton server over gRPC.
 
-Knows no meaning of a tensor and no model repository; what the server loaded is the server's business.
+Which models there are only the server knows: it reads the repository itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -123,7 +123,7 @@ class TritonBackend:
 
 
 def _is_stub_dead(err: InferenceServerException) -> bool:
-    """Tell a server whose worker process died, and which is ended for it soon, from a graph's fault."""
+    """Return whether the server's worker process died, and the server ends soon; else a graph failed."""
     message = str(err.message())
     return message.startswith("Stub process") and message.endswith("is not healthy.")
 

@@ -1,6 +1,6 @@
 """The broker's clock, mapped onto this process's monotonic clock.
 
-Knows no broker: it is told when a reading was asked for, what it said, and when it came.
+It is told when a reading was asked for, what it said, and when it came.
 """
 
 import time
@@ -15,7 +15,7 @@ _DRIFT = 500e-6
 
 
 def monotonic_ms() -> float:
-    """Give the local monotonic clock in milliseconds."""
+    """Return the local monotonic clock in milliseconds."""
     return time.monotonic() * 1000
 
 
@@ -43,7 +43,7 @@ class BrokerClock:
         return self._best is not None
 
     def claim_reading(self) -> bool:
-        """Say whether the caller is to take a reading; of many callers at a time one is, or all at first."""
+        """Return whether the caller is to take a reading: one of many at a time, or all at first."""
         local_ms = self.local_ms()
         if self._best is not None and local_ms < self._due_ms:
             return False
@@ -70,7 +70,7 @@ class BrokerClock:
             self._best = new
 
     def now_ms(self) -> float:
-        """Give the broker's time.
+        """Return the broker's time.
 
         Raises:
             UpstreamUnavailable: there was no reading yet.

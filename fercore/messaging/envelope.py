@@ -1,7 +1,4 @@
-"""Turn envelopes into stream fields and back, and a dead message into the record that is kept of it.
-
-Knows the fields' names, never what a body means and never where the fields travel.
-"""
+"""Turn envelopes into stream fields and back, and a dead message into the record that is kept of it."""
 
 import hashlib
 import math
@@ -55,7 +52,7 @@ def return_address(fields: Mapping[str, bytes]) -> tuple[str, str] | None:
 
 
 def dead_record(delivery: Delivery, reason: str) -> dict[str, bytes]:
-    """Say what is kept of a dead message: its routing fields, and of its body only size and SHA-256.
+    """Build the record of a dead letter: its routing fields, and of its body only size and SHA-256.
 
     Fields this version does not know are left out, for they may hold a picture.
     """
@@ -66,7 +63,7 @@ def dead_record(delivery: Delivery, reason: str) -> dict[str, bytes]:
     return kept | {
         "stream": delivery.channel.stream.encode(),
         "message_id": delivery.message_id.encode(),
-        "deliveries": str(delivery.deliveries).encode(),
+        "deliveries": str(delivery.attempts).encode(),
         "reason": reason.encode()[:_MAX_KEPT_BYTES],
         "body_bytes": str(len(body)).encode(),
         "body_sha256": hashlib.sha256(body).hexdigest().encode(),

@@ -1,7 +1,4 @@
-"""What a service gives the consume loop, and what it gives back for each message.
-
-Knows no loop and no metrics library.
-"""
+"""What a service gives the consume loop, and what it gives back for each message."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +25,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """The body cannot be read: the message is buried and the caller told `internal`."""
+    """The body cannot be read: the message becomes a dead letter, and the caller is answered `internal`."""
 
     reason: str
 
@@ -36,14 +33,14 @@ class Dead:
 Outcome = Forward | Reply | Dead
 
 OUTCOMES = ("done", "expired", "dead", "taken_over")
-"""What an observer counts: each message is one of the first three, and may be taken over before."""
+"""What an observer counts: each message ends as one of the first three; `taken_over` are claims."""
 
 
 class Handler(Protocol):
     """What a service does with its messages; nothing it raises ends the loop."""
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Say for each delivery, in order, how it ends; a raised fault answers all of them.
+        """Return for each delivery, in order, how it ends; a raised fault answers all of them.
 
         Every delivery has an envelope and, when the call begins, time left.
         """

@@ -1,6 +1,6 @@
 """The queue of the all-in-one process and of tests: what Redis does, in one event loop, without a thread.
 
-Knows no broker and no service. Bodies are passed on by reference, never copied.
+Bodies are passed on by reference, never copied.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from fercore.messaging.queue import (
     WORKER_KEY_TTL_MS,
     Backlog,
     Channel,
+    Claimed,
     Delivery,
     Ending,
     Envelope,
-    TakeOver,
 )
 
 
@@ -65,7 +65,7 @@ class InMemoryQueue:
         return list(self._dead)
 
     def now_ms(self) -> float:
-        """Give the monotonic clock."""
+        """Return the monotonic clock."""
         return self._clock_ms()
 
     async def ping(self) -> None:
@@ -79,7 +79,7 @@ class InMemoryQueue:
         """Append fields as they are, be they an envelope or not."""
         stream = self._streams[channel.stream]
         message_id = f"{int(self.now_ms())}-{next(self._numbers)}"  # as Redis: when, and a number
-        stream.waiting.append(Delivery(channel, message_id, from_fields(fields), fields, deliveries=0))
+        stream.waiting.append(Delivery(channel, message_id, from_fields(fields), fields, attempts=0))
         if len(stream.waiting) > STREAM_MAXLEN:
             stream.waiting.popleft()
         stream.arrived.set()
@@ -92,7 +92,7 @@ class InMemoryQueue:
         taken = [stream.waiting.popleft() for _ in range(min(max_n, len(stream.waiting)))]
         return [self._hand_out(stream, worker_id, delivery) for delivery in taken]
 
-    async def take_over(self, channel: Channel, worker_id: str, *, max_n: int) -> TakeOver:
+    async def claim(self, channel: Channel, worker_id: str, *, max_n: int) -> Claimed:
         """Claim from dead workers, drop what is past its deadline, forget names that hold nothing."""
         stream, now_ms = self._streams[channel.stream], self.now_ms()
         living = {*self._living(channel.service), worker_id}
@@ -105,25 +105,25 @@ class InMemoryQueue:
             elif holder not in living and len(taken) < max_n:
                 taken.append(self._hand_out(stream, worker_id, delivery))
         stream.consumers &= living | {holder for holder, _ in stream.pending.values()}
-        return TakeOver(taken, expired)
+        return Claimed(taken, expired)
 
     async def settle(self, endings: Sequence[Ending]) -> list[bool]:
         """End many messages."""
         return [await self._end(ending) for ending in endings]
 
-    async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
-        """Let the worker live until `WORKER_KEY_TTL_MS` from now."""
+    async def heartbeat(self, service: str, worker_id: str, offer: bytes) -> None:
+        """Renew the worker's key for `WORKER_KEY_TTL_MS`."""
         self._workers[service, worker_id] = (self.now_ms() + WORKER_KEY_TTL_MS, offer)
 
     async def withdraw(self, channel: Channel, worker_id: str) -> None:
-        """Let the worker be dead from now on."""
+        """Delete the worker's key."""
         self._workers.pop((channel.service, worker_id), None)
         stream = self._streams[channel.stream]
         if all(holder != worker_id for holder, _ in stream.pending.values()):
             stream.consumers.discard(worker_id)
 
     async def offers(self, service: str) -> dict[str, bytes]:
-        """Give the offers of the living."""
+        """Return the offers of live workers."""
         return self._living(service)
 
     async def receive_replies(self, reply_to: str, *, wait_ms: int) -> list[Envelope]:
@@ -136,7 +136,7 @@ class InMemoryQueue:
         return taken
 
     async def backlog(self, channel: Channel) -> Backlog:
-        """Tell how many messages are waiting or in hand, and for how long."""
+        """Return how many messages are waiting or in hand, and for how long."""
         stream = self._streams[channel.stream]
         ids = [*stream.pending, *(delivery.message_id for delivery in stream.waiting)]
         published_ms = min((int(message_id.split("-")[0]) for message_id in ids), default=None)
@@ -162,7 +162,7 @@ class InMemoryQueue:
         return True
 
     def _hand_out(self, stream: _Stream, worker_id: str, delivery: Delivery) -> Delivery:
-        handed_out = replace(delivery, deliveries=delivery.deliveries + 1)
+        handed_out = replace(delivery, attempts=delivery.attempts + 1)
         stream.pending[delivery.message_id] = (worker_id, handed_out)
         return handed_out
 

@@ -1,7 +1,7 @@
 """The seam between the services and whatever moves their messages.
 
-Knows envelopes, never what a body means. `memory.InMemoryQueue` and `redis_streams.RedisStreams` fill it
-and pass one conformance suite (`tests/contract/test_queue_conformance.py`).
+A body is opaque here. `memory.InMemoryQueue` and `redis_streams.RedisStreams` fill the seam and pass one
+conformance suite (`tests/contract/test_queue_conformance.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ from typing import Protocol
 
 ENVELOPE_VERSION = 1
 
-MAX_DELIVERIES = 2
+MAX_ATTEMPTS = 2
 """A message delivered more often than this killed its workers: it is dead, not retried."""
 
 WORKER_KEY_TTL_MS = 1500
-"""A worker that has not announced itself for this long is dead, and its messages may be taken over."""
+"""A worker without a heartbeat for this long is dead, and its messages may be claimed."""
 
 REPLY_STREAM_TTL_MS = 60_000
 
 WORK_STREAM_TTL_MS = 120_000
-"""Frames that nobody took are gone so long after the last one came; twice the longest deadline."""
+"""A stream expires so long after its last message; twice the longest deadline."""
 
 STREAM_MAXLEN = 10_000
 """Only a fuse: admission at the gateway keeps streams far shorter."""
@@ -42,7 +42,7 @@ FACES = Channel("fer:faces", "classifier")
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What travels: routing fields beside an opaque body, so that an unreadable body can still be answered.
+    """A message: routing fields and an opaque body, so that an unreadable body can still be answered.
 
     Attributes:
         request_id: the caller's, unique per image.
@@ -68,19 +68,19 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message in the hands of one worker; it ends by exactly one `settle` or take-over.
+    """One message in the hands of one worker; it ends by exactly one `settle`, or is claimed by another.
 
     Attributes:
         envelope: None when the fields are no envelope of this version; then `fields` is all there is.
         fields: the raw fields as they came, the body among them.
-        deliveries: how many times it was handed out, this time included.
+        attempts: how many times it was handed out, this time included.
     """
 
     channel: Channel
     message_id: str
     envelope: Envelope | None
     fields: Mapping[str, bytes]
-    deliveries: int
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeOver:
+class Claimed:
     """What was claimed from dead workers, and how many messages were dropped past their deadline."""
 
     deliveries: list[Delivery]
@@ -115,14 +115,14 @@ class Backlog:
 
 
 class Queue(Protocol):
-    """Streams with consumer groups, reply streams and worker announcements.
+    """Streams with consumer groups, reply streams and heartbeats of workers.
 
     Every awaitable raises `UpstreamUnavailable` when the broker cannot be reached or does not answer
     in time; it never hangs. After a broker restart groups are made again without anybody's help.
     """
 
     def now_ms(self) -> float:
-        """Give the time in the queue's own clock, the same for all processes on it, in milliseconds."""
+        """Return the time in the queue's own clock, the same for all processes on it, in milliseconds."""
         ...
 
     async def ping(self) -> None:
@@ -137,7 +137,7 @@ class Queue(Protocol):
         """Take up to `max_n` new messages for this worker; an empty list when none came in `wait_ms`."""
         ...
 
-    async def take_over(self, channel: Channel, worker_id: str, *, max_n: int) -> TakeOver:
+    async def claim(self, channel: Channel, worker_id: str, *, max_n: int) -> Claimed:
         """Claim up to `max_n` messages whose worker is dead; drop pending ones past their deadline.
 
         Consumer names of dead workers with nothing pending are removed.
@@ -152,16 +152,16 @@ class Queue(Protocol):
         """
         ...
 
-    async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
-        """Say that this worker lives (for `WORKER_KEY_TTL_MS`) and what it offers."""
+    async def heartbeat(self, service: str, worker_id: str, offer: bytes) -> None:
+        """Renew this worker's key, which lives for `WORKER_KEY_TTL_MS` and holds what the worker offers."""
         ...
 
     async def withdraw(self, channel: Channel, worker_id: str) -> None:
-        """Say that this worker ends; its consumer name goes if it holds nothing."""
+        """Delete this worker's key, and its consumer name if it holds nothing."""
         ...
 
     async def offers(self, service: str) -> dict[str, bytes]:
-        """Give the offers of all live workers of a service, by worker id."""
+        """Return the offers of all live workers of a service, by worker id."""
         ...
 
     async def receive_replies(self, reply_to: str, *, wait_ms: int) -> list[Envelope]:
@@ -169,9 +169,9 @@ class Queue(Protocol):
         ...
 
     async def backlog(self, channel: Channel) -> Backlog:
-        """Tell how many messages are waiting or in hand, and for how long."""
+        """Return how many messages are waiting or in hand, and for how long."""
         ...
 
     async def close(self) -> None:
-        """Give back connections; nothing may be called afterwards."""
+        """Close the connections; nothing may be called afterwards."""
         ...

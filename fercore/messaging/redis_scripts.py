@@ -1,4 +1,4 @@
-"""The steps that Redis takes at once: end a message, take over from the dead, withdraw, look.
+"""The steps that Redis takes at once: end a message, claim from dead workers, withdraw, look.
 
 Written for one Redis of version 6.2 to 8, not for a Redis cluster: worker keys are made up inside.
 """
@@ -36,7 +36,7 @@ end
 return 1
 """
 
-TAKE_OVER = """
+CLAIM = """
 -- KEYS: the stream. ARGV: group, who claims, how many at most, prefix of worker keys, how long a living
 -- worker's message is left alone (ms), how many such are looked at.
 -- Returns how many were dropped past their deadline, then {id, deliveries, fields} of each that was claimed.
@@ -126,19 +126,19 @@ def reply_key(reply_to: str) -> str:
     return f"fer:reply:{reply_to}"
 
 
-def flat(fields: Mapping[str, bytes]) -> list[str | bytes]:
+def flatten(fields: Mapping[str, bytes]) -> list[str | bytes]:
     """Lay fields out as XADD wants them."""
     return [part for field in fields.items() for part in field]
 
 
 def end_arguments(ending: Ending, *, sent_ms: float) -> tuple[list[str], list[str | int | bytes]]:
-    """Give the keys and the arguments with which `END` ends a message."""
+    """Return the keys and the arguments with which `END` ends a message."""
     delivery = ending.delivery
     keys = [delivery.channel.stream]
     arguments: list[str | int | bytes] = [delivery.channel.service, delivery.message_id]
 
     def publish(key: str, trim: str, maxlen: int, ttl_ms: int, fields: Mapping[str, bytes]) -> None:
-        parts = flat(fields)
+        parts = flatten(fields)
         keys.append(key)
         arguments.extend((trim, maxlen, ttl_ms, len(parts), *parts))
 

@@ -1,6 +1,6 @@
 """The queue of the cluster: Redis streams with consumer groups.
 
-Knows what is sent to Redis; how it is reached in bounded time is `fercore.redis`'s.
+How Redis is reached in bounded time: `fercore.redis`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from fercore.messaging.queue import (
     WORKER_KEY_TTL_MS,
     Backlog,
     Channel,
+    Claimed,
     Delivery,
     Ending,
     Envelope,
-    TakeOver,
 )
-from fercore.messaging.redis_scripts import BACKLOG, END, TAKE_OVER, WITHDRAW, end_arguments, reply_key
+from fercore.messaging.redis_scripts import BACKLOG, CLAIM, END, WITHDRAW, end_arguments, reply_key
 from fercore.redis.connection import RedisConnection
 from fercore.redis.vitals import Vitals
 
@@ -54,12 +54,12 @@ class RedisStreams:
         self._clock = BrokerClock()
         self._taken_replies: dict[str, list[bytes]] = {}
         self._end_sha = self._redis.register_script(END).sha
-        self._take_over_script = self._redis.register_script(TAKE_OVER)
+        self._claim_script = self._redis.register_script(CLAIM)
         self._withdraw_script = self._redis.register_script(WITHDRAW)
         self._backlog_script = self._redis.register_script(BACKLOG)
 
     def now_ms(self) -> float:
-        """Give Redis's time; `ping` and every call that travels keep it right.
+        """Return Redis's time; `ping` and every call that travels keep it right.
 
         Raises:
             UpstreamUnavailable: Redis has never answered.
@@ -85,7 +85,7 @@ class RedisStreams:
         found = await self._ask(self._read_group(channel, worker_id, max_n, wait_ms), wait_ms=wait_ms)
         return [_delivery(channel, message_id, fields, 1) for message_id, fields in found]
 
-    async def take_over(self, channel: Channel, worker_id: str, *, max_n: int) -> TakeOver:
+    async def claim(self, channel: Channel, worker_id: str, *, max_n: int) -> Claimed:
         """Claim from dead workers, drop what is past its deadline, forget names that hold nothing."""
         prefix = _worker_key(channel.service, "")
         arguments: list[str | int] = [
@@ -96,12 +96,12 @@ class RedisStreams:
             _LEFT_ALONE_MS,
             _LOOKED_AT_FOR_EXPIRY,
         ]
-        expired, claimed = await self._ask(self._take_over_script([channel.stream], arguments))
+        expired, claimed = await self._ask(self._claim_script([channel.stream], arguments))
         deliveries = [
             _delivery(channel, message_id, dict(zip(fields[::2], fields[1::2], strict=True)), count)
             for message_id, count, fields in claimed
         ]
-        return TakeOver(deliveries, expired)
+        return Claimed(deliveries, expired)
 
     async def settle(self, endings: Sequence[Ending]) -> list[bool]:
         """End many messages in one round trip."""
@@ -109,18 +109,18 @@ class RedisStreams:
         calls = [end_arguments(ending, sent_ms=sent_ms) for ending in endings]
         return [bool(result) for result in await self._ask(self._run_end_script(calls))]
 
-    async def announce(self, service: str, worker_id: str, offer: bytes) -> None:
-        """Let the worker live until `WORKER_KEY_TTL_MS` from now."""
+    async def heartbeat(self, service: str, worker_id: str, offer: bytes) -> None:
+        """Renew the worker's key for `WORKER_KEY_TTL_MS`."""
         await self._keep_clock()
         await self._ask(self._redis.set(_worker_key(service, worker_id), offer, px=WORKER_KEY_TTL_MS))
 
     async def withdraw(self, channel: Channel, worker_id: str) -> None:
-        """Let the worker be dead from now on."""
+        """Delete the worker's key."""
         keys = [channel.stream, _worker_key(channel.service, worker_id)]
         await self._ask(self._withdraw_script(keys, [channel.service, worker_id]))
 
     async def offers(self, service: str) -> dict[str, bytes]:
-        """Give the offers of the living."""
+        """Return the offers of live workers."""
         return await self._ask(self._read_offers(_worker_key(service, "")))
 
     async def receive_replies(self, reply_to: str, *, wait_ms: int) -> list[Envelope]:
@@ -135,7 +135,7 @@ class RedisStreams:
         return [envelope for envelope in envelopes if envelope is not None]
 
     async def backlog(self, channel: Channel) -> Backlog:
-        """Tell how many messages are waiting or in hand, and for how long."""
+        """Return how many messages are waiting or in hand, and for how long."""
         depth, oldest_ms = await self._ask(self._backlog_script([channel.stream]))
         return Backlog(depth, oldest_ms)
 
@@ -144,7 +144,7 @@ class RedisStreams:
         return await self._connection.vitals()
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._connection.close()
 
     async def _keep_clock(self) -> None:
@@ -236,7 +236,7 @@ def _worker_key(service: str, worker_id: str) -> str:
 
 
 def _block(wait_ms: int) -> int | None:
-    return wait_ms if wait_ms > 0 else None  # 0 would wait for ever
+    return wait_ms if wait_ms > 0 else None  # 0 would wait without end
 
 
 def _by_name(fields: Mapping[bytes, bytes]) -> dict[str, bytes]:
@@ -248,8 +248,6 @@ def _entries(found: Any) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:  # no
     return found[0][1] if found else []
 
 
-def _delivery(
-    channel: Channel, message_id: bytes, fields: Mapping[bytes, bytes], deliveries: int
-) -> Delivery:
+def _delivery(channel: Channel, message_id: bytes, fields: Mapping[bytes, bytes], attempts: int) -> Delivery:
     named = _by_name(fields)
-    return Delivery(channel, message_id.decode(), from_fields(named), named, deliveries)
+    return Delivery(channel, message_id.decode(), from_fields(named), named, attempts)

@@ -1,6 +1,6 @@
 """A Redis as those see it who keep something there: calls that end in bounded time, and its vitals.
 
-Knows neither streams nor records; what redis-py raises ends here.
+What redis-py raises is translated here.
 """
 
 import asyncio
@@ -74,5 +74,5 @@ class RedisConnection:
         return Vitals(told["used_memory"], told["maxmemory"], told["connected_clients"])
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self.redis.aclose(close_connection_pool=True)

@@ -1,7 +1,4 @@
-"""How a Redis is, in the few figures that an operator acts on.
-
-Knows neither redis-py nor metrics.
-"""
+"""How a Redis is, in the few figures that an operator acts on."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,4 @@
-"""Build the FastAPI application that every service is: errors, ids, metrics, health, offline docs.
-
-Knows no route of any service.
-"""
+"""Build the FastAPI application that every service is: errors, ids, metrics, health, offline docs."""
 
 import asyncio
 import logging

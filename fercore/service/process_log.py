@@ -1,6 +1,6 @@
 """All that a process writes is its log: faults that nobody caught, warnings, what C libraries print.
 
-Knows no service. Used once a process, before what the service needs is imported.
+Used once a process, before what the service needs is imported.
 """
 
 import asyncio

@@ -1,7 +1,4 @@
-"""Refuse query parameters that contradict themselves, before any of their values is taken.
-
-Knows no parameter of any route.
-"""
+"""Refuse query parameters that contradict themselves, before any of their values is taken."""
 
 from collections import Counter
 

@@ -1,7 +1,4 @@
-"""Serve an application with uvicorn, one worker, until a signal ends it.
-
-Knows no service.
-"""
+"""Serve an application with uvicorn, one worker, until a signal ends it."""
 
 import asyncio
 import logging

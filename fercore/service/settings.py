@@ -1,6 +1,6 @@
 """Settings that every service shares, and the one way to load them.
 
-Knows no service. Only a service's `__main__` calls `load`; everything else is handed a frozen object.
+Only `fercore.service.start` calls `load`; everything else is handed a frozen object.
 A secret may stand in a file instead of a variable: `fer_<name>` in the folder that `FER_SECRETS_DIR` names.
 """
 

@@ -1,7 +1,4 @@
-"""The store of a single process and of tests: gone when the process ends.
-
-Knows no broker and no service.
-"""
+"""The store of a single process and of tests: gone when the process ends."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -54,7 +51,7 @@ class InMemoryState:
         return [self._put(record, lifetime_s) for record in records]
 
     async def get(self, key: str) -> StoredRecord | None:
-        """Give a record, or None."""
+        """Return a record, or None."""
         self._forget_what_expired()
         kept = self._records.get(key)
         if kept is None or kept.fields is None:
@@ -70,7 +67,7 @@ class InMemoryState:
         return existed
 
     async def add_tasks(self, tasks: Sequence[Task]) -> list[bool]:
-        """Take in tasks."""
+        """Add tasks."""
         self._forget_what_expired()
         return [self._add(task) for task in tasks]
 
@@ -90,7 +87,7 @@ class InMemoryState:
         self._tasks.pop(lease.task.task_id, None)
 
     async def postpone_task(self, lease: Lease, *, delay_s: float) -> None:
-        """Let a task be due later."""
+        """Postpone a task."""
         waiting = self._tasks.get(lease.task.task_id)
         if waiting is not None and waiting.attempt == lease.attempt:
             waiting.due_s = self._clock() + delay_s

@@ -109,7 +109,7 @@ class RedisState:
         return await self._ask_many(pipeline)
 
     async def get(self, key: str) -> StoredRecord | None:
-        """Give a record, or None."""
+        """Return a record, or None."""
         pipeline = self._redis.pipeline(transaction=False)  # a full Redis takes no transaction
         pipeline.hgetall(_RECORD + key)
         pipeline.pttl(_RECORD + key)
@@ -123,7 +123,7 @@ class RedisState:
         return bool(await self._ask(self._redis.eval(_DELETE, 1, _RECORD + key, _DELETED, _ms(lifetime_s))))
 
     async def add_tasks(self, tasks: Sequence[Task]) -> list[bool]:
-        """Take in tasks in one round trip."""
+        """Add tasks in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
         for task in tasks:
             keys = (_DUE, _TASK + task.task_id)
@@ -143,7 +143,7 @@ class RedisState:
         await self._ask(pipeline.execute())
 
     async def postpone_task(self, lease: Lease, *, delay_s: float) -> None:
-        """Let a task be due later."""
+        """Postpone a task."""
         task_id = lease.task.task_id
         await self._ask(
             self._redis.eval(_POSTPONE, 2, _DUE, _TASK + task_id, task_id, lease.attempt, _ms(delay_s))
@@ -154,7 +154,7 @@ class RedisState:
         return await self._connection.vitals()
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._connection.close()
 
     async def _ask_many(self, pipeline: Pipeline) -> list[bool]:

@@ -61,7 +61,7 @@ class StateStore(Protocol):
         ...
 
     async def get(self, key: str) -> StoredRecord | None:
-        """Give a record, or None when there is none, it has expired or was deleted."""
+        """Return a record, or None when there is none, it has expired or was deleted."""
         ...
 
     async def delete(self, key: str, *, lifetime_s: float) -> bool:
@@ -73,7 +73,7 @@ class StateStore(Protocol):
         ...
 
     async def add_tasks(self, tasks: Sequence[Task]) -> list[bool]:
-        """Take in tasks in one round trip, due at once; one that is there already stays as it is.
+        """Add tasks in one round trip, due at once; one that is there already stays as it is.
 
         Returns:
             For each whether it is there now; False is for one beyond `MAX_TASKS`.
@@ -89,9 +89,9 @@ class StateStore(Protocol):
         ...
 
     async def postpone_task(self, lease: Lease, *, delay_s: float) -> None:
-        """Let a task be due after `delay_s`, unless somebody has taken it since."""
+        """Postpone a task by `delay_s`, unless another has taken it since."""
         ...
 
     async def close(self) -> None:
-        """Give back what is held."""
+        """Close connections and release memory."""
         ...

@@ -1,4 +1,4 @@
-"""Pixels, no I/O: read a header, decode, align, crop, judge quality; what a detector is.
+"""Pixels, no I/O: read a header, decode, align, crop, measure quality; what a detector is.
 
-Knows no transport. `header` alone is free of numpy and OpenCV, so the gateway may use it.
+`header` alone is free of numpy and OpenCV, so the gateway may use it.
 """

@@ -1,14 +1,7 @@
 """Align a face by its landmarks: they say how the crop is turned and where its centre lies.
 
-Knows no detector and no pixels.
-
-The side stays the calibrated one of the box. Share of faces found by yunet that the shipped model answers
-rightly, on PublicTest (3,048 faces), on the same turned by 25 degrees (2,748), and on 523 portraits: the
-square of the box alone 0.876, 0.849 and 0.832; that square turned 0.876, 0.881 and 0.838; turn, centre and
-side from the landmarks 0.873, 0.871 and 0.838; turn and centre from them, as here, 0.877, 0.876 and 0.843
-(`python -m training alignment model_repository/emotion_resnet15_int8 --detector yunet`, with `--turned 25` or
-`--faces portraits`; 2026-11-21). With ferface none of these ways is better than this one by more than chance,
-nor is this one better than the box alone: docs/detectors.md.
+The side stays the calibrated one of the box. Compared with other ways by `python -m training alignment
+model_repository/emotion_resnet15_int8 --detector yunet`; the figures: docs/detectors.md.
 """
 
 from cmath import phase
@@ -23,7 +16,7 @@ Points = npt.NDArray[np.float32]
 
 
 def aligned_square(box: npt.NDArray[np.float32], landmarks: Points | None, framing: Framing) -> Square:
-    """Give the square to crop a detected face by, so that the face is level in the crop and in its middle.
+    """Return the square to crop a detected face by, so that the face is level in the crop and in its middle.
 
     Args:
         box: float32 [4], x1 y1 x2 y2 in source pixels.
@@ -38,7 +31,7 @@ def aligned_square(box: npt.NDArray[np.float32], landmarks: Points | None, frami
 
 
 def similarity_square(landmarks: Points, canonical: tuple[tuple[float, float], ...]) -> Square | None:
-    """Give the square in which the landmarks lie closest to their canonical places.
+    """Return the square in which the landmarks lie closest to their canonical places.
 
     That is the similarity transform of least squares (Umeyama, IEEE PAMI 13, 1991). In the plane, with points
     as complex numbers, it has a closed form: about their means, the found points are the canonical ones times

@@ -1,6 +1,6 @@
 """Crop a face to the canonical frame: the one function that training and serving share.
 
-Knows no detector: a plug-in says by its `Framing` how its boxes sit in the canonical square.
+A plug-in says by its `Framing` how its boxes sit in the canonical square.
 
 The canonical square is the frame of a FER2013 tile: a square around the face as that data set cuts it.
 Its side and centre follow from a detector's box by a measured framing, never by a guessed margin
@@ -61,17 +61,17 @@ class Square:
 
     @classmethod
     def around(cls, centre: tuple[float, float], side: float, tilt: float = 0.0) -> "Square":
-        """Give the square of this centre."""
+        """Return the square of this centre."""
         return cls(centre[0] - side / 2, centre[1] - side / 2, side, tilt)
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Give x and y."""
+        """Return x and y."""
         return self.left + self.side / 2, self.top + self.side / 2
 
 
 def canonical_square(box: npt.NDArray[np.float32], framing: Framing) -> Square:
-    """Give the canonical square of one detector box.
+    """Return the canonical square of one detector box.
 
     Args:
         box: float32 [4], x1 y1 x2 y2 in source pixels.

@@ -1,6 +1,6 @@
 """Decode a picture to upright RGB, whatever its colour type. The one place that decodes.
 
-Knows no limits: `header.check_image` is called before.
+It checks no limits: call `header.check_image` before.
 """
 
 import hashlib
@@ -114,7 +114,7 @@ def decode_reduced(data: bytes, *, longer_side_px: int) -> Picture:
     )
 
 
-def mended(data: bytes) -> bytes:
+def mend(data: bytes) -> bytes:
     """Return an image as OpenCV reads it: without line breaks before it, a JPEG with its end marker.
 
     A JPEG that lacks its end marker is whole if what stands behind its data makes no difference: it is

@@ -1,16 +1,22 @@
 """What a face detector is: the seam that every plug-in in `services/detector/detectors/` fills.
 
-Knows no particular detector. A plug-in module offers `create(model_repository: Path) -> Detector`, and in
-`WEIGHTS` the files of the model repository that it needs, if any; without them it is not offered.
+A plug-in module offers `create(model_repository: Path) -> Detector`, and in `WEIGHTS` the files of the model
+repository that it needs, if any; without them it is not offered. Serving and `python -m training` find faces
+by this one `detect_in`.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fercore.vision.crop import Boxes, Framing, RgbImage
+from fercore.vision.picture import Picture
+
+DETECT_SIZE_PX = 640
+"""Default for the longer side of what a detector is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class Detections:
 
     @classmethod
     def none(cls) -> "Detections":
-        """Give the answer for a picture without a face."""
+        """Return the answer for a picture without a face."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
     def __len__(self) -> int:
@@ -55,7 +61,7 @@ class Detections:
         return Detections(self.boxes * np.tile(scale, 2) + np.tile(shift, 2), self.scores, landmarks)
 
     def landmarks_of(self, index: int | np.intp) -> npt.NDArray[np.float32] | None:
-        """Give the five landmarks of one face, float32 [5, 2]; None where the detector finds none."""
+        """Return the five landmarks of one face, float32 [5, 2]; None where the detector finds none."""
         return None if self.landmarks is None else self.landmarks[index]
 
 
@@ -77,3 +83,31 @@ class Detector(Protocol):
             min_face_px: faces with a longer side below this may be left out (a hint that saves time).
         """
         ...
+
+
+def detect_in(
+    detector: Detector, picture: Picture, *, min_face_px: int, longer_side_px: int = DETECT_SIZE_PX
+) -> Detections:
+    """Find the faces of a picture, showing the detector no more pixels than it needs.
+
+    Args:
+        detector: is shown the picture averaged down to at most `longer_side_px`.
+        picture: in full or reduced.
+        min_face_px: in pixels of the picture in full; a hint, see `Detector.detect`.
+        longer_side_px: in pixels.
+
+    Returns:
+        Boxes and landmarks in pixels of the picture in full.
+    """
+    height, width = picture.pixels.shape[:2]
+    scale = min(1.0, longer_side_px / max(height, width))
+    shown = picture.pixels
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        shown = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA), np.uint8)
+    to_full = np.array([width / shown.shape[1], height / shown.shape[0]], np.float32) * picture.scale
+    found = detector.detect(shown, min_face_px=max(1, int(min_face_px / to_full.max())))
+    if (to_full == 1).all():
+        return found
+    corner = np.array([picture.left, picture.top], np.float32)
+    return found.moved(to_full, corner)

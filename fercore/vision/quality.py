@@ -1,12 +1,6 @@
 """How well a face can be seen: size, blur, exposure, and pose by its landmarks.
 
-Knows no detector and no model. A face beyond one of the bounds is too poor for its emotion to be trusted.
-
-Each bound stands where the shipped model's accuracy falls to 0.75 of its own level, when 1,600 PublicTest
-tiles are degraded step by step: side 16.6 px, blur 0.667, contrast 0.023 in the dark and 0.022 in haze, 0.60
-clipped (`python -m training quality model_repository/emotion_resnet15_int8`, 2026-11-21; cnn3: 18.2, 0.637,
-0.025, 0.023 and 0.58). Pose has no bound: of the faces that ferface finds, those turned aside by 30 degrees
-and more have 0.92 of the accuracy of all (`--detector ferface`).
+Only measures: what is too low for a model stands in the model's card (`QualityBounds`).
 """
 
 from functools import cache
@@ -16,14 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fercore.contracts.messages import FaceQuality, Pose
+from fercore.contracts.messages import FaceQuality, HeadPose
 from fercore.vision.align import Points
 from fercore.vision.crop import FaceCrop
-
-SMALLEST_PX = 17.0
-MOST_BLUR = 0.67
-LEAST_CONTRAST = 0.023
-MOST_CLIPPED = 0.6
 
 SEEN_PX = 56
 """Blur is measured at half of a crop's side: detail below two of its pixels is beyond the models of today."""
@@ -49,6 +38,9 @@ def assess(
         size_px: side of the square that it was cropped from.
         landmarks: of the face in the picture, if there are any.
         points: `Framing.points` of the detector that found them.
+
+    Returns:
+        The measures as they are; answers round them.
     """
     full = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     grey = np.asarray(cv2.resize(full, (SEEN_PX, SEEN_PX), interpolation=cv2.INTER_AREA), np.uint8)
@@ -56,21 +48,17 @@ def assess(
     brightness, contrast = (float(values[0, 0]) / 255 for values in cv2.meanStdDev(grey))
     clipped = float(((grey <= BLACK) | (grey >= WHITE)).mean())
     return FaceQuality(
-        size_px=round(size_px, 1),
-        blur=round(blur, 3),
-        brightness=round(brightness, 3),
-        contrast=round(contrast, 3),
-        clipped=round(clipped, 3),
+        size_px=size_px,
+        blur=blur,
+        brightness=brightness,
+        contrast=contrast,
+        clipped=clipped,
         pose=None if landmarks is None or points is None else estimate_pose(landmarks, points),
-        is_low=size_px < SMALLEST_PX
-        or blur > MOST_BLUR
-        or contrast < LEAST_CONTRAST
-        or clipped > MOST_CLIPPED,
     )
 
 
 def measure_blur(grey: npt.NDArray[np.uint8]) -> float:
-    """Tell how little a picture changes when it is blurred once more (Crete et al., "The blur effect", 2007).
+    """Measure how little a picture changes when it is blurred again (Crete et al., "The blur effect", 2007).
 
     Args:
         grey: uint8 [h, w].
@@ -89,7 +77,7 @@ def measure_blur(grey: npt.NDArray[np.uint8]) -> float:
     return max(shares)
 
 
-def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) -> Pose | None:
+def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) -> HeadPose | None:
     """Estimate how a head is turned from five landmarks.
 
     A scaled orthographic projection of a generic head is fitted (DeMenthon and Davis, "Model-based object
@@ -110,7 +98,7 @@ def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) ->
     # the third axis of the head stands out of its face: where it points in the picture tells yaw and pitch
     right, below = float(across[2]) / scale, float(down[2]) / scale
     ahead = sqrt(max(0.0, 1 - right * right - below * below))
-    return Pose(
+    return HeadPose(
         yaw=round(degrees(atan2(right, ahead)), 1),
         pitch=round(degrees(asin(max(-1.0, min(1.0, -below)))), 1),
         roll=round(degrees(atan2(float(down[0]), float(across[0]))), 1),
@@ -119,6 +107,6 @@ def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) ->
 
 @cache
 def _fit(points: tuple[tuple[float, float], ...]) -> npt.NDArray[np.float64]:
-    """Give the matrix [3, 5] that fits a head's three axes to where its landmarks are seen."""
+    """Return the matrix [3, 5] that fits a head's three axes to where its landmarks are seen."""
     head = np.column_stack([np.array(points), np.array(DEPTHS) * (points[1][0] - points[0][0])])
     return np.asarray(np.linalg.pinv(head - head.mean(axis=0)), np.float64)

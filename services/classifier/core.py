@@ -1,6 +1,6 @@
 """What the classifier does with faces: one inference call for many, then calibrated probabilities.
 
-Knows neither queue nor HTTP: the queue's handler and `POST /classify` call this one core.
+The queue's handler and `POST /classify` call this one core.
 """
 
 import asyncio
@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.contracts.api import UncertainReason
-from fercore.contracts.card import INPUT_NAME, LOGITS_NAME
+from fercore.contracts.card import INPUT_NAME, LOGITS_NAME, QualityBounds
 from fercore.contracts.errors import DeadlineExceeded, NotReady, UnknownModel, UpstreamUnavailable
-from fercore.contracts.messages import FaceEmotions
+from fercore.contracts.messages import FaceEmotions, FaceQuality
 from fercore.inference.backend import MAX_BATCH, Backend
+from fercore.inference.calibration import softmax
 from fercore.inference.repository import ModelFolder
 from fercore.service.metrics import Metrics
 
@@ -59,22 +60,27 @@ class ClassifierCore:
         self.ready_models: tuple[ModelFolder, ...] = ()
 
     def model(self, name: str) -> ModelFolder:
-        """Give a model by name; raises `UnknownModel`."""
+        """Return a model by name; raises `UnknownModel`."""
         try:
             return self._models[name]
         except KeyError:
             raise UnknownModel(name, tuple(self._models)) from None
 
     async def classify(
-        self, name: str, crops: npt.NDArray[np.uint8], *, timeout_s: float, low_quality: int = 0
+        self,
+        name: str,
+        crops: npt.NDArray[np.uint8],
+        *,
+        timeout_s: float,
+        qualities: Sequence[FaceQuality] | None = None,
     ) -> Classified:
-        """Give calibrated probabilities for faces of one or many frames.
+        """Return calibrated probabilities for faces of one or many frames.
 
         Args:
             name: of the model.
             crops: uint8 [n, 112, 112, 3], RGB, canonical framing; n is any number of at least 1.
             timeout_s: bounds the whole call, the second try included.
-            low_quality: how many of these faces the detector found too ill seen; only counted.
+            qualities: of these faces, judged by the bounds of the model's card; None where none was measured.
 
         Raises:
             UnknownModel: there is no such model.
@@ -93,22 +99,26 @@ class ClassifierCore:
                     ]
             except TimeoutError as err:
                 raise DeadlineExceeded("the model did not answer in time") from err
-        probabilities = softmax(np.concatenate(parts) / model.card.temperature)
+        probabilities = softmax(np.concatenate(parts), model.card.temperature)
+        lows = [False] * len(crops)
+        if qualities is not None:
+            lows = [is_quality_low(quality, model.card.quality_bounds) for quality in qualities]
         emotions = tuple(
             FaceEmotions(
                 probabilities=tuple(round(float(p), 6) for p in row),
-                uncertain=bool(row.max() < model.card.uncertain_below),
+                is_score_low=bool(row.max() < model.card.uncertain_below),
+                is_quality_low=is_low,
             )
-            for row in probabilities
+            for row, is_low in zip(probabilities, lows, strict=True)
         )
         for top in probabilities.argmax(axis=1):
             self._count_emotion(model, model.card.labels[top], 1)
-        self._count_uncertain(model, "low_score", sum(face.uncertain for face in emotions))
-        self._count_uncertain(model, "low_quality", low_quality)
+        self._count_uncertain(model, "low_score", sum(face.is_score_low for face in emotions))
+        self._count_uncertain(model, "low_quality", sum(face.is_quality_low for face in emotions))
         return Classified(model, emotions, timer.ms)
 
     async def watch(self) -> None:
-        """Keep `ready_models` true for ever; logs each change."""
+        """Keep `ready_models` up to date until cancelled; logs each change."""
         while True:
             answers = await asyncio.gather(
                 *(self._backend.is_ready(model.folder) for model in self._models.values())
@@ -125,7 +135,7 @@ class ClassifierCore:
             await asyncio.sleep(READY_EVERY_S)
 
     def _show(self, model: ModelFolder) -> None:
-        """Give all figures of a model, most of them 0: an emotion that was never seen has a share too."""
+        """Create all counters of a model at 0: an emotion that was never seen has a share too."""
         self._metrics.model_info.labels(model.name, model.card.version).set(1)
         for emotion in model.card.labels:
             self._count_emotion(model, emotion, 0)
@@ -161,7 +171,11 @@ class ClassifierCore:
         return np.asarray(outputs[LOGITS_NAME], np.float32)
 
 
-def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Give probabilities, float32 [n, K], rows of sum 1."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), np.float32)
+def is_quality_low(quality: FaceQuality, bounds: QualityBounds) -> bool:
+    """Return whether a face is beyond one of a model's bounds."""
+    return (
+        quality.size_px < bounds.min_size_px
+        or quality.blur > bounds.max_blur
+        or quality.contrast < bounds.min_contrast
+        or quality.clipped > bounds.max_clipped
+    )

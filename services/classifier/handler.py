@@ -1,6 +1,6 @@
 """What the classifier does with its messages: the faces of several frames share one inference call.
 
-Knows the messages and the core, no broker. Nothing waits to fill a batch: what is there goes together.
+Nothing waits to fill a batch: what is there goes together.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import FerError
@@ -19,13 +20,16 @@ from fercore.contracts.messages import (
     FaceBatch,
     FaceEmotions,
     FrameResult,
+    OtherVersionError,
+    Timings,
     UnreadableMessageError,
     decode_face_batch,
     encode,
     encode_error,
+    encode_refusal,
 )
 from fercore.messaging.handler import Dead, Outcome, Reply
-from fercore.messaging.queue import Delivery
+from fercore.messaging.queue import Delivery, Envelope
 from fercore.service.errors import log_fault
 from fercore.service.logging import request_ids_var
 from fercore.service.tracing import OFF, Tracing
@@ -40,7 +44,7 @@ class _Frame:
 
     place: int
     batch: FaceBatch
-    queue_ms: float
+    timings: Timings
     time_left_s: float
     request_id: str
     trace: str
@@ -72,13 +76,17 @@ class FaceHandler:
                 continue
             try:
                 batch = decode_face_batch(envelope.body)
+            except OtherVersionError as err:
+                outcomes[place] = _refuse(envelope, err)
+                continue
             except UnreadableMessageError as err:
                 outcomes[place] = Dead(str(err))
                 continue
             queue_ms = batch.timings.queue_ms + max(0.0, now_ms - envelope.sent_ms)
+            timings = replace(batch.timings, queue_ms=queue_ms)
             time_left_s = (envelope.deadline_ms - now_ms) / 1000
             by_model[batch.model].append(
-                _Frame(place, batch, queue_ms, time_left_s, envelope.caller_id, envelope.trace)
+                _Frame(place, batch, timings, time_left_s, envelope.caller_id, envelope.trace)
             )
         answers = await asyncio.gather(*(self._classify(name, frames) for name, frames in by_model.items()))
         for frames, bodies in zip(by_model.values(), answers, strict=True):
@@ -90,12 +98,11 @@ class FaceHandler:
         """Ask the model once for all faces of these frames; gives the reply bodies."""
         request_ids_var.set(tuple(frame.request_id for frame in frames))
         crops = np.concatenate([_crops(frame.batch) for frame in frames])
+        qualities = [face.quality for frame in frames for face in frame.batch.faces]
         timeout_s = min(self._infer_timeout_s, max(frame.time_left_s for frame in frames))
         try:
             with self._spans(frames, model):
-                classified = await self._core.classify(
-                    model, crops, timeout_s=timeout_s, low_quality=sum(map(_count_low, frames))
-                )
+                classified = await self._core.classify(model, crops, timeout_s=timeout_s, qualities=qualities)
         except FerError as err:
             log_fault(err)
             return [encode_error(err)] * len(frames)
@@ -121,7 +128,7 @@ class FaceHandler:
                         kind="consumer",
                         parent=frame.trace,
                         request_id=frame.request_id,
-                        queue_ms=frame.queue_ms,
+                        queue_ms=frame.timings.queue_ms,
                     )
                 )
                 for frame in frames
@@ -143,8 +150,11 @@ class FaceHandler:
             return stack.pop_all()
 
 
-def _count_low(frame: _Frame) -> int:
-    return sum(face.quality.is_low for face in frame.batch.faces)
+def _refuse(envelope: Envelope, err: OtherVersionError) -> Reply:
+    token = request_ids_var.set((envelope.caller_id,))
+    log_fault(err.fault)
+    request_ids_var.reset(token)
+    return Reply(encode_refusal(err))
 
 
 def _crops(batch: FaceBatch) -> npt.NDArray[np.uint8]:
@@ -162,9 +172,5 @@ def _result(frame: _Frame, classified: Classified, emotions: tuple[FaceEmotions,
         labels=card.labels,
         faces=batch.faces,
         emotions=emotions,
-        queue_ms=frame.queue_ms,
-        decode_ms=batch.timings.decode_ms,
-        detect_ms=batch.timings.detect_ms,
-        align_ms=batch.timings.align_ms,
-        infer_ms=classified.infer_ms,
+        timings=replace(frame.timings, infer_ms=classified.infer_ms),
     )

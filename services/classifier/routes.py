@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
-from fercore.contracts.answers import classification
+from fercore.contracts.answers import to_classification
 from fercore.contracts.api import Body, Classifications, ModelRef, PluginName
 from fercore.service.bodies import OPENAPI_BODY
 from fercore.service.intake import Intake, json_response
@@ -49,7 +49,7 @@ def classify_routes(
             body = Classifications(
                 request_id=request_id_var.get() or "",
                 model=ModelRef(name=card.name, version=card.version),
-                faces=[classification(card.labels, emotions) for emotions in classified.emotions],
+                faces=[to_classification(card.labels, emotions) for emotions in classified.emotions],
             )
             return json_response(body)
 

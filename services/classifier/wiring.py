@@ -1,6 +1,6 @@
 """The composition root of the classifier: everything is made here and handed in.
 
-Knows the parts; what has a lifetime is entered in the lifespan and closed in reverse.
+What has a lifetime is entered in the lifespan and closed in reverse.
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 import msgspec
 from fastapi import FastAPI
@@ -16,7 +15,7 @@ from fastapi import FastAPI
 from fercore.contracts.messages import CROP_BYTES, ClassifierOffer, ModelOffer, encode_error
 from fercore.inference.backend import MAX_BATCH, Backend
 from fercore.inference.repository import RepositoryScan, scan_repository
-from fercore.messaging.consume import consume
+from fercore.messaging.consume import ConsumerOptions, consume
 from fercore.messaging.queue import FACES, Queue
 from fercore.service.app import build_app, running
 from fercore.service.health import queue_check
@@ -27,6 +26,8 @@ from services.classifier.core import ClassifierCore
 from services.classifier.handler import FaceHandler
 from services.classifier.routes import classify_routes
 from services.classifier.settings import ClassifierSettings
+
+Settings = ClassifierSettings
 
 CALLS_AT_ONCE = 2
 """While one batch is inferred the next is gathered; more would only split the batches."""
@@ -59,26 +60,27 @@ class ClassifierWorker:
         consuming = consume(
             self._queue,
             FACES,
-            uuid4().hex,
             FaceHandler(
                 self.core,
                 self._queue.now_ms,
                 infer_timeout_s=self._settings.infer_timeout_s,
                 tracing=self._tracing,
             ),
-            offer=self._offer,
-            encode_error=encode_error,
-            observer=self._metrics,
-            max_batch=self._settings.max_batch_frames,
-            max_batch_bytes=MAX_BATCH * CROP_BYTES,  # a call's worth of faces
-            concurrency=CALLS_AT_ONCE,
-            finish_s=self._settings.drain_s,
+            ConsumerOptions(
+                offer=self._offer,
+                encode_error=encode_error,
+                observer=self._metrics,
+                max_batch=self._settings.max_batch_frames,
+                max_batch_bytes=MAX_BATCH * CROP_BYTES,  # a call's worth of faces
+                concurrency=CALLS_AT_ONCE,
+                finish_s=self._settings.drain_s,
+            ),
         )
         async with running(self.core.watch(), consuming):
             yield
 
     async def check(self) -> str | None:
-        """Tell why the default model cannot be asked, or None."""
+        """Return why the default model cannot be asked, or None."""
         if self._settings.model in [model.name for model in self.core.ready_models]:
             return None
         for broken in self._scan.broken:
@@ -156,3 +158,12 @@ def create_backend(settings: ClassifierSettings, *, tracing: Tracing = OFF) -> B
     from fercore.inference.onnxruntime import OnnxRuntimeBackend  # noqa: PLC0415
 
     return OnnxRuntimeBackend(settings.model_repository, threads=settings.threads)
+
+
+def create_process(settings: ClassifierSettings, *, tracing: Tracing) -> FastAPI:
+    """Make the service on its own Redis connections and its backend."""
+    from fercore.messaging.redis_streams import RedisStreams  # noqa: PLC0415 - all in one process has no Redis
+
+    queue = RedisStreams(settings.redis_url.get_secret_value())
+    backend = create_backend(settings, tracing=tracing)
+    return create_app(settings, queue=queue, backend=backend, metrics=Metrics(), tracing=tracing)

@@ -1,6 +1,6 @@
 """What the detector does with one picture: decode, find faces, crop them.
 
-Knows neither queue nor HTTP: the queue's handler and `POST /detect` call this one core, in its threads.
+The queue's handler and `POST /detect` call this one core, in its threads.
 """
 
 import asyncio
@@ -18,17 +18,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fercore.contracts.api import PredictOptions
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import FerError, InternalError, NotReady, UnknownDetector
-from fercore.contracts.messages import DetectOptions, FaceQuality, FoundFace
+from fercore.contracts.messages import DetectOptions, FaceQuality, FoundFace, Timings
 from fercore.plugins import load_plugin, plugin_names
 from fercore.service.metrics import Metrics
 from fercore.vision.align import aligned_square
 from fercore.vision.crop import Boxes, crop_face
-from fercore.vision.decode import decode, decode_reduced, mended
-from fercore.vision.detection import Detections, Detector
-from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
+from fercore.vision.decode import decode, decode_reduced, mend
+from fercore.vision.detection import DETECT_SIZE_PX, Detections, Detector, detect_in
+from fercore.vision.picture import Picture
 from fercore.vision.quality import assess
 
 logger = logging.getLogger(__name__)
@@ -42,16 +41,14 @@ class FoundFaces:
         width: of the upright picture, in pixels.
         height: likewise.
         crops: uint8 [n, 112, 112, 3], RGB, canonical framing, one for each face.
-        decode_ms: of one decoding, or of both.
+        timings: of the detector's stages.
     """
 
     width: int
     height: int
     faces: tuple[FoundFace, ...]
     crops: npt.NDArray[np.uint8]
-    decode_ms: float
-    detect_ms: float
-    align_ms: float
+    timings: Timings
 
 
 class DetectorCore:
@@ -84,7 +81,7 @@ class DetectorCore:
         self.names = tuple(name for name in plugin_names(plugins) if self._is_offered(name))
 
     def load(self, name: str) -> Detector:
-        """Give a detector, loading it the first time.
+        """Return a detector, loading it the first time.
 
         Raises:
             UnknownDetector: there is no such plug-in.
@@ -105,7 +102,7 @@ class DetectorCore:
             return self._loaded[name]
 
     def _is_offered(self, name: str) -> bool:
-        """Tell whether a plug-in has what it needs: it can be imported and its weights are there."""
+        """Return whether a plug-in has what it needs: it can be imported and its weights are there."""
         try:
             weights: Sequence[str] = getattr(load_plugin(self._plugins, name), "WEIGHTS", ())
         except Exception as err:  # noqa: BLE001 - likewise
@@ -130,7 +127,7 @@ class DetectorCore:
             InternalError: the plug-in failed.
         """
         with self._metrics.stage("decode") as decoding:
-            image = mended(image)  # once for both decodings
+            image = mend(image)  # once for both decodings
             picture = decode_reduced(image, longer_side_px=self._detect_size_px)
         decode_ms = decoding.ms
         detector = self.load(options.detector)
@@ -158,9 +155,8 @@ class DetectorCore:
                 )
                 faces.append(_face(detections, index, boxes[index], quality))
         self._metrics.faces_per_frame.observe(len(faces))
-        return FoundFaces(
-            picture.width, picture.height, tuple(faces), crops, decode_ms, detecting.ms, aligning.ms
-        )
+        timings = Timings(decode_ms=decode_ms, detect_ms=detecting.ms, align_ms=aligning.ms)
+        return FoundFaces(picture.width, picture.height, tuple(faces), crops, timings)
 
     async def analyze_apart(self, image: bytes, options: DetectOptions) -> FoundFaces:
         """Do `analyze` in a thread of this core; its logs carry the request that is running here."""
@@ -181,19 +177,8 @@ class DetectorCore:
             raise InternalError from err
 
     def close(self) -> None:
-        """Give back the threads."""
+        """Stop the threads; what waits for one is cancelled."""
         self.pool.shutdown(wait=True, cancel_futures=True)
-
-
-def default_options(detector: str) -> DetectOptions:
-    """Give what holds when a caller asks for nothing."""
-    defaults = PredictOptions()
-    return DetectOptions(
-        detector=detector,
-        max_faces=defaults.max_faces,
-        min_face_px=defaults.min_face_px,
-        min_score=defaults.min_score,
-    )
 
 
 def _keep(
@@ -242,7 +227,7 @@ def _tell(event: str, detector: str, err: Exception, level: int) -> None:
 
 
 def _reason(err: Exception) -> str:
-    """Say in one line what went wrong, without the folders of this machine: a caller may read it."""
+    """Return one line of what went wrong, without folder names of the machine: a caller may read it."""
     return re.sub(r"(?<!\w)/([^\s/'\"]+/)+", "", _first_line(err))
 
 

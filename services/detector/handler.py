@@ -1,22 +1,23 @@
-"""What the detector does with its messages: a frame in, a face batch on or a reply back.
-
-Knows the messages and the core, no broker.
-"""
+"""What the detector does with its messages: a frame in, a face batch on or a reply back."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from fercore.contracts.errors import FerError
 from fercore.contracts.messages import (
-    DetectTimings,
     FaceBatch,
     FrameJob,
     FrameResult,
+    OtherVersionError,
+    Timings,
     UnreadableMessageError,
     decode_frame_job,
     encode,
     encode_error,
+    encode_refusal,
 )
 from fercore.messaging.handler import Dead, Forward, Outcome, Reply
 from fercore.messaging.queue import FACES, Delivery
@@ -47,6 +48,9 @@ class FrameHandler:
         request_id_var.set(envelope.caller_id)
         try:
             job = decode_frame_job(envelope.body)
+        except OtherVersionError as err:
+            log_fault(err.fault)
+            return Reply(encode_refusal(err))
         except UnreadableMessageError as err:
             return Dead(str(err))
         queue_ms = max(0.0, self._now_ms() - envelope.sent_ms)
@@ -59,22 +63,18 @@ class FrameHandler:
                 queue_ms=queue_ms,
             ) as span:
                 found = await self._core.analyze_apart(job.image, job.options)
-                span.note(
-                    faces=len(found.faces),
-                    decode_ms=found.decode_ms,
-                    detect_ms=found.detect_ms,
-                    align_ms=found.align_ms,
-                )
+                stages_ms = found.timings.detector_ms()
+                span.note(faces=len(found.faces), **{f"{stage}_ms": ms for stage, ms in stages_ms.items()})
         except FerError as err:
             log_fault(err)
             logger.debug("a frame was refused", extra={"code": err.code})
             return Reply(encode_error(err))
-        took_ms = found.decode_ms + found.detect_ms + found.align_ms
+        took_ms = sum(stages_ms.values())
         logger.debug("a frame", extra={"faces": len(found.faces), "duration_ms": round(took_ms, 2)})
-        return _onward(job, found, queue_ms, span.traceparent)
+        return _onward(job, found, replace(found.timings, queue_ms=queue_ms), span.traceparent)
 
 
-def _onward(job: FrameJob, found: FoundFaces, queue_ms: float, trace: str) -> Outcome:
+def _onward(job: FrameJob, found: FoundFaces, timings: Timings, trace: str) -> Outcome:
     if found.faces:
         batch = FaceBatch(
             width=found.width,
@@ -83,12 +83,7 @@ def _onward(job: FrameJob, found: FoundFaces, queue_ms: float, trace: str) -> Ou
             model=job.model,
             faces=found.faces,
             crops=found.crops.tobytes(),
-            timings=DetectTimings(
-                queue_ms=queue_ms,
-                decode_ms=found.decode_ms,
-                detect_ms=found.detect_ms,
-                align_ms=found.align_ms,
-            ),
+            timings=timings,
         )
         return Forward(FACES, encode(batch), trace)
     result = FrameResult(
@@ -100,10 +95,6 @@ def _onward(job: FrameJob, found: FoundFaces, queue_ms: float, trace: str) -> Ou
         labels=(),
         faces=(),
         emotions=(),
-        queue_ms=queue_ms,
-        decode_ms=found.decode_ms,
-        detect_ms=found.detect_ms,
-        align_ms=found.align_ms,
-        infer_ms=0.0,
+        timings=timings,
     )
     return Reply(encode(result))

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from fercore.contracts.answers import detected_face
-from fercore.contracts.api import Detection, Detections, ImageSize, PredictOptions
+from fercore.contracts import api
+from fercore.contracts.answers import to_detected_face
+from fercore.contracts.api import Detection, ImageSize, PredictOptions
 from fercore.contracts.errors import DeadlineExceeded
 from fercore.contracts.messages import DetectOptions
 from fercore.service.bodies import OPENAPI_BODY
@@ -25,16 +26,11 @@ def detect_routes(
     router = APIRouter(tags=["detector"], dependencies=[ONCE_EACH])
 
     @router.post(
-        "/detect", response_model=Detection | Detections, openapi_extra={"requestBody": OPENAPI_BODY}
+        "/detect", response_model=Detection | api.Detections, openapi_extra={"requestBody": OPENAPI_BODY}
     )
     async def detect(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """Find the faces of one picture, or of several."""
-        wanted = DetectOptions(
-            detector=options.detector or default_detector,
-            max_faces=options.max_faces,
-            min_face_px=options.min_face_px,
-            min_score=options.min_score,
-        )
+        wanted = DetectOptions.of(options, detector=options.detector or default_detector)
 
         async def analyze(image: bytes, request_id: str) -> Detection:
             try:
@@ -46,14 +42,10 @@ def detect_routes(
                 request_id=request_id,
                 detector=wanted.detector,
                 image=ImageSize(width=found.width, height=found.height),
-                faces=[detected_face(face) for face in found.faces],
-                timings_ms={
-                    "decode": round(found.decode_ms, 3),
-                    "detect": round(found.detect_ms, 3),
-                    "align": round(found.align_ms, 3),
-                },
+                faces=[to_detected_face(face) for face in found.faces],
+                timings_ms={stage: round(ms, 3) for stage, ms in found.timings.detector_ms().items()},
             )
 
-        return await intake.answer(request, analyze, lambda results: Detections(results=results))
+        return await intake.answer(request, analyze, lambda results: api.Detections(results=results))
 
     return router

@@ -10,8 +10,8 @@ from fercore.contracts.api import PluginName
 from fercore.contracts.defaults import DEFAULT_DETECTOR
 from fercore.plugins import plugin_names
 from fercore.service.settings import ImageLimits, QueueSettings
-from fercore.vision.canvas import LARGEST_SIDE_PX
-from fercore.vision.picture import DETECT_SIZE_PX
+from fercore.vision.detection import DETECT_SIZE_PX
+from fercore.vision.letterbox import LARGEST_SIDE_PX
 from services.detector import detectors
 
 

@@ -1,19 +1,18 @@
 """The composition root of the detector: everything is made here and handed in.
 
-Knows the parts; what has a lifetime is entered in the lifespan and closed in reverse.
+What has a lifetime is entered in the lifespan and closed in reverse.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 import msgspec
 from fastapi import FastAPI
 
 from fercore.contracts.errors import FerError
 from fercore.contracts.messages import DetectorOffer, encode_error
-from fercore.messaging.consume import consume
+from fercore.messaging.consume import ConsumerOptions, consume
 from fercore.messaging.queue import FRAMES, Queue
 from fercore.service.app import build_app, running
 from fercore.service.health import queue_check
@@ -25,6 +24,11 @@ from services.detector.core import DetectorCore, use_one_thread_each
 from services.detector.handler import FrameHandler
 from services.detector.routes import detect_routes
 from services.detector.settings import DetectorSettings
+
+Settings = DetectorSettings
+
+SPARE_CONNECTIONS = 8
+"""Each waiting thread holds one connection; heartbeats, claims and endings need some more."""
 
 
 class DetectorWorker:
@@ -59,14 +63,15 @@ class DetectorWorker:
         consuming = consume(
             self._queue,
             FRAMES,
-            uuid4().hex,
             FrameHandler(self.core, self._queue.now_ms, self._tracing),
-            offer=self._offer,
-            encode_error=encode_error,
-            observer=self._metrics,
-            max_batch=1,
-            concurrency=self._settings.threads,
-            finish_s=self._settings.drain_s,
+            ConsumerOptions(
+                offer=self._offer,
+                encode_error=encode_error,
+                observer=self._metrics,
+                max_batch=1,
+                concurrency=self._settings.threads,
+                finish_s=self._settings.drain_s,
+            ),
         )
         try:
             async with running(consuming):
@@ -75,7 +80,7 @@ class DetectorWorker:
             self.core.close()
 
     async def check(self) -> str | None:
-        """Tell why no frame can be analysed, or None."""
+        """Return why no frame can be analysed, or None."""
         return self._fault
 
     def _offer(self) -> bytes:
@@ -114,3 +119,12 @@ def create_app(
         )
     )
     return app
+
+
+def create_process(settings: DetectorSettings, *, tracing: Tracing) -> FastAPI:
+    """Make the service on its own Redis connections."""
+    from fercore.messaging.redis_streams import RedisStreams  # noqa: PLC0415 - all in one process has no Redis
+
+    url = settings.redis_url.get_secret_value()
+    queue = RedisStreams(url, max_connections=settings.threads + SPARE_CONNECTIONS)
+    return create_app(settings, queue=queue, metrics=Metrics(), tracing=tracing)

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from time import perf_counter
 from uuid import uuid4
 
-from fercore.contracts.answers import prediction
+from fercore.contracts.answers import to_prediction
 from fercore.contracts.api import Prediction, PredictOptions
 from fercore.contracts.errors import DeadlineExceeded, InternalError, UpstreamUnavailable
 from fercore.contracts.messages import (
     DetectOptions,
     FrameJob,
+    OtherVersionError,
     UnreadableMessageError,
     decode_reply,
     encode,
@@ -93,7 +94,7 @@ class Pipeline:
         Raises:
             UnknownDetector: no live worker offers it.
             UnknownModel: likewise.
-            NotReady: no live worker offers any.
+            NotReady: no live worker offers any, or one of another version answered.
             UpstreamUnavailable: the queue or the inference server is away.
             DeadlineExceeded: no reply in time.
             FerError: whatever a worker answered.
@@ -113,22 +114,21 @@ class Pipeline:
         job = FrameJob(
             image=image,
             model=model.name,
-            options=DetectOptions(
-                detector=self._directory.detector(options.detector or self._default_detector),
-                max_faces=options.max_faces,
-                min_face_px=options.min_face_px,
-                min_score=options.min_score,
+            options=DetectOptions.of(
+                options, detector=self._directory.detector(options.detector or self._default_detector)
             ),
         )
         body = await self._ask(encode(job), request_id, deadline_s, trace)
         try:
             result = decode_reply(body)
+        except OtherVersionError as err:
+            raise err.fault from err
         except UnreadableMessageError as err:
             raise InternalError from err
         total_ms = (perf_counter() - start) * 1000
-        self._metrics.stage_duration.labels("queue").observe(result.queue_ms / 1000)
+        self._metrics.stage_duration.labels("queue").observe(result.timings.queue_ms / 1000)
         self._metrics.stage_duration.labels("total").observe(total_ms / 1000)
-        return prediction(result, request_id=request_id, model_version=model.version, total_ms=total_ms)
+        return to_prediction(result, request_id=request_id, model_version=model.version, total_ms=total_ms)
 
     async def receive_replies(self) -> None:
         """Hand out replies for ever; when the queue is lost, every waiting request fails at once."""

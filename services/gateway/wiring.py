@@ -27,6 +27,8 @@ from services.gateway.sessions.wiring import Sessions
 from services.gateway.settings import GatewaySettings
 from services.gateway.site import page_routes
 
+Settings = GatewaySettings
+
 DESCRIPTION = "Post a picture, stream a camera (`WS /stream`): get every face with calibrated probabilities."
 
 
@@ -120,3 +122,17 @@ def _offered(look_up: Callable[[], object]) -> Check:
         return None
 
     return check
+
+
+def create_process(settings: GatewaySettings, *, tracing: Tracing) -> FastAPI:
+    """Make the service on its own Redis connections."""
+    from fercore.messaging.redis_streams import RedisStreams  # noqa: PLC0415 - all in one process has no Redis
+    from fercore.state.redis import RedisState  # noqa: PLC0415
+
+    queue = RedisStreams(settings.redis_url.get_secret_value())
+    state_url = settings.state_url.get_secret_value()
+    store = RedisState(state_url) if state_url else InMemoryState()
+    redises = {"queue": queue.vitals}
+    if isinstance(store, RedisState):
+        redises["state"] = store.vitals
+    return create_app(settings, queue=queue, metrics=Metrics(), store=store, redises=redises, tracing=tracing)

@@ -14,13 +14,14 @@ from fercore.vision.align import aligned_square
 from fercore.vision.crop import Framing, canonical_square
 from fercore.vision.detection import Detector
 from services.detector import detectors
-from services.detector.core import DetectorCore, default_options
+from services.detector.core import DetectorCore
 from tests.support.detector_promises import (
     ODD_PICTURES,
     assert_same_in_threads,
     assert_sees_no_face,
     assert_well_formed,
 )
+from tests.support.options import default_options
 from tests.support.pictures import astronaut, encoded, portrait_jpeg
 from tests.support.requires import ROOT
 from tests.support.weights import repository_with

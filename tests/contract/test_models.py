@@ -9,11 +9,12 @@ import pytest
 
 from fercore.contracts.card import FACE_SIZE, FEATURES_NAME, INPUT_NAME, LOGITS_NAME
 from fercore.contracts.emotions import EMOTIONS, Emotion
+from fercore.inference.calibration import softmax
 from fercore.inference.repository import ModelFolder, scan_repository
 from fercore.service.metrics import Metrics
-from services.classifier.core import softmax
 from services.detector import detectors
-from services.detector.core import DetectorCore, default_options
+from services.detector.core import DetectorCore
+from tests.support.options import default_options
 from tests.support.pictures import portrait_jpeg
 from tests.support.requires import ROOT
 
@@ -80,6 +81,6 @@ def test_the_portrait_is_happy(model, session):
     found = core.analyze(portrait_jpeg(), default_options("haar"))
     core.close()
     (logits,) = session.run([LOGITS_NAME], {INPUT_NAME: found.crops})
-    probabilities = softmax(logits / model.card.temperature)[0]
+    probabilities = softmax(logits, model.card.temperature)[0]
     assert model.card.labels[probabilities.argmax()] == Emotion.HAPPINESS
     assert probabilities.sum() == pytest.approx(1, abs=1e-5)

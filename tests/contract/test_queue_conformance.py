@@ -10,7 +10,7 @@ from fercore.messaging.memory import InMemoryQueue
 from fercore.messaging.queue import FACES, FRAMES, Ending, Queue
 from fercore.messaging.redis_streams import RedisStreams
 from tests.support.consuming import bury, settle
-from tests.support.queues import envelope, eventually, receive, taken_over
+from tests.support.queues import claimed, envelope, eventually, receive
 
 SECRET = b"the bytes of a face"
 
@@ -32,7 +32,7 @@ async def test_an_envelope_arrives_as_it_was_sent_and_stamped(queue):
     assert (got.request_id, got.reply_to, got.body, got.trace) == ("r-ü", "gateway", sent.body, "00-aa-bb-01")
     assert got.deadline_ms == pytest.approx(sent.deadline_ms, abs=0.01)
     assert before_ms - 100 <= got.sent_ms <= queue.now_ms() + 100
-    assert delivery.deliveries == 1
+    assert delivery.attempts == 1
     assert delivery.channel == FRAMES
 
 
@@ -98,7 +98,7 @@ async def test_a_settled_message_is_replied_and_gone(queue):
     [reply] = await queue.receive_replies("gateway", wait_ms=0)
     assert (reply.request_id, reply.body) == ("r", b"answer")
     assert (await queue.backlog(FRAMES)).depth == 0
-    assert (await queue.take_over(FRAMES, "b", max_n=10)).deliveries == []
+    assert (await queue.claim(FRAMES, "b", max_n=10)).deliveries == []
 
 
 async def test_a_settled_message_is_forwarded_and_gone(queue):
@@ -112,7 +112,7 @@ async def test_a_settled_message_is_forwarded_and_gone(queue):
 async def test_exactly_one_outcome_is_published_when_two_settle(queue):
     await queue.publish(FRAMES, envelope(queue))
     [slow] = await receive(queue, "a")
-    [fast] = await taken_over(queue, "b")
+    [fast] = await claimed(queue, "b")
     ended = await asyncio.gather(
         settle(queue, slow, reply=envelope(queue, b"slow")),
         settle(queue, fast, reply=envelope(queue, b"fast")),
@@ -217,8 +217,8 @@ async def test_fields_that_are_no_envelope_are_delivered_raw_and_can_be_buried(q
     [delivery] = await receive(queue, "a")
     assert delivery.envelope is None
     assert dict(delivery.fields) == fields
-    [taken] = await taken_over(queue, "b")
-    assert (taken.envelope, taken.deliveries) == (None, 2)
+    [taken] = await claimed(queue, "b")
+    assert (taken.envelope, taken.attempts) == (None, 2)
     assert await bury(queue, taken, "unreadable")
     [record] = await dead_records(queue)
     assert not any(SECRET in value for value in record.values())

@@ -7,7 +7,8 @@ import pytest
 from fercore.contracts.defaults import DEFAULT_DETECTOR
 from fercore.service.metrics import Metrics
 from services.detector import detectors
-from services.detector.core import DetectorCore, FoundFaces, default_options
+from services.detector.core import DetectorCore, FoundFaces
+from tests.support.options import default_options
 from tests.support.requires import ROOT, data_folder
 from training.detection.counted import VIDEO, read_frames
 from training.detection.marks import FRONTAL, TURNED, compare

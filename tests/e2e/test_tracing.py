@@ -170,7 +170,7 @@ def test_probes_are_not_traced(cluster: Cluster, collector: Collector):
 
 
 def test_without_a_collector_the_sdk_is_not_even_imported():
-    code = "import sys, services.allinone.__main__; print('opentelemetry.sdk' in sys.modules)"
+    code = "import sys, services.allinone.wiring; print('opentelemetry.sdk' in sys.modules)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "False"

@@ -76,10 +76,10 @@ def all_calls(queue: RedisStreams, delivery: Delivery) -> dict[str, asyncio.Futu
         "ping": queue.ping(),
         "publish": queue.publish(FRAMES, delivery.envelope),
         "receive": queue.receive(FRAMES, "a", max_n=1, wait_ms=200),
-        "take_over": queue.take_over(FRAMES, "a", max_n=1),
+        "claim": queue.claim(FRAMES, "a", max_n=1),
         "settle": settle(queue, delivery, reply=delivery.envelope),
         "bury": bury(queue, delivery, "test"),
-        "announce": queue.announce("detector", "a", b""),
+        "heartbeat": queue.heartbeat("detector", "a", b""),
         "withdraw": queue.withdraw(FRAMES, "a"),
         "offers": queue.offers("detector"),
         "receive_replies": queue.receive_replies("gateway", wait_ms=200),
@@ -125,7 +125,7 @@ async def test_groups_are_made_again_after_the_broker_was_restarted(connect, own
         await queue.publish(FRAMES, Envelope("r", "gateway", 1.0, b"lost"))
     own_redis_server.start()
     await answers(queue)
-    assert (await queue.take_over(FRAMES, "a", max_n=1)).deliveries == []
+    assert (await queue.claim(FRAMES, "a", max_n=1)).deliveries == []
     await send_one(queue, b"after")
     [delivery] = await receive(queue, "a")
     assert delivery.envelope.body == b"after"
@@ -171,18 +171,18 @@ async def test_a_key_of_another_kind_is_reported_as_a_broker_that_cannot_be_used
     await send(queue, b"body")
     [delivery] = await receive(queue, "a")
     await raw.set(FRAMES.stream, "no stream")
-    for call in (receive(queue, "a"), settle(queue, delivery), queue.take_over(FRAMES, "a", max_n=1)):
+    for call in (receive(queue, "a"), settle(queue, delivery), queue.claim(FRAMES, "a", max_n=1)):
         with pytest.raises(UpstreamUnavailable):
             await call
 
 
-async def test_replies_and_announcements_expire(queue, raw):
+async def test_replies_and_heartbeats_expire(queue, raw):
     await send(queue, b"a", b"b")
     for delivery in await receive(queue, "a"):
         await settle(queue, delivery, reply=delivery.envelope)
         assert REPLY_STREAM_TTL_MS - 10_000 < await raw.pttl("fer:reply:gateway") <= REPLY_STREAM_TTL_MS
         await raw.pexpire("fer:reply:gateway", 5000)  # the next reply gives it the full time again
-    await queue.announce("detector", "w", b"")
+    await queue.heartbeat("detector", "w", b"")
     assert 0 < await raw.pttl("fer:worker:detector:w") <= WORKER_KEY_TTL_MS
 
 
@@ -209,7 +209,7 @@ async def test_entries_that_are_gone_but_pending_are_acknowledged_away(queue, ra
     await send(queue, b"a", b"b")
     gone, there = await receive(queue, "dead")
     await raw.xdel(FRAMES.stream, gone.message_id)
-    taken = (await queue.take_over(FRAMES, "alive", max_n=10)).deliveries
+    taken = (await queue.claim(FRAMES, "alive", max_n=10)).deliveries
     assert [delivery.message_id for delivery in taken] == [there.message_id]
     assert (await raw.xpending(FRAMES.stream, FRAMES.service))["pending"] == 1
 
@@ -217,7 +217,7 @@ async def test_entries_that_are_gone_but_pending_are_acknowledged_away(queue, ra
 async def test_a_name_that_holds_something_is_never_removed(queue, raw):
     await send(queue, b"a", b"b", b"c")
     await receive(queue, "dead")
-    await queue.take_over(FRAMES, "alive", max_n=2)
+    await queue.claim(FRAMES, "alive", max_n=2)
     consumers = await raw.xinfo_consumers(FRAMES.stream, FRAMES.service)
     assert {c["name"]: c["pending"] for c in consumers} == {b"alive": 2, b"dead": 1}
 

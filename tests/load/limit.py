@@ -16,11 +16,12 @@ import onnxruntime as ort
 
 from fercore.contracts.card import INPUT_NAME, LOGITS_NAME
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
+from fercore.inference.calibration import softmax
 from fercore.service.metrics import Metrics
-from services.classifier.core import softmax
 from services.detector import detectors
-from services.detector.core import DetectorCore, default_options
+from services.detector.core import DetectorCore
 from tests.load.client import Load
+from tests.support.options import default_options
 from tests.support.pictures import portrait_640x480
 
 ROOT = Path(__file__).parent.parent.parent

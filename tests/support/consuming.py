@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fercore.contracts.errors import FerError
-from fercore.messaging.consume import consume
+from fercore.messaging.consume import ConsumerOptions, consume
 from fercore.messaging.handler import Outcome, Reply
 from fercore.messaging.queue import FRAMES, Backlog, Channel, Delivery, Ending, Envelope, Queue
 
@@ -42,19 +42,14 @@ async def echo(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
 async def consuming(
     queue, handle, *, counts=None, worker_id="w1", **options
 ) -> AsyncIterator[asyncio.Task[None]]:
-    settings = {"max_batch": 1, "concurrency": 1} | options
-    task = asyncio.create_task(
-        consume(
-            queue,
-            FRAMES,
-            worker_id,
-            handle,
-            offer=lambda: b"offer",
-            encode_error=encode_error,
-            observer=counts or Counts(),
-            **settings,
-        )
+    settings = ConsumerOptions(
+        offer=lambda: b"offer",
+        encode_error=encode_error,
+        observer=counts or Counts(),
+        worker_id=worker_id,
+        **{"max_batch": 1, "concurrency": 1} | options,
     )
+    task = asyncio.create_task(consume(queue, FRAMES, handle, settings))
     try:
         yield task
     finally:

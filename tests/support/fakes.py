@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
-from fercore.contracts.card import INPUT_NAME, LOGITS_NAME, DataSource, Metric, ModelCard
+from fercore.contracts.card import INPUT_NAME, LOGITS_NAME, DataSource, Metric, ModelCard, QualityBounds
 from fercore.contracts.emotions import EMOTIONS
 from fercore.contracts.messages import FaceQuality
 from fercore.inference.backend import Tensor
@@ -14,11 +14,16 @@ from fercore.inference.repository import ModelFolder
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections
 
-QUALITY = FaceQuality(size_px=100, blur=0.3, brightness=0.5, contrast=0.2, clipped=0, pose=None, is_low=False)
+QUALITY = FaceQuality(size_px=100, blur=0.3, brightness=0.5, contrast=0.2, clipped=0, pose=None)
 """Of a face that is well seen."""
 
+DEFAULT_BOUNDS = QualityBounds()
+"""Of a card that brings none."""
 
-def model_folder(name: str, *, uncertain_below: float = 0.5) -> ModelFolder:
+
+def model_folder(
+    name: str, *, uncertain_below: float = 0.5, quality_bounds: QualityBounds = DEFAULT_BOUNDS
+) -> ModelFolder:
     """A model without files."""
     card = ModelCard(
         name=name,
@@ -30,6 +35,7 @@ def model_folder(name: str, *, uncertain_below: float = 0.5) -> ModelFolder:
         metrics=(Metric(name="accuracy", value=1, measured_on="nothing", command="none", date="2026-11-21"),),
         temperature=1,
         uncertain_below=uncertain_below,
+        quality_bounds=quality_bounds,
         opset=17,
         sha256="0" * 64,
         features_output=False,

@@ -26,12 +26,12 @@ async def eventually(check: Callable[[], Awaitable[bool]], timeout_s: float = 20
         await asyncio.sleep(0.02)
 
 
-async def taken_over(queue: Queue, worker_id: str) -> list[Delivery]:
+async def claimed(queue: Queue, worker_id: str) -> list[Delivery]:
     """Take over as soon as there is something from the dead."""
     taken: list[Delivery] = []
 
     async def check() -> bool:
-        taken.extend((await queue.take_over(FRAMES, worker_id, max_n=10)).deliveries)
+        taken.extend((await queue.claim(FRAMES, worker_id, max_n=10)).deliveries)
         return bool(taken)
 
     await eventually(check)

@@ -23,6 +23,7 @@ from fercore.contracts.messages import (
     FrameJob,
     FrameResult,
     ModelOffer,
+    Timings,
     decode_frame_job,
     encode,
 )
@@ -53,12 +54,8 @@ def result(*faces: tuple[float, float, float, float], happiness: float = 0.9) ->
         model_version="3",
         labels=EMOTIONS,
         faces=tuple(FoundFace(box=box, landmarks=None, score=0.9, quality=QUALITY) for box in faces),
-        emotions=tuple(FaceEmotions(probabilities=probabilities, uncertain=False) for _ in faces),
-        queue_ms=1,
-        decode_ms=1,
-        detect_ms=1,
-        align_ms=1,
-        infer_ms=1,
+        emotions=tuple(FaceEmotions(probabilities=probabilities, is_score_low=False) for _ in faces),
+        timings=Timings(queue_ms=1, decode_ms=1, detect_ms=1, align_ms=1),
     )
 
 
@@ -86,7 +83,7 @@ async def working(queue: Queue, answer: Answer = one_face) -> AsyncIterator[None
     async def announce() -> None:
         while True:
             for service, offer in OFFERS:
-                await queue.announce(service, "w", offer)
+                await queue.heartbeat(service, "w", offer)
             await asyncio.sleep(0.2)
 
     tasks = [asyncio.create_task(announce()), asyncio.create_task(work())]

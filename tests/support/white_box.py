@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fercore.vision.decode import decode, decode_reduced
-from fercore.vision.detection import Detections
-from fercore.vision.picture import Picture, detect_in
+from fercore.vision.detection import Detections, detect_in
+from fercore.vision.picture import Picture
 from tests.support.fakes import FixedDetector
 from tests.support.jpegs import turned
 

@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch.nn.functional import pad
 
-from fercore.vision.boxes import keep_strongest
+from fercore.vision.boxes import nms
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detections
 from fercore.vision.picture import Picture
@@ -292,7 +292,7 @@ def test_the_plug_in_gives_what_the_network_says_of_its_surest_cells(tmp_path: P
     cells = lay_cells(96, 160)
     scores, boxes = (answers[:, 0] - OFFSET).sigmoid().numpy(), decode_boxes(answers[:, 1:5], cells).numpy()
     likely = np.flatnonzero(scores >= SCORE_FLOOR)
-    kept = likely[keep_strongest(boxes[likely], scores[likely], SAME_FACE_IOU)]
+    kept = likely[nms(boxes[likely], scores[likely], SAME_FACE_IOU)]
     assert len(kept) > 3
     np.testing.assert_allclose(found.scores, scores[kept], atol=1e-4)
     np.testing.assert_allclose(found.boxes, boxes[kept], atol=0.05)

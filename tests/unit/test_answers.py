@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from fercore.contracts.answers import classification, detected_face, prediction
-from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult, Pose
+from fercore.contracts.answers import to_classification, to_detected_face, to_prediction
+from fercore.contracts.messages import FaceEmotions, FoundFace, FrameResult, HeadPose, Timings
 from tests.support.fakes import QUALITY
 
 LABELS = ("neutral", "happiness")
@@ -15,7 +15,7 @@ def result(*, is_low: bool, uncertain: bool) -> FrameResult:
         box=(1, 2, 30, 40),
         score=0.9,
         landmarks=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10)),
-        quality=replace(QUALITY, is_low=is_low, pose=Pose(yaw=1, pitch=2, roll=3)),
+        quality=replace(QUALITY, blur=0.30049, pose=HeadPose(yaw=1, pitch=2, roll=3)),
     )
     return FrameResult(
         width=100,
@@ -25,17 +25,13 @@ def result(*, is_low: bool, uncertain: bool) -> FrameResult:
         model_version="1",
         labels=LABELS,
         faces=(face,),
-        emotions=(FaceEmotions(probabilities=(0.25, 0.75), uncertain=uncertain),),
-        queue_ms=1,
-        decode_ms=1,
-        detect_ms=1,
-        align_ms=1,
-        infer_ms=1,
+        emotions=(FaceEmotions(probabilities=(0.25, 0.75), is_score_low=uncertain, is_quality_low=is_low),),
+        timings=Timings(queue_ms=1, decode_ms=2, detect_ms=3, align_ms=4, infer_ms=5.00049),
     )
 
 
 def public(answer: FrameResult) -> dict:
-    body = prediction(answer, request_id="r", model_version="1", total_ms=9)
+    body = to_prediction(answer, request_id="r", model_version="1", total_ms=9)
     return body.model_dump(mode="json")["faces"][0]
 
 
@@ -82,13 +78,25 @@ def test_a_face_tells_where_it_is_how_well_it_is_seen_and_what_it_shows():
 def test_a_face_is_the_detected_face_and_its_classification():
     answer = result(is_low=False, uncertain=True)
     (face,), (emotions,) = answer.faces, answer.emotions
-    parts = dict(detected_face(face)) | dict(classification(LABELS, emotions))
-    body = prediction(answer, request_id="r", model_version="1", total_ms=9)
+    parts = dict(to_detected_face(face)) | dict(to_classification(LABELS, emotions))
+    body = to_prediction(answer, request_id="r", model_version="1", total_ms=9)
     assert dict(body.faces[0]) == parts
     assert list(public(answer))[:4] == ["box", "landmarks", "detection_score", "quality"]
 
 
+def test_timings_are_by_stage_in_milliseconds_to_three_places():
+    body = to_prediction(result(is_low=False, uncertain=False), request_id="r", model_version="1", total_ms=9)
+    assert body.model_dump()["timings_ms"] == {
+        "queue": 1,
+        "decode": 2,
+        "detect": 3,
+        "align": 4,
+        "infer": 5,
+        "total": 9,
+    }
+
+
 def test_without_landmarks_there_is_neither_pose_nor_points():
-    body = detected_face(FoundFace(box=(0, 0, 5, 5), score=1, quality=QUALITY))
+    body = to_detected_face(FoundFace(box=(0, 0, 5, 5), score=1, quality=QUALITY))
     assert body.landmarks is None
     assert body.quality.pose is None

@@ -3,11 +3,11 @@
 import asyncio
 import itertools
 
-import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from fercore.contracts.card import FACE_SIZE
+from fercore.contracts.card import FACE_SIZE, QualityBounds
 from fercore.contracts.emotions import EMOTIONS
 from fercore.contracts.errors import (
     DeadlineExceeded,
@@ -17,11 +17,11 @@ from fercore.contracts.errors import (
     UpstreamUnavailable,
 )
 from fercore.contracts.messages import (
-    DetectTimings,
     FaceBatch,
     FaceQuality,
     FoundFace,
     RemoteError,
+    Timings,
     decode_reply,
     encode,
 )
@@ -57,7 +57,7 @@ def delivery(
         model=model,
         faces=tuple(FoundFace(box=(n, 0, 5, 5), score=1, quality=quality) for n in range(len(emotions))),
         crops=crops(*emotions).tobytes(),
-        timings=DetectTimings(queue_ms=1, decode_ms=2, detect_ms=3, align_ms=4),
+        timings=Timings(queue_ms=1, decode_ms=2, detect_ms=3, align_ms=4),
     )
     envelope = Envelope(
         f"r{next(NUMBERS)}", "gateway", 5000, encode(batch) if body is None else body, trace, sent_ms=990
@@ -99,10 +99,9 @@ async def test_frames_for_different_models_are_asked_apart():
 async def test_timings_add_both_hops():
     (outcome,) = await handler(BrightnessBackend())([delivery(1)])
     assert isinstance(outcome, Reply)
-    result = decode_reply(outcome.body)
-    assert result.queue_ms == 1 + 10
-    assert (result.decode_ms, result.detect_ms, result.align_ms) == (2, 3, 4)
-    assert result.infer_ms > 0
+    timings = decode_reply(outcome.body).timings
+    assert timings.infer_ms > 0
+    assert replace(timings, infer_ms=0) == Timings(queue_ms=1 + 10, decode_ms=2, detect_ms=3, align_ms=4)
 
 
 async def test_more_faces_than_a_batch_are_asked_in_parts():
@@ -191,16 +190,31 @@ async def test_probabilities_follow_the_temperature_and_low_ones_are_uncertain()
     classified = await core.classify("a", crops(5), timeout_s=5)
     (face,) = classified.emotions
     assert sum(face.probabilities) == pytest.approx(1, abs=1e-5)
-    assert face.uncertain
+    assert face.is_score_low
     with pytest.raises(UnknownModel, match="there is: a"):
         await core.classify("b", crops(5), timeout_s=5)
+
+
+async def test_two_models_judge_the_quality_of_a_face_by_their_own_bounds():
+    models = [model_folder("a"), model_folder("b", quality_bounds=QualityBounds(min_size_px=101))]
+    core = ClassifierCore(models, backend=BrightnessBackend(), metrics=Metrics())
+    handle = FaceHandler(core, lambda: 1000.0, infer_timeout_s=5)
+    outcomes = await handle([delivery(1, model="a"), delivery(1, model="b")])
+    results = [decode_reply(outcome.body) for outcome in outcomes if isinstance(outcome, Reply)]
+    assert [[face.is_quality_low for face in result.emotions] for result in results] == [[False], [True]]
+
+
+async def test_faces_whose_quality_was_not_measured_are_not_low():
+    core = ClassifierCore([model_folder("a")], backend=BrightnessBackend(), metrics=Metrics())
+    classified = await core.classify("a", crops(5, 1), timeout_s=5)
+    assert [face.is_quality_low for face in classified.emotions] == [False, False]
 
 
 async def test_faces_are_counted_by_model_version_emotion_and_why_they_are_uncertain():
     sure, doubtful, metrics = model_folder("a"), model_folder("b", uncertain_below=1), Metrics()
     core = ClassifierCore([sure, doubtful], backend=BrightnessBackend(), metrics=metrics)
     handle = FaceHandler(core, lambda: 1000.0, infer_timeout_s=5)
-    dim = msgspec.structs.replace(QUALITY, is_low=True)
+    dim = replace(QUALITY, contrast=0.01)
     await handle([delivery(1, 1), delivery(3), delivery(2, 2, quality=dim), delivery(1, 4, model="b")])
     assert counted(metrics, "fer_predictions_total", "emotion") == {
         ("a", "1", "happiness"): 2,

@@ -182,15 +182,15 @@ async def test_as_many_handler_calls_run_at_a_time_as_asked_for():
     assert most == 3
 
 
-async def test_a_worker_stays_announced_while_its_handler_runs():
+async def test_heartbeats_go_on_while_the_handler_runs():
     queue, let_go = InMemoryQueue(), asyncio.Event()
-    announcements = 0
+    heartbeats = 0
 
     class CountingQueue(InMemoryQueue):
-        async def announce(self, service, worker_id, offer):
-            nonlocal announcements
-            announcements += 1
-            await super().announce(service, worker_id, offer)
+        async def heartbeat(self, service, worker_id, offer):
+            nonlocal heartbeats
+            heartbeats += 1
+            await super().heartbeat(service, worker_id, offer)
 
     queue = CountingQueue()
 
@@ -200,7 +200,7 @@ async def test_a_worker_stays_announced_while_its_handler_runs():
 
     await send(queue, b"x")
     async with consuming(queue, hold):
-        await until(lambda: announcements >= 3)
+        await until(lambda: heartbeats >= 3)
         assert await queue.offers("detector") == {"w1": b"offer"}
         let_go.set()
         await replies(queue, 1)
@@ -251,8 +251,8 @@ async def test_work_that_does_not_end_in_time_is_abandoned_to_others(caplog):
         await asyncio.wait([task], timeout=20)
         assert task.cancelled()
     assert "abandoned" in caplog.text
-    found = await queue.take_over(FRAMES, "w2", max_n=1)
-    assert [delivery.deliveries for delivery in found.deliveries] == [2]
+    found = await queue.claim(FRAMES, "w2", max_n=1)
+    assert [delivery.attempts for delivery in found.deliveries] == [2]
 
 
 async def test_what_a_dead_worker_held_is_finished_by_another():
@@ -283,7 +283,7 @@ async def test_a_message_that_killed_two_workers_is_buried_and_its_caller_told()
 
     await send(queue, b"poison")
     await queue.receive(FRAMES, "first victim", max_n=1, wait_ms=0)
-    await queue.take_over(FRAMES, "second victim", max_n=1)
+    await queue.claim(FRAMES, "second victim", max_n=1)
     async with consuming(queue, note, counts=counts):
         [reply] = await replies(queue, 1)
         await until(lambda: counts.ended["dead"] == 1)
@@ -303,18 +303,18 @@ class ShakyQueue(InMemoryQueue):
         self._check()
         return await super().receive(channel, worker_id, max_n=max_n, wait_ms=wait_ms)
 
-    async def take_over(self, channel, worker_id, *, max_n):
+    async def claim(self, channel, worker_id, *, max_n):
         self._check()
-        return await super().take_over(channel, worker_id, max_n=max_n)
+        return await super().claim(channel, worker_id, max_n=max_n)
 
     async def settle(self, endings):
         self.refused_endings += self.is_away
         self._check()
         return await super().settle(endings)
 
-    async def announce(self, service, worker_id, offer):
+    async def heartbeat(self, service, worker_id, offer):
         self._check()
-        await super().announce(service, worker_id, offer)
+        await super().heartbeat(service, worker_id, offer)
 
     async def backlog(self, channel):
         self._check()

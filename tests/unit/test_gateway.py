@@ -17,6 +17,7 @@ from fercore.contracts.messages import (
     DetectorOffer,
     FrameResult,
     ModelOffer,
+    Timings,
     decode_frame_job,
     encode,
     encode_error,
@@ -98,8 +99,8 @@ async def announce(queue: InMemoryQueue, detectors=("ferface",), models=("a",)) 
     offer = ClassifierOffer(
         tuple(ModelOffer(name, "3", ("neutral", "happiness"), "a fake") for name in models)
     )
-    await queue.announce(FRAMES.service, "d", msgspec.json.encode(DetectorOffer(detectors)))
-    await queue.announce(FACES.service, "c", msgspec.json.encode(offer))
+    await queue.heartbeat(FRAMES.service, "d", msgspec.json.encode(DetectorOffer(detectors)))
+    await queue.heartbeat(FACES.service, "c", msgspec.json.encode(offer))
 
 
 async def post(client: httpx.AsyncClient, **query: Any) -> httpx.Response:
@@ -124,11 +125,7 @@ def empty_result(model: str) -> FrameResult:
         labels=(),
         faces=(),
         emotions=(),
-        queue_ms=1,
-        decode_ms=1,
-        detect_ms=1,
-        align_ms=1,
-        infer_ms=0,
+        timings=Timings(queue_ms=1, decode_ms=1, detect_ms=1, align_ms=1),
     )
 
 
@@ -186,7 +183,7 @@ async def test_what_no_worker_offers_is_unknown(client, worker):
 
 
 async def test_an_offer_that_cannot_be_read_counts_for_nothing(client, queue):
-    await queue.announce(FRAMES.service, "odd", b"\xff not json")
+    await queue.heartbeat(FRAMES.service, "odd", b"\xff not json")
     await until_it_is(client, "not_ready")
     assert (await client.get("/detectors")).json() == {"detectors": []}
 

@@ -9,8 +9,8 @@ import pytest
 import skimage.data
 
 from fercore.vision.crop import RgbImage
-from fercore.vision.detection import Detector
-from fercore.vision.picture import Picture, detect_in
+from fercore.vision.detection import Detector, detect_in
+from fercore.vision.picture import Picture
 from services.detector.detectors import haar
 
 DEFAULT_MIN_SCORE = 0.5

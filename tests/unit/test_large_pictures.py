@@ -16,11 +16,12 @@ from fercore.contracts.messages import DetectOptions
 from fercore.service.metrics import Metrics
 from fercore.vision.crop import Framing, Square, crop_face
 from fercore.vision.decode import decode, decode_reduced
-from fercore.vision.detection import Detections
-from fercore.vision.picture import Picture, detect_in
+from fercore.vision.detection import Detections, detect_in
+from fercore.vision.picture import Picture
 from services.detector import detectors
-from services.detector.core import DetectorCore, default_options
+from services.detector.core import DetectorCore
 from tests.support.fakes import FixedDetector, plugin_package
+from tests.support.options import default_options
 from tests.support.pictures import STORED_AS, astronaut, encoded
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"

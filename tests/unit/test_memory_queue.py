@@ -30,10 +30,10 @@ async def test_a_body_is_passed_on_by_reference_and_never_copied():
     assert reply.body is body
 
 
-async def test_a_worker_is_dead_when_its_announcement_has_expired():
+async def test_a_worker_is_dead_when_its_heartbeat_has_expired():
     clock = Clock()
     queue = InMemoryQueue(clock_ms=clock)
-    await queue.announce("detector", "worker", b"yunet")
+    await queue.heartbeat("detector", "worker", b"yunet")
     clock.now_ms += 1499
     assert await queue.offers("detector") == {"worker": b"yunet"}
     clock.now_ms += 1

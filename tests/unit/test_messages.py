@@ -10,11 +10,11 @@ from fercore.contracts.messages import (
     CROP_BYTES,
     SCHEMA_VERSION,
     DetectOptions,
-    DetectTimings,
     FaceBatch,
     FoundFace,
     FrameJob,
     RemoteError,
+    Timings,
     UnreadableMessageError,
     decode_face_batch,
     decode_frame_job,
@@ -39,7 +39,7 @@ def batch(n_faces: int, crops: bytes) -> FaceBatch:
         model="cnn3",
         faces=(FoundFace(box=(0, 0, 5, 5), score=1, quality=QUALITY),) * n_faces,
         crops=crops,
-        timings=DetectTimings(queue_ms=1, decode_ms=1, detect_ms=1, align_ms=1),
+        timings=Timings(queue_ms=1, decode_ms=1, detect_ms=1, align_ms=1),
     )
 
 

@@ -40,12 +40,29 @@ def test_models_come_in_order_of_name_and_only_emotion_folders_count(repository:
     assert scan.broken == ()
 
 
+def test_a_card_from_before_quality_bounds_is_judged_by_those_that_held_for_all(repository: Path) -> None:
+    assert "quality_bounds" not in json.loads((repository / "emotion_tiny/card.json").read_text())
+    [model] = scan_repository(repository).models
+    bounds = {"min_size_px": 17.0, "max_blur": 0.67, "min_contrast": 0.023, "max_clipped": 0.6}
+    assert model.card.quality_bounds.model_dump() == bounds
+
+
+def test_a_card_brings_bounds_of_its_own(repository: Path) -> None:
+    edit_card(repository / "emotion_tiny", quality_bounds={"min_size_px": 30, "max_blur": 1})
+    [model] = scan_repository(repository).models
+    assert (model.card.quality_bounds.min_size_px, model.card.quality_bounds.max_blur) == (30, 1)
+
+
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
         (lambda f: (f / "card.json").unlink(), "card.json is missing"),
         (lambda f: (f / "card.json").write_text("{"), "card.json is invalid: the file: Invalid JSON"),
         (lambda f: edit_card(f, temperature=0), "card.json is invalid: temperature: "),
+        (
+            lambda f: edit_card(f, quality_bounds={"max_blur": 2}),
+            "card.json is invalid: quality_bounds.max_blur: ",
+        ),
         (lambda f: edit_card(f, mood="good"), "card.json is invalid: mood: "),
         (lambda f: edit_card(f, name="other"), "card.json names the model 'other', the folder 'tiny'"),
         (lambda f: edit_card(f, version="2"), "2/model.onnx is missing"),

@@ -1,4 +1,4 @@
-"""How well a face can be seen: each measure follows what it is for, and each bound is kept."""
+"""How well a face can be seen: each measure follows what it is for, and a model's bounds judge it."""
 
 from math import cos, radians, sin
 
@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from fercore.contracts.card import QualityBounds
 from fercore.contracts.messages import FaceQuality
 from fercore.vision.crop import Square, crop_face, crop_whole
 from fercore.vision.quality import DEPTHS, assess, estimate_pose, measure_blur
+from services.classifier.core import is_quality_low
+from tests.support.fakes import QUALITY
 from tests.support.pictures import astronaut
 
 POINTS = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.75), (0.65, 0.75))
@@ -81,14 +85,16 @@ def test_blur_grows_as_a_face_is_blurred_and_does_not_follow_contrast():
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_a_flat_face_is_all_blur_and_no_contrast(value):
     quality = measure(np.full((112, 112, 3), value, np.uint8))
-    assert (quality.blur, quality.contrast, quality.is_low) == (1, 0, True)
+    assert quality.blur == 1
+    assert quality.contrast == pytest.approx(0, abs=1e-6)
+    assert is_quality_low(quality, QualityBounds())
     assert quality.brightness == pytest.approx(value / 255, abs=0.01)
     assert quality.clipped == (value != 128)
 
 
 def test_a_face_that_is_well_seen_is_not_low():
     quality = measure(FACE)
-    assert not quality.is_low
+    assert not is_quality_low(quality, QualityBounds())
     assert quality.size_px == 100
     assert 0.3 < quality.brightness < 0.7
     assert quality.contrast > 0.1
@@ -109,9 +115,25 @@ def shrunk(crop: np.ndarray) -> np.ndarray:
     ],
 )
 def test_a_face_that_is_badly_seen_is_low(how, worse):
-    assert measure(worse(FACE)).is_low
+    assert is_quality_low(measure(worse(FACE)), QualityBounds())
 
 
 def test_a_face_of_few_pixels_is_low_however_clear_it_is():
-    assert measure(FACE, size_px=12).is_low
-    assert not measure(FACE, size_px=30).is_low
+    assert is_quality_low(measure(FACE, size_px=12), QualityBounds())
+    assert not is_quality_low(measure(FACE, size_px=30), QualityBounds())
+
+
+@pytest.mark.parametrize(
+    ("measured", "bound"),
+    [
+        ({"size_px": 40}, {"min_size_px": 41}),
+        ({"blur": 0.5}, {"max_blur": 0.499}),
+        ({"contrast": 0.1}, {"min_contrast": 0.101}),
+        ({"clipped": 0.2}, {"max_clipped": 0.199}),
+    ],
+)
+def test_each_bound_is_the_models_own_and_a_face_on_it_is_not_beyond(measured, bound):
+    quality = replace(QUALITY, **measured)
+    assert is_quality_low(quality, QualityBounds(**bound))
+    on_it = QualityBounds(**dict(zip(bound, measured.values(), strict=True)))
+    assert not is_quality_low(quality, on_it)

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fercore.vision.canvas import LARGEST_SIDE_PX
 from fercore.vision.crop import RgbImage
-from fercore.vision.detection import Detections, Detector
-from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
+from fercore.vision.detection import DETECT_SIZE_PX, Detections, Detector, detect_in
+from fercore.vision.letterbox import LARGEST_SIDE_PX
+from fercore.vision.picture import Picture
 from training.commands import locations
 from training.data.detectors import make_detector
 from training.data.primary_face import MIN_SCORE

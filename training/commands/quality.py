@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fercore.contracts.messages import FaceQuality, Pose
+from fercore.contracts.messages import FaceQuality, HeadPose
 from fercore.vision.align import aligned_square
 from fercore.vision.crop import crop_whole
 from fercore.vision.detection import Detector
@@ -103,7 +103,7 @@ def _print_pose(faces: Faces, detector: Detector, answer: Callable[[Crops], Labe
         for landmarks in located.landmarks
         if landmarks is not None
     ]
-    for name in Pose.__struct_fields__:
+    for name in HeadPose.__struct_fields__:
         angles = np.abs([0.0 if pose is None else getattr(pose, name) for pose in poses])
         print(f"\n{name + ' (degrees)':16} faces  accuracy  of the level of all")
         for low, high in pairwise(POSE_EDGES):

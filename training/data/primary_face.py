@@ -9,8 +9,8 @@ import numpy.typing as npt
 from fercore.contracts.api import PredictOptions
 from fercore.vision.align import Points
 from fercore.vision.crop import RgbImage
-from fercore.vision.detection import Detections, Detector
-from fercore.vision.picture import DETECT_SIZE_PX, Picture, detect_in
+from fercore.vision.detection import DETECT_SIZE_PX, Detections, Detector, detect_in
+from fercore.vision.picture import Picture
 
 MIN_SCORE = PredictOptions().min_score
 MIN_FACE_PX = PredictOptions().min_face_px

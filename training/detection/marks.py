@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fercore.vision.boxes import overlaps
+from fercore.vision.boxes import iou
 from fercore.vision.crop import Boxes
 
 Mark = tuple[int, int, int]
@@ -87,7 +87,7 @@ def compare(name: str, marks: Sequence[Mark], boxes: Boxes) -> Count:
     left = left.reshape(-1, 4)
     false = 0
     for box in boxes:
-        shared = overlaps(box, left)
+        shared = iou(box, left)
         if shared.max(initial=0) >= SAME_FACE_IOU:
             left = np.delete(left, shared.argmax(), axis=0)
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fercore.vision.boxes import overlaps
+from fercore.vision.boxes import iou
 from fercore.vision.detection import Detections
 from training.detection.wider import Scene
 
@@ -78,7 +78,7 @@ def _outcomes(
     is_free = is_wanted.copy()
     for index in np.argsort(-found.scores, kind="stable"):
         box, score = found.boxes[index], float(found.scores[index])
-        overlap = overlaps(box, scene.boxes)
+        overlap = iou(box, scene.boxes)
         wanted = np.where(is_free, overlap, 0.0)
         if wanted.max(initial=0) >= SAME_FACE_IOU:
             is_free[wanted.argmax()] = False

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from fercore.vision.boxes import overlaps
-from fercore.vision.detection import Detections, Detector
-from fercore.vision.picture import Picture, detect_in
+from fercore.vision.boxes import iou
+from fercore.vision.detection import Detections, Detector, detect_in
+from fercore.vision.picture import Picture
 from training.data.reading.images import open_picture
 from training.detection.config import TeacherConfig
 from training.detection.views import Sample
@@ -48,7 +48,7 @@ def add_taught(plain: Sample, taught: Detections, config: TeacherConfig) -> Samp
     landmarks = plain.landmarks.copy()
     is_new = np.zeros(len(taught.boxes), bool)
     for index in np.flatnonzero(taught.scores >= config.unsure):
-        shared = overlaps(taught.boxes[index], plain.boxes)
+        shared = iou(taught.boxes[index], plain.boxes)
         is_new[index] = shared.max(initial=0) < SAME_FACE_IOU
         if not is_new[index] and taught.landmarks is not None:
             landmarks[shared.argmax()] = taught.landmarks[index]

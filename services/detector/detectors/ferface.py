@@ -1,7 +1,7 @@
 """ferface, the detector that is trained here: single-shot, anchor-free, with five landmarks.
 
-Knows no queue and no settings. Its graph decodes and sifts by itself (`training/detection/served.py`) and is
-shipped; docs/detectors.md says how it was trained.
+Its graph decodes and applies NMS by itself (`training/detection/served.py`) and is shipped; docs/detectors.md
+says how it was trained.
 """
 
 from pathlib import Path
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from fercore.inference.session import Graph, load_graph
-from fercore.vision.canvas import on_canvas
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.letterbox import letterbox
 
 WEIGHTS = ("detector_ferface/model.onnx",)
 HINT = "they are shipped: restore the file, or train it again as docs/detectors.md says"
@@ -22,13 +22,7 @@ FRAMING = Framing(
     dy=-0.013,
     points=((0.298, 0.38), (0.704, 0.373), (0.505, 0.599), (0.332, 0.776), (0.677, 0.772)),
 )
-"""Medians over the 3,737 of 4,000 FER2013 Training tiles in which one face was found (quartiles of the scale
-0.930 and 1.115; `python -m training framing --detector ferface`, 2026-11-21), but for a square of 0.875 times
-that side, taken over from yunet. It gains nothing here: `resnet15_int8` is right on 83.6 % of the portraits
-either way, and on 87.3 % of re-cropped PublicTest faces instead of 87.7 % (`python -m training alignment
-model_repository/emotion_resnet15_int8 --detector ferface --enlarged 1 1.143`, and with `--faces portraits`;
-2026-11-21).
-"""
+"""As `python -m training framing --detector ferface` prints, the scale times 0.875: docs/detectors.md."""
 
 
 def create(model_repository: Path) -> Detector:
@@ -59,6 +53,6 @@ class FerFace:
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:  # noqa: ARG002 - saves no time here
         """Find faces; see `Detector.detect`."""
-        canvas, ratios = on_canvas(image, (None, None), multiple=32)
-        boxes, scores, landmarks = self._graph.run(canvas[None])
+        boxed, ratios = letterbox(image, (None, None), multiple=32)
+        boxes, scores, landmarks = self._graph.run(boxed[None])
         return Detections(boxes, scores, landmarks).moved(ratios)

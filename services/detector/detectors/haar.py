@@ -1,11 +1,7 @@
 """The classic cascade of Haar features (Viola and Jones, CVPR 2001), with the weights OpenCV ships.
 
-Knows no queue and no settings. Frontal faces only, no landmarks; it needs no model file.
-
-`haarcascade_frontalface_alt2`, a scale step of 1.2 and no histogram equalisation were chosen among `default`,
-`alt` and `alt2`, steps of 1.1 and 1.2, with equalisation and without, on 120 pictures of WIDER FACE train: it
-found most at 90 % precision (69 %, the others 58 to 68 %) and took the least time. A 640x480 picture takes 60
-to 70 ms of one core when faces of 24 px are wanted, 44 ms at 48 px, 15 ms at 80 px (2026-11-21).
+Frontal faces only, no landmarks; it needs no model file. How cascade, scale step and score were chosen:
+docs/detectors.md.
 """
 
 import threading
@@ -16,6 +12,7 @@ import cv2.data
 import numpy as np
 import numpy.typing as npt
 
+from fercore.vision.boxes import iou, nms
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
 
@@ -24,22 +21,10 @@ STAGE_BOUND = 53.755
 """Sum that a window must reach in this cascade's last stage; what is above it is the window's evidence."""
 
 FRAMING = Framing(scale=0.903, dx=-0.003, dy=0.004)
-"""Medians over the 3,008 of 4,000 FER2013 Training tiles in which one face was found (quartiles of the scale
-0.973 and 1.106; `python -m training framing --detector haar`, 2026-11-21), but for the scale: 0.875 of its
-median 1.032, which the portraits chose with an earlier model. The shipped one is right on 84.1 % of them
-instead of 83.2 %, which is within chance, and on 88.0 % of re-cropped PublicTest faces instead of 89.0 %,
-which is not (`python -m training alignment model_repository/emotion_resnet15_int8 --detector haar --enlarged
-1 1.143`, and with `--faces portraits`; 2026-11-21).
-"""
+"""As `python -m training framing --detector haar` prints, the scale times 0.875: docs/detectors.md."""
 
 SLOPE, OFFSET = 1.603, -1.899
-"""Score = logistic(SLOPE * ln(evidence) + OFFSET).
-
-Fitted on 350 pictures of WIDER FACE train (1,341 boxes; right: IoU >= 0.35 with an annotated face), then
-moved so that 0.5 stands where 97 % of the boxes at or above it are right. On 350 other pictures, with 450
-annotated faces of 36 px and more that are not turned away, blurred or covered, a bound of 0.5 finds 61 % of
-those with 96 % of the boxes right; 0.3 finds 65 % with 87 %, 0.7 finds 56 % with 98 %. 2026-11-21.
-"""
+"""Score = logistic(SLOPE * ln(evidence) + OFFSET); at 0.5 and above 97 % of the boxes are right."""
 
 CLOSE_UP_SIDE_PX = 240
 """Longer side that the second look scales down to, for it is for large faces only."""
@@ -122,7 +107,7 @@ class HaarDetector:
         return Detections((boxes * to_source).astype(np.float32), scores.astype(np.float32))
 
     def _cascade(self) -> cv2.CascadeClassifier:
-        """Give this thread's own classifier: OpenCV's is not safe to share."""
+        """Return this thread's own classifier: OpenCV's is not safe to share."""
         if not hasattr(self._own, "cascade"):
             cascade = cv2.CascadeClassifier(self._file)
             if cascade.empty():
@@ -148,25 +133,11 @@ def merge(
     left = np.argsort(-evidence, kind="stable")
     joined: list[tuple[float, npt.NDArray[np.float64]]] = []
     while len(left):
-        shared, areas = _overlap(windows[left[0]], windows[left])
-        is_same = shared / (areas + areas[0] - shared) >= SAME_FACE_IOU
+        is_same = iou(windows[left[0]], windows[left]) >= SAME_FACE_IOU
         members = left[is_same]
         joined.append((float(np.maximum(evidence[members], 1e-3).sum()), windows[members].mean(axis=0)))
         left = left[~is_same]
-    joined.sort(key=lambda pair: -pair[0])
-    kept: list[tuple[float, npt.NDArray[np.float64]]] = []
-    for strength, box in joined:
-        stronger = np.array([other for _, other in kept]).reshape(-1, 4)
-        shared, areas = _overlap(box, stronger)
-        smaller = np.minimum(areas, np.prod(box[2:] - box[:2]))
-        if not (shared > INSIDE_SHARE * smaller).any():
-            kept.append((strength, box))
-    return np.array([box for _, box in kept]), np.array([strength for strength, _ in kept])
-
-
-def _overlap(
-    box: npt.NDArray[np.float64], others: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the area that `box` shares with each of `others` [n, 4], and their areas, both [n]."""
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    return np.prod(np.clip(sides, 0, None), axis=1), np.prod(others[:, 2:] - others[:, :2], axis=1)
+    boxes = np.array([box for _, box in joined]).reshape(-1, 4)
+    strengths = np.array([strength for strength, _ in joined])
+    kept = nms(boxes, strengths, INSIDE_SHARE, of_smaller=True)
+    return boxes[kept], strengths[kept]

@@ -1,8 +1,7 @@
 """MTCNN (Zhang et al., IEEE Signal Processing Letters 23, 2016): a cascade of three small networks.
 
-Knows no queue and no settings. Its graphs are made of public weights by `python -m training export-detector
-mtcnn`. The first proposes windows on a pyramid of the picture, the second refines them, the third gives boxes
-and five landmarks.
+Its graphs are made of public weights by `python -m training export-detector mtcnn`. The first proposes
+windows on a pyramid of the picture, the second refines them, the third gives boxes and five landmarks.
 """
 
 from pathlib import Path
@@ -12,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.inference.session import Graph, Shape, load_graph
-from fercore.vision.boxes import keep_strongest
-from fercore.vision.canvas import LARGEST_SIDE_PX
+from fercore.vision.boxes import nms
 from fercore.vision.crop import Boxes, Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.letterbox import LARGEST_SIDE_PX
 
 WEIGHTS = tuple(f"detector_mtcnn/{stage}.onnx" for stage in ("pnet", "rnet", "onet"))
 HINT = "`make models` says how to make it"
@@ -43,7 +42,7 @@ PROPOSED_SCORE, REFINED_SCORE = 0.6, 0.7
 """Least scores with which a window goes on (those of the paper's code)."""
 
 SCORE_FLOOR = 0.05
-"""The same for the last network: what is below is of use to nobody."""
+"""Minimum score of the last network; weaker candidates are discarded before NMS."""
 
 WINDOWS_AT_ONCE = 128
 """More in one run would only take more memory."""
@@ -86,18 +85,18 @@ class Mtcnn:
         windows = _squares(self._propose(image, max(SMALLEST_FACE_PX, min_face_px)))
         scores, offsets = _run(self._refining, image, windows, REFINED_PX)
         passed = np.flatnonzero(scores[:, 1] >= REFINED_SCORE)
-        passed = passed[keep_strongest(windows[passed], scores[passed, 1], 0.7)]
+        passed = passed[nms(windows[passed], scores[passed, 1], 0.7)]
         windows = _squares(_moved(windows[passed], offsets[passed]))
         scores, offsets, points = _run(self._deciding, image, windows, FINAL_PX)
         passed = np.flatnonzero(scores[:, 1] >= SCORE_FLOOR)
         windows, points = windows[passed], points[passed].reshape(-1, 2, 5).transpose(0, 2, 1)
         boxes, final = _moved(windows, offsets[passed]), scores[passed, 1]
         landmarks = windows[:, None, :2] + points * (windows[:, 2:] - windows[:, :2])[:, None]
-        kept = keep_strongest(boxes, final, 0.7, of_smaller=True)
+        kept = nms(boxes, final, 0.7, of_smaller=True)
         return Detections(boxes, final, landmarks).select(kept)
 
     def _propose(self, image: RgbImage, smallest_px: int) -> Boxes:
-        """Give windows that may hold a face of at least that size, float32 [n, 4]."""
+        """Return windows that may hold a face of at least that size, float32 [n, 4]."""
         height, width = image.shape[:2]
         found = [np.zeros((0, 5), np.float32)]
         scale = min(WINDOW_PX / smallest_px, LARGEST_SIDE_PX / max(height, width))
@@ -109,13 +108,13 @@ class Mtcnn:
             likely = scores[0, 1, rows, columns]
             corners = np.stack([columns, rows], axis=1).astype(np.float32) * WINDOW_STRIDE_PX
             windows = np.concatenate([corners, corners + WINDOW_PX], axis=1)
-            kept = keep_strongest(windows, likely, 0.5)  # in whole numbers: many share just a half
+            kept = nms(windows, likely, 0.5)  # in whole numbers: many share just a half
             to_source = np.array([width / size[0], height / size[1]] * 2, np.float32)
             moved = _moved(windows[kept] * to_source, offsets[0, :, rows, columns][kept])
             found.append(np.concatenate([moved, likely[kept, None]], axis=1))
             scale *= PYRAMID_STEP
         proposals = np.concatenate(found)
-        return proposals[keep_strongest(proposals[:, :4], proposals[:, 4], 0.7), :4]
+        return proposals[nms(proposals[:, :4], proposals[:, 4], 0.7), :4]
 
 
 def _run(graph: Graph, image: RgbImage, windows: Boxes, side: int) -> list[Floats]:

@@ -1,8 +1,7 @@
 """RetinaFace (Deng et al., CVPR 2020), on MobileNet 0.25 or ResNet50: precise, with five landmarks.
 
-Knows no queue and no settings. Its graph is made of public weights by `python -m training export-detector
-retinaface`, which writes the anchors' sides into it; a graph that does not name them has those of
-Pytorch_Retinaface.
+Its graph is made of public weights by `python -m training export-detector retinaface`, which writes the
+anchors' sides into it; a graph that does not name them has those of Pytorch_Retinaface.
 """
 
 from pathlib import Path
@@ -11,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.inference.session import Graph, load_graph
-from fercore.vision.boxes import keep_strongest
-from fercore.vision.canvas import on_canvas
+from fercore.vision.boxes import nms
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.letterbox import letterbox
 
 WEIGHTS = ("detector_retinaface/model.onnx",)
 HINT = "`make models` says how to make it"
@@ -39,7 +38,7 @@ FRAMING = Framing(
 of the scale 0.901 and 1.084): `python -m training framing --detector retinaface --tiles 1000`, 2026-11-21."""
 
 SCORE_FLOOR = 0.05
-"""What is below is not given: of use to nobody, and it costs time."""
+"""Minimum score; weaker candidates are discarded before NMS, to save time."""
 
 SAME_FACE_IOU = 0.4
 
@@ -69,23 +68,23 @@ class RetinaFace:
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:  # noqa: ARG002 - saves no time here
         """Find faces; see `Detector.detect`."""
-        canvas, ratios = on_canvas(image, self._size, multiple=1)
-        bgr = canvas[:, :, ::-1] - MEANS_BGR
+        boxed, ratios = letterbox(image, self._size, multiple=1)
+        bgr = boxed[:, :, ::-1] - MEANS_BGR
         offsets, likelihoods, points = self._graph.run(np.ascontiguousarray(bgr.transpose(2, 0, 1)[None]))
         scores = likelihoods[0, :, 1]
         likely = np.flatnonzero(scores >= SCORE_FLOOR)
-        centres, sides = (part[likely] for part in self._anchors(*canvas.shape[:2]))
+        centres, sides = (part[likely] for part in self._anchors(*boxed.shape[:2]))
         scores, offsets = scores[likely], offsets[0, likely]
         middles = centres + offsets[:, :2] * CENTRE_STEP * sides
         halves = np.exp(offsets[:, 2:] * SIDE_STEP) * sides / 2
         boxes = np.concatenate([middles - halves, middles + halves], axis=1)
         steps = points[0, likely].reshape(-1, 5, 2) * CENTRE_STEP
         landmarks = centres[:, None] + steps * sides[:, None]
-        kept = keep_strongest(boxes, scores, SAME_FACE_IOU)
+        kept = nms(boxes, scores, SAME_FACE_IOU)
         return Detections(boxes, scores, landmarks).select(kept).moved(ratios)
 
     def _anchors(self, height: int, width: int) -> tuple[Floats, Floats]:
-        """Give the anchors' centres [k, 2] and sides [k, 1]: by level, row, column, side."""
+        """Return the anchors' centres [k, 2] and sides [k, 1]: by level, row, column, side."""
         centres, sides = [], []
         for stride, own in zip(STRIDES, self._sides, strict=True):
             rows, columns = np.mgrid[0 : -(-height // stride), 0 : -(-width // stride)]

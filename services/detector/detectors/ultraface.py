@@ -1,6 +1,6 @@
 """UltraFace RFB-320 (Ultra-Light-Fast-Generic-Face-Detector-1MB): the quickest, for near faces, no landmarks.
 
-Knows no queue and no settings. Its weights are fetched (`make models`); the graph decodes its boxes itself.
+Its weights are fetched (`make models`); the graph decodes its boxes itself.
 """
 
 from pathlib import Path
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from fercore.inference.session import Graph, load_graph
-from fercore.vision.boxes import keep_strongest
-from fercore.vision.canvas import on_canvas
+from fercore.vision.boxes import nms
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.letterbox import letterbox
 
 WEIGHTS = ("detector_ultraface/model.onnx",)
 HINT = "`make models` fetches it"
@@ -23,7 +23,7 @@ FRAMING = Framing(scale=0.987, dx=-0.003, dy=-0.004)
 0.899 and 1.089): `python -m training framing --detector ultraface --tiles 1000`, 2026-11-21."""
 
 SCORE_FLOOR = 0.1
-"""What is below is not given: this network gives about 0.05 to a thousand places of any picture."""
+"""Minimum score; this network gives about 0.05 to a thousand places of any picture."""
 
 SAME_FACE_IOU = 0.3
 
@@ -49,11 +49,11 @@ class UltraFace:
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:  # noqa: ARG002 - saves no time here
         """Find faces; see `Detector.detect`."""
-        canvas, ratios = on_canvas(image, (HEIGHT, WIDTH))
-        scaled = (canvas.transpose(2, 0, 1)[None].astype(np.float32) - 127) / 128
+        boxed, ratios = letterbox(image, (HEIGHT, WIDTH))
+        scaled = (boxed.transpose(2, 0, 1)[None].astype(np.float32) - 127) / 128
         likelihoods, corners = self._graph.run(scaled)
         scores = likelihoods[0, :, 1]
         likely = np.flatnonzero((scores >= SCORE_FLOOR) & (corners[0, :, 2:] > corners[0, :, :2]).all(axis=1))
         boxes = corners[0, likely] * np.array([WIDTH, HEIGHT] * 2, np.float32) * np.tile(ratios, 2)
-        kept = keep_strongest(boxes, scores[likely], SAME_FACE_IOU)
+        kept = nms(boxes, scores[likely], SAME_FACE_IOU)
         return Detections(boxes[kept], scores[likely][kept])

@@ -1,7 +1,7 @@
 """YuNet (Wu, Peng and Yu, Machine Intelligence Research 20, 2023): small, fast, with five landmarks.
 
-Knows no queue and no settings. Its weights are fetched (`make models`) or put there by hand; the graphs of
-libfacedetection.train with a fixed input and the one with an open input both do.
+Its weights are fetched (`make models`) or put there by hand; the graphs of libfacedetection.train with a
+fixed input and the one with an open input both do.
 """
 
 from pathlib import Path
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.inference.session import Graph, load_graph
-from fercore.vision.boxes import keep_strongest
-from fercore.vision.canvas import on_canvas
+from fercore.vision.boxes import nms
 from fercore.vision.crop import Framing, RgbImage
 from fercore.vision.detection import Detections, Detector
+from fercore.vision.letterbox import letterbox
 
 WEIGHTS = ("detector_yunet/model.onnx",)
 HINT = "`make models` fetches it"
@@ -28,16 +28,10 @@ FRAMING = Framing(
     dy=0.001,
     points=((0.29, 0.377), (0.708, 0.377), (0.498, 0.606), (0.319, 0.772), (0.676, 0.771)),
 )
-"""Medians over the 3,822 of 4,000 FER2013 Training tiles in which one face was found (quartiles of the scale
-0.894 and 1.116; `python -m training framing --detector yunet`, 2026-11-21), but for a square of 0.875 times
-that side, which the portraits chose with an earlier model. The shipped one is right on 84.3 % of them instead
-of 83.4 %, which is within chance, and on 87.7 % of re-cropped PublicTest faces instead of 87.8 % (`python -m
-training alignment model_repository/emotion_resnet15_int8 --detector yunet --enlarged 1 1.143`, and with
-`--faces portraits`; 2026-11-21).
-"""
+"""As `python -m training framing --detector yunet` prints, the scale times 0.875: docs/detectors.md."""
 
 SCORE_FLOOR = 0.05
-"""What is below is not given: of use to nobody, and it costs time."""
+"""Minimum score; weaker candidates are discarded before NMS, to save time."""
 
 SAME_FACE_IOU = 0.3
 
@@ -69,23 +63,23 @@ class YuNet:
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:  # noqa: ARG002 - saves no time here
         """Find faces; see `Detector.detect`."""
-        canvas, ratios = on_canvas(image, self._size, multiple=STRIDES[-1])
-        bgr = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None, ::-1], np.float32)
+        boxed, ratios = letterbox(image, self._size, multiple=STRIDES[-1])
+        bgr = np.ascontiguousarray(boxed.transpose(2, 0, 1)[None, ::-1], np.float32)
         outputs = [output[0] for output in self._graph.run(bgr)]
         levels = zip(outputs[:3], outputs[3:6], outputs[6:9], outputs[9:], STRIDES, strict=True)
         found = [
-            _decode(np.sqrt(face * centre)[:, 0], box, points, stride, canvas.shape[1] // stride)
+            _decode(np.sqrt(face * centre)[:, 0], box, points, stride, boxed.shape[1] // stride)
             for face, centre, box, points, stride in levels
         ]
         boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        kept = keep_strongest(boxes, scores, SAME_FACE_IOU)
+        kept = nms(boxes, scores, SAME_FACE_IOU)
         return Detections(boxes, scores, landmarks).select(kept).moved(ratios)
 
 
 def _decode(
     scores: Floats, boxes: Floats, points: Floats, stride: int, columns: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Turn one level's cells into boxes [n, 4], scores [n] and landmarks [n, 5, 2] on the canvas.
+    """Turn one level's cells into boxes [n, 4], scores [n] and landmarks [n, 5, 2] in pixels of the input.
 
     Args:
         scores: [cells], geometric mean of the likelihoods of a face and of its centre.

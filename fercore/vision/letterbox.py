@@ -1,6 +1,6 @@
-"""Put a picture of any size and proportion on the canvas that a detector's graph takes.
+"""Letterbox: fit a picture of any size and proportion into the input of a detector's graph.
 
-Knows no graph: a canvas has either a fixed size or sides that are multiples of the graph's largest stride.
+The input has either a fixed size or sides that are multiples of the graph's largest stride.
 """
 
 import cv2
@@ -10,22 +10,22 @@ import numpy.typing as npt
 from fercore.vision.crop import RgbImage
 
 LARGEST_SIDE_PX = 2560
-"""An open canvas grows no further: the memory that a graph takes grows with it."""
+"""An open side grows no further: the memory that a graph takes grows with it."""
 
 
-def on_canvas(
+def letterbox(
     image: RgbImage, size: tuple[int | None, int | None], *, multiple: int = 32
 ) -> tuple[RgbImage, npt.NDArray[np.float32]]:
-    """Scale a picture down (never up) until it fits, and fill up with black to the right and below.
+    """Scale a picture down (never up) until it fits, and pad it with black to the right and below.
 
     Args:
         image: uint8 [height, width, 3].
-        size: height and width of the canvas; None where it is open.
+        size: height and width of the input; None where a side is open.
         multiple: what open sides are rounded up to.
 
     Returns:
-        The canvas, uint8 [canvas height, canvas width, 3], and float32 [2], by which x and y on the canvas
-        have to be multiplied to be pixels of the picture.
+        The input, uint8 [input height, input width, 3], and float32 [2], by which x and y in the input
+        are multiplied to be pixels of the picture.
     """
     height, width = image.shape[:2]
     room = [LARGEST_SIDE_PX if side is None else side for side in size]

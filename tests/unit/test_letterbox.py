@@ -1,9 +1,9 @@
-"""Pictures of any shape on the canvas of a graph."""
+"""Pictures of any shape in the input of a graph."""
 
 import numpy as np
 import pytest
 
-from fercore.vision.canvas import LARGEST_SIDE_PX, on_canvas
+from fercore.vision.letterbox import LARGEST_SIDE_PX, letterbox
 
 
 def white(width: int, height: int) -> np.ndarray:
@@ -11,12 +11,12 @@ def white(width: int, height: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("picture", "canvas"),
+    ("picture", "input_size"),
     [((640, 480), (640, 480)), ((641, 1), (672, 32)), ((1, 1), (32, 32)), ((199, 148), (224, 160))],
 )
-def test_an_open_canvas_is_rounded_up_and_the_picture_left_as_it_is(picture, canvas):
-    pixels, ratios = on_canvas(white(*picture), (None, None))
-    assert pixels.shape[1::-1] == canvas
+def test_an_open_side_is_rounded_up_and_the_picture_left_as_it_is(picture, input_size):
+    pixels, ratios = letterbox(white(*picture), (None, None))
+    assert pixels.shape[1::-1] == input_size
     np.testing.assert_array_equal(ratios, [1, 1])
     assert pixels[: picture[1], : picture[0]].min() == 255
     assert pixels.sum() == picture[0] * picture[1] * 3 * 255
@@ -24,7 +24,7 @@ def test_an_open_canvas_is_rounded_up_and_the_picture_left_as_it_is(picture, can
 
 @pytest.mark.parametrize("picture", [(1280, 480), (480, 1280), (1, 5000), (5000, 1), (100, 100), (641, 641)])
 def test_a_picture_is_scaled_down_until_it_fits_and_the_ratios_lead_back(picture):
-    pixels, ratios = on_canvas(white(*picture), (320, 640))
+    pixels, ratios = letterbox(white(*picture), (320, 640))
     assert pixels.shape == (320, 640, 3)
     used = np.array([pixels[0, :, 0].astype(bool).sum(), pixels[:, 0, 0].astype(bool).sum()])
     assert (used >= 1).all()
@@ -32,7 +32,7 @@ def test_a_picture_is_scaled_down_until_it_fits_and_the_ratios_lead_back(picture
     assert (ratios >= 1).all()
 
 
-def test_an_open_canvas_has_a_largest_side():
-    pixels, ratios = on_canvas(white(20, 5120), (None, None))
+def test_an_open_side_has_a_limit():
+    pixels, ratios = letterbox(white(20, 5120), (None, None))
     assert pixels.shape == (LARGEST_SIDE_PX, 32, 3)
     np.testing.assert_allclose(ratios, [2, 2])

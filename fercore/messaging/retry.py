@@ -1,7 +1,4 @@
-"""Call a broker that may be away: try again with growing pauses, and say so once an outage.
-
-Knows no queue: it is given calls that raise `UpstreamUnavailable`.
-"""
+"""Call a broker that may be away: exponential backoff with jitter; an outage is two log lines."""
 
 import asyncio
 import logging
@@ -19,13 +16,13 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
-class Patience:
-    """One worker's dealings with its broker."""
+class Retry:
+    """One worker's calls to its broker, each of which raises `UpstreamUnavailable` when it is away."""
 
     def __init__(self) -> None:
         self._outage = Outage(_log, away="broker is away", back="broker is back")
 
-    async def attempt(self, call: Awaitable[_T]) -> _T | None:
+    async def once(self, call: Awaitable[_T]) -> _T | None:
         """Await a call; None when the broker is away."""
         try:
             result = await call
@@ -35,10 +32,12 @@ class Patience:
         self._outage.ends()
         return result
 
-    async def insist(self, call: Callable[[], Awaitable[_T]], *, as_long_as: Callable[[], bool]) -> _T | None:
+    async def until_answered(
+        self, call: Callable[[], Awaitable[_T]], *, as_long_as: Callable[[], bool]
+    ) -> _T | None:
         """Call at least once, until the broker answers; None when that is no longer wanted."""
         pause_s = FIRST_PAUSE_S
-        while (result := await self.attempt(call())) is None and as_long_as():
+        while (result := await self.once(call())) is None and as_long_as():
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
         return result
