@@ -10,7 +10,8 @@ from websockets.exceptions import ConnectionClosed
 
 from fercore.contracts.errors import DeadlineExceeded, InvalidImage, UpstreamUnavailable
 from fercore.contracts.messages import encode_error
-from services.gateway.live.session import Session, _Frame
+from services.gateway.live.session import Session
+from services.gateway.live.window import Frame
 from services.gateway.settings import GatewaySettings
 from tests.support.bad_inputs import png_claiming
 from tests.support.live_gateway import Gate, frames_counted, gauge, until, until_ready
@@ -97,7 +98,7 @@ async def test_a_frame_that_waited_too_long_is_not_even_sent_to_a_worker(live_me
         settings=GatewaySettings(live_deadline_s=0.3),
         metrics=live_metrics,
     )
-    late = _Frame(0, FRAME, "stream-0", time.monotonic() - 0.4, nobody)
+    late = Frame(0, FRAME, "stream-0", time.monotonic() - 0.4, nobody)
     outcome = await session._analyze(late)
     assert isinstance(outcome, DeadlineExceeded)
 

@@ -1,4 +1,4 @@
-"""One live session: reads frames, sends each through the pipeline, answers each exactly once.
+"""One live session: reads its messages, sends each frame through the pipeline, answers each exactly once.
 
 Knows WebSocket messages and the pipeline, neither the queue nor pixels.
 """
@@ -31,7 +31,6 @@ from fercore.contracts.live import (
     StreamResult,
     StreamStats,
 )
-from fercore.service.admission import Permit
 from fercore.service.errors import describe, is_ours, log_fault
 from fercore.service.intake import Intake
 from fercore.service.logging import request_id_var
@@ -41,13 +40,13 @@ from services.gateway.directory import Directory
 from services.gateway.live.following import Following
 from services.gateway.live.memory import SessionMemory
 from services.gateway.live.observation import Observation, ObservedFace
+from services.gateway.live.window import Frame, FrameWindow, WaitForTurn
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
 
 OUTCOMES = ("result", "dropped", "refused", "failed")
 """How a frame is answered; of the errors, `refused` is the caller's fault and `failed` the cluster's."""
 
-MAX_IN_FLIGHT = 2
 MAX_TEXT_CHARS = 16_384
 
 logger = logging.getLogger(__name__)
@@ -67,15 +66,6 @@ IDLE = Close(1000, "idle")
 DRAIN = Close(1001, "the server shuts down")
 TOO_SLOW = Close(1013, "the client does not read", is_read=False)
 INTERNAL = Close(1011, "an internal error occurred")
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    seq: int
-    image: bytes
-    request_id: str
-    received_at_s: float
-    permit: Permit
 
 
 class _TooSlow(Exception):
@@ -120,10 +110,7 @@ class Session:
         self._following = Following(1)
         self._received = 0
         self._answered = dict.fromkeys(OUTCOMES, 0)
-        self._in_flight = 0
-        self._waiting: _Frame | None = None
-        self._last_answered = asyncio.Event()
-        self._last_answered.set()
+        self._window = FrameWindow(self._serve, lambda: self._count("dropped"))
 
     async def run(self) -> None:
         """Serve until one side ends it; leaves nothing behind."""
@@ -179,7 +166,7 @@ class Session:
         """Read and answer; None when the client is gone."""
         closing: Close | None = None
         try:
-            async with asyncio.TaskGroup() as self._frames:
+            async with self._window:
                 closing = await self._read()
         except* WebSocketDisconnect:
             closing = None
@@ -188,9 +175,6 @@ class Session:
         except* Exception:  # the top handler of a WebSocket
             logger.exception("a stream failed")
             closing = INTERNAL
-        finally:
-            if self._waiting is not None:
-                self._drop(self._waiting)
         return closing
 
     async def _read(self) -> Close:
@@ -267,33 +251,19 @@ class Session:
             self._count(_outcome_of(err))
             await self._send_error(err, seq)
             return
-        frame = _Frame(seq, image, f"{self._id}-{seq}", monotonic(), permit)
-        if self._in_flight < MAX_IN_FLIGHT:
-            self._start(frame)
-            return
-        superseded, self._waiting = self._waiting, frame
+        superseded = self._window.add(Frame(seq, image, f"{self._id}-{seq}", monotonic(), permit))
         if superseded is not None:
-            self._drop(superseded)
             await self._send(Dropped(seq=superseded.seq))
 
-    def _start(self, frame: _Frame) -> None:
-        self._in_flight += 1
-        before, self._last_answered = self._last_answered, asyncio.Event()
-        self._frames.create_task(self._serve(frame, before, self._last_answered))
-
-    def _drop(self, frame: _Frame) -> None:
-        with frame.permit:
-            self._count("dropped")
-
-    async def _serve(self, frame: _Frame, before: asyncio.Event, answered: asyncio.Event) -> None:
-        """Answer one frame, after the frame before it."""
+    async def _serve(self, frame: Frame, wait_for_turn: WaitForTurn) -> None:
+        """Analyse a frame, and answer it after the frame before it."""
         request_id_var.set(frame.request_id)
         told: dict[str, object] = {}
         outcome = "dropped"  # unless it gets so far
         try:
             with frame.permit:
                 answer = await self._analyze(frame)
-            await before.wait()
+            await wait_for_turn()
             if isinstance(answer, FerError):
                 outcome, told["code"] = _outcome_of(answer), answer.code
                 await self._send_error(answer, frame.seq)
@@ -302,15 +272,10 @@ class Session:
                 await self._send_result(answer, frame)
         finally:
             self._count(outcome)
-            self._in_flight -= 1
-            answered.set()
             duration_ms = round((monotonic() - frame.received_at_s) * 1000, 2)
             logger.debug("live frame", extra=told | {"outcome": outcome, "duration_ms": duration_ms})
-        if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            self._start(waiting)
 
-    async def _analyze(self, frame: _Frame) -> Prediction | FerError:
+    async def _analyze(self, frame: Frame) -> Prediction | FerError:
         left_s = frame.received_at_s + self._settings.live_deadline_s - monotonic()
         try:
             if left_s <= 0:
@@ -328,7 +293,7 @@ class Session:
                 log_fault(err)
             return err
 
-    async def _send_result(self, prediction: Prediction, frame: _Frame) -> None:
+    async def _send_result(self, prediction: Prediction, frame: Frame) -> None:
         faces = self._following.follow(prediction.faces, frame.received_at_s)
         await self._send(StreamResult(**(dict(prediction) | {"seq": frame.seq, "faces": faces})))
         observation = Observation(
