@@ -89,19 +89,25 @@ async def test_the_frame_that_waits_is_served_before_the_block_ends():
     assert bench.answered == [0, 1, 2]
 
 
-async def fail_while_two_are_served(bench: Bench) -> None:
+async def fail_while_two_are_served(bench: Bench, *, frees_a_place: bool = False) -> None:
     async with bench.window:
         for seq in range(3):
             bench.add(seq)
         await settle()
         bench.done[1].set_exception(ZeroDivisionError())
+        if (
+            frees_a_place
+        ):  # in the same turn of the loop, so that the third frame has a task which never begins
+            bench.done[0].set_result(None)
         await asyncio.Event().wait()
 
 
-async def test_a_failed_block_cancels_drops_and_gives_back_all_permits():
+@pytest.mark.parametrize("frees_a_place", [False, True])
+async def test_a_failed_block_cancels_drops_and_gives_back_all_permits(frees_a_place):
     bench = Bench()
     with pytest.raises(ExceptionGroup) as failed:
-        await fail_while_two_are_served(bench)
+        await fail_while_two_are_served(bench, frees_a_place=frees_a_place)
     assert failed.group_contains(ZeroDivisionError)
-    assert (bench.answered, bench.dropped) == ([], 1)
+    assert bench.answered == ([0] if frees_a_place else [])
+    assert bench.dropped == 1
     assert bench.admission.inflight == 0

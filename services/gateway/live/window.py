@@ -43,8 +43,8 @@ Serve = Callable[[Frame, WaitForTurn], Awaitable[None]]
 class FrameWindow:
     """Serves at most `MAX_IN_FLIGHT` frames at a time while its block runs; one more waits, the newest.
 
-    The block ends when all frames are answered. If it fails, frames in flight are cancelled and the one that
-    waits is dropped.
+    The block ends when all frames are answered. If it fails, frames in flight are cancelled and those not yet
+    begun are dropped.
 
     Args:
         serve: called in a task of its own for each frame; what it raises ends the block.
@@ -56,6 +56,7 @@ class FrameWindow:
         self._count_dropped = count_dropped
         self._tasks = asyncio.TaskGroup()
         self._in_flight = 0
+        self._unbegun: dict[int, Frame] = {}
         self._waiting: Frame | None = None
         self._last_answered = asyncio.Event()
         self._last_answered.set()
@@ -70,8 +71,10 @@ class FrameWindow:
         try:
             await self._tasks.__aexit__(kind, error, trace)
         finally:
-            if self._waiting is not None:
-                self._drop(self._waiting)
+            unbegun = [*self._unbegun.values(), self._waiting]
+            self._unbegun, self._waiting = {}, None
+            for frame in filter(None, unbegun):
+                self._drop(frame)
 
     def add(self, frame: Frame) -> Frame | None:
         """Serve a frame at once if there is room, else let it wait.
@@ -89,10 +92,12 @@ class FrameWindow:
 
     def _start(self, frame: Frame) -> None:
         self._in_flight += 1
+        self._unbegun[frame.seq] = frame  # a task that is cancelled before it began never runs
         before, self._last_answered = self._last_answered, asyncio.Event()
         self._tasks.create_task(self._run(frame, before, self._last_answered))
 
     async def _run(self, frame: Frame, before: asyncio.Event, answered: asyncio.Event) -> None:
+        del self._unbegun[frame.seq]
         try:
             await self._serve(frame, before.wait)
         finally:
