@@ -9,7 +9,7 @@ from pydantic_settings import NoDecode
 from fercore.contracts.api import PluginName
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
 from fercore.service.settings import QueueSettings, WebSocketSettings
-from services.gateway.sessions.settings import SessionSettings
+from services.gateway.recordings.settings import SessionSettings
 
 
 class GatewaySettings(QueueSettings, WebSocketSettings, SessionSettings):

@@ -19,11 +19,11 @@ from fercore.service.vitals import ReadVitals, watch_redis
 from fercore.state.memory import InMemoryState
 from fercore.state.store import StateStore
 from services.gateway.directory import Directory
-from services.gateway.live.memory import MakeMemory
+from services.gateway.live.observer import MakeMemory
 from services.gateway.live.route import stream_routes
 from services.gateway.pipeline import Pipeline
+from services.gateway.recordings.wiring import Sessions
 from services.gateway.routes import catalogue_routes, predict_routes
-from services.gateway.sessions.wiring import Sessions
 from services.gateway.settings import GatewaySettings
 from services.gateway.site import page_routes
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
-from services.gateway.sessions.settings import SessionSettings
+from services.gateway.recordings.settings import SessionSettings
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILES = [ROOT / "deploy/docker/Dockerfile", ROOT / "deploy/triton/Dockerfile"]

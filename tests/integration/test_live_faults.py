@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from fercore.contracts.errors import DeadlineExceeded, InvalidImage, UpstreamUnavailable
 from fercore.contracts.messages import encode_error
-from services.gateway.live.session import Session
+from services.gateway.live.stream import Session
 from services.gateway.live.window import Frame
 from services.gateway.settings import GatewaySettings
 from tests.support.bad_inputs import png_claiming

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.gateway.live.session import Session
+from services.gateway.live.stream import Session
 from services.gateway.pipeline import Pipeline
 from tests.support.live_gateway import Gate, frames_counted, gauge, living, until, until_ready
 from tests.support.pictures import no_face_jpeg

@@ -248,7 +248,7 @@ async def test_every_frame_has_a_request_id_of_its_stream_in_the_log_too(gateway
             lines.append(json.loads(JsonFormatter("gateway").format(record)))
 
     handler = Lines(logging.DEBUG)
-    log = logging.getLogger("services.gateway.live.session")
+    log = logging.getLogger("services.gateway.live.stream")
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     try:

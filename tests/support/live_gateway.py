@@ -11,7 +11,7 @@ from fercore.contracts.live import StreamOptions
 from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
 from services.gateway.live.observation import Observation
-from services.gateway.live.session import OUTCOMES
+from services.gateway.live.stream import OUTCOMES
 from tests.support.streaming import Server, result
 
 Kind = TypeVar("Kind")

@@ -6,8 +6,8 @@ import hmac
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from services.gateway.sessions.settings import SessionSettings
-from services.gateway.sessions.webhook import signature_headers
+from services.gateway.alerts.webhook import signature_headers
+from services.gateway.recordings.settings import SessionSettings
 
 BODY = b'{"test": 2432232314}'
 

@@ -1,4 +1,4 @@
-"""What a live session saw in one frame, for those who remember it (`services.gateway.sessions`).
+"""What a live session saw in one frame, for those who remember it (`services.gateway.recordings`).
 
 Knows no pixels and no message.
 """

@@ -12,9 +12,9 @@ from fercore.service.intake import Intake
 from fercore.service.logging import request_id_var
 from fercore.service.metrics import Metrics
 from services.gateway.directory import Directory
-from services.gateway.live.memory import MakeMemory
+from services.gateway.live.observer import MakeMemory
 from services.gateway.live.origin import is_allowed
-from services.gateway.live.session import OUTCOMES, Close, Session
+from services.gateway.live.stream import OUTCOMES, Close, Session
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings
 

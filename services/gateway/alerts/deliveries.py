@@ -16,7 +16,7 @@ from fercore.contracts.live import Alert
 from fercore.outage import Outage
 from fercore.service.metrics import Metrics
 from fercore.state.store import Lease, StateStore, Task
-from services.gateway.sessions.webhook import TIMEOUT_S, DeliveryFailed
+from services.gateway.alerts.webhook import TIMEOUT_S, DeliveryFailed
 
 LOOK_EVERY_S = 0.5
 LEASE_S = 3 * TIMEOUT_S

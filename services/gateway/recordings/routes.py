@@ -17,8 +17,8 @@ from fercore.contracts.live import Trend
 from fercore.service.errors import PROBLEMS
 from fercore.service.queries import ONCE_EACH
 from fercore.state.store import StateStore, StoredRecord
-from services.gateway.sessions import stored
-from services.gateway.sessions.trend import as_csv, trend
+from services.gateway.recordings import stored
+from services.gateway.recordings.trend import as_csv, trend
 
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")
 _BUCKET = re.compile(r"([1-9][0-9]{0,3})([smh])")

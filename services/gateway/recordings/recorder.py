@@ -14,7 +14,7 @@ from fercore.contracts.errors import UpstreamUnavailable
 from fercore.outage import Outage
 from fercore.service.metrics import Metrics
 from fercore.state.store import StateStore
-from services.gateway.sessions.recording import LOST_BECAUSE, Recording
+from services.gateway.recordings.recording import LOST_BECAUSE, Recording
 
 WRITE_EVERY_S = 0.5
 MAX_ENDED = 100

@@ -1,6 +1,6 @@
 """The seam between a live session and whoever remembers what it saw.
 
-Knows no store; `services.gateway.sessions` fills it.
+Knows no store; `services.gateway.recordings` fills it.
 """
 
 from collections.abc import Callable, Sequence

@@ -13,9 +13,9 @@ from fercore.contracts.errors import UpstreamUnavailable
 from fercore.contracts.live import Alert
 from fercore.service.metrics import Metrics
 from fercore.state.memory import InMemoryState
-from services.gateway.sessions import deliveries as deliveries_module
-from services.gateway.sessions.deliveries import Deliveries
-from services.gateway.sessions.webhook import DeliveryFailed
+from services.gateway.alerts import deliveries as deliveries_module
+from services.gateway.alerts.deliveries import Deliveries
+from services.gateway.alerts.webhook import DeliveryFailed
 from tests.support.clock import Clock
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.contracts.live import Alert
 from fercore.state.store import Record
 from services.gateway.live.observation import Observation, ObservedFace
-from services.gateway.sessions.stored import (
+from services.gateway.recordings.stored import (
     HEAD_FIELD,
     PER_UNIT,
     FaceSecond,

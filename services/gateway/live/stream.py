@@ -37,9 +37,9 @@ from fercore.service.logging import request_id_var
 from fercore.service.metrics import Metrics
 from fercore.service.websockets import SERVICE_RESTART
 from services.gateway.directory import Directory
-from services.gateway.live.following import Following
-from services.gateway.live.memory import SessionMemory
+from services.gateway.live.follower import Following
 from services.gateway.live.observation import Observation, ObservedFace
+from services.gateway.live.observer import SessionMemory
 from services.gateway.live.window import Frame, FrameWindow, WaitForTurn
 from services.gateway.pipeline import Pipeline
 from services.gateway.settings import GatewaySettings

@@ -9,7 +9,7 @@ from pydantic_settings import NoDecode
 
 from fercore.contracts.live import AlertRule
 from fercore.service.settings import StateSettings
-from services.gateway.sessions.webhook import standard_key
+from services.gateway.alerts.webhook import standard_key
 
 _RULES: TypeAdapter[tuple[AlertRule, ...]] = TypeAdapter(tuple[AlertRule, ...])
 

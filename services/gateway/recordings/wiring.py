@@ -11,12 +11,12 @@ from fastapi import APIRouter
 from fercore.service.app import running
 from fercore.service.metrics import Metrics
 from fercore.state.store import StateStore
-from services.gateway.sessions.deliveries import Deliveries
-from services.gateway.sessions.recorder import Recorder
-from services.gateway.sessions.remembering import OWN_RULE, Remembering
-from services.gateway.sessions.routes import session_routes
-from services.gateway.sessions.settings import SessionSettings
-from services.gateway.sessions.webhook import Webhook
+from services.gateway.alerts.deliveries import Deliveries
+from services.gateway.alerts.webhook import Webhook
+from services.gateway.recordings.observer import OWN_RULE, Remembering
+from services.gateway.recordings.recorder import Recorder
+from services.gateway.recordings.routes import session_routes
+from services.gateway.recordings.settings import SessionSettings
 
 
 class Sessions:

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from fercore.contracts.live import Alert, AlertRule, StreamOptions
 from fercore.service.metrics import Metrics
+from services.gateway.alerts.deliveries import Deliveries
+from services.gateway.alerts.watch import Watch
 from services.gateway.live.observation import Observation
-from services.gateway.sessions.alerts import Watch
-from services.gateway.sessions.deliveries import Deliveries
-from services.gateway.sessions.recorder import Recorder
-from services.gateway.sessions.recording import Recording
+from services.gateway.recordings.recorder import Recorder
+from services.gateway.recordings.recording import Recording
 
 OWN_RULE = "session"
 """The metric's label for every rule that a session brings itself: anybody could name as many as he likes."""

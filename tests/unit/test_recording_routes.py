@@ -20,12 +20,12 @@ from fercore.contracts.live import AlertRule, StreamOptions, Trend
 from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
 from fercore.state.memory import InMemoryState
+from services.gateway.alerts.deliveries import Deliveries
 from services.gateway.live.observation import Observation, ObservedFace
-from services.gateway.sessions import routes, stored
-from services.gateway.sessions.deliveries import Deliveries
-from services.gateway.sessions.recorder import Recorder
-from services.gateway.sessions.remembering import Remembering
-from services.gateway.sessions.wiring import Sessions
+from services.gateway.recordings import routes, stored
+from services.gateway.recordings.observer import Remembering
+from services.gateway.recordings.recorder import Recorder
+from services.gateway.recordings.wiring import Sessions
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 from tests.support.clock import Clock

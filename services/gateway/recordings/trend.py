@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from fercore.contracts.emotions import EMOTIONS, VALENCE, Emotion
 from fercore.contracts.errors import InvalidRequest
 from fercore.contracts.live import Trend, TrendBucket, TrendRow
-from services.gateway.sessions.stored import PER_UNIT, FaceSecond, Recorded
+from services.gateway.recordings.stored import PER_UNIT, FaceSecond, Recorded
 
 MAX_ROWS = 5000
 _STEPS_S = (2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)

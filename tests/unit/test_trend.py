@@ -8,10 +8,10 @@ import pytest
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.contracts.errors import InvalidRequest, UnknownSession
 from fercore.contracts.live import Alert, TrendRow
-from services.gateway.sessions import trend as trend_module
-from services.gateway.sessions.routes import checked, seconds
-from services.gateway.sessions.stored import FaceSecond, Head, Recorded, second_field
-from services.gateway.sessions.trend import as_csv, trend
+from services.gateway.recordings import trend as trend_module
+from services.gateway.recordings.routes import checked, seconds
+from services.gateway.recordings.stored import FaceSecond, Head, Recorded, second_field
+from services.gateway.recordings.trend import as_csv, trend
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NEUTRAL, HAPPY, SURPRISE, SAD, CONTEMPT = 0, 1, 2, 3, 7
