@@ -19,7 +19,7 @@ from fercore.service.vitals import ReadVitals, watch_redis
 from fercore.state.memory import InMemoryState
 from fercore.state.store import StateStore
 from services.gateway.directory import Directory
-from services.gateway.live.observer import MakeMemory
+from services.gateway.live.observer import MakeObserver
 from services.gateway.live.route import stream_routes
 from services.gateway.pipeline import Pipeline
 from services.gateway.recordings.wiring import Sessions
@@ -38,7 +38,7 @@ def create_app(
     workers: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     store: StateStore | None = None,
     redises: Mapping[str, ReadVitals] = {},
-    make_memory: MakeMemory | None = None,
+    make_observer: MakeObserver | None = None,
     tracing: Tracing = OFF,
 ) -> FastAPI:
     """Make the service; nothing runs before its lifespan starts.
@@ -51,7 +51,7 @@ def create_app(
         store: keeps what outlives a process, and is closed with the service; in memory if there is none.
         redises: how each Redis behind queue and store is asked for its vitals, by what it is for.
         tracing: of this process.
-        make_memory: makes what remembers a live session, one for each; by default what keeps it in the store.
+        make_observer: builds the observer of a live stream; by default that of `Sessions`.
     """
     directory = Directory(queue)
     pipeline = Pipeline(
@@ -98,7 +98,7 @@ def create_app(
             intake,
             settings=settings,
             metrics=metrics,
-            make_memory=make_memory or sessions.make_memory,
+            make_observer=make_observer or sessions.make_observer,
         )
     )
     public.include_router(sessions.routes())

@@ -1,4 +1,4 @@
-"""What remembering sessions costs, with a real Redis beside it: `python -m tests.load.recordings`."""
+"""What recording costs, with a real Redis beside it: `python -m tests.load.recordings`."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from fercore.contracts.live import AlertRule
 from fercore.service.metrics import Metrics
 from fercore.state.redis import RedisState
 from services.gateway.alerts.watch import Watch
-from services.gateway.live.observation import Observation, ObservedFace
+from services.gateway.live.observer import Observation, ObservedFace
 from services.gateway.recordings import stored
 from services.gateway.recordings.recorder import Recorder
 from services.gateway.recordings.recording import Recording

@@ -10,7 +10,7 @@ from fercore.contracts.errors import UpstreamUnavailable
 from fercore.contracts.live import StreamOptions
 from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
-from services.gateway.live.observation import Observation
+from services.gateway.live.observer import Observation
 from services.gateway.live.stream import OUTCOMES
 from tests.support.streaming import Server, result
 
@@ -55,8 +55,8 @@ class Gate:
             self._event(number).set()
 
 
-class Remembering:
-    """A memory that notes what it is told."""
+class NotingObserver:
+    """An observer that notes what it is told."""
 
     def __init__(self, *, fault=None, alerts=()) -> None:
         self.fault, self.alerts = fault, alerts

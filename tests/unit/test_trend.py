@@ -10,7 +10,7 @@ from fercore.contracts.errors import InvalidRequest, UnknownSession
 from fercore.contracts.live import Alert, TrendRow
 from services.gateway.recordings import trend as trend_module
 from services.gateway.recordings.routes import checked, seconds
-from services.gateway.recordings.stored import FaceSecond, Head, Recorded, second_field
+from services.gateway.recordings.stored import FaceSecond, Head, StoredRecording, second_field
 from services.gateway.recordings.trend import as_csv, trend
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def row(face_id: int, counts: dict[int, int], means: dict[int, float]) -> FaceSe
 
 def of(seconds: dict[int, list[FaceSecond]], *, bucket_s: int = 10, alerts: tuple[Alert, ...] = ()):
     fields = {second: second_field(second, faces)[1] for second, faces in seconds.items()}
-    recorded = Recorded(Head(START, "a label"), fields, alerts)
+    recorded = StoredRecording(Head(START, "a label"), fields, alerts)
     return trend(recorded, "ab" * 16, bucket_s=bucket_s, expires_at=START + timedelta(days=1))
 
 

@@ -41,7 +41,7 @@ class Sender(Protocol):
         ...
 
 
-class Deliveries:
+class WebhookDeliveries:
     """What is to be delivered, by this gateway or another.
 
     Args:
@@ -120,7 +120,7 @@ class Deliveries:
                 self._count("dropped")
 
     async def deliver(self) -> bool:
-        """Try everything that is due, a few at once; tells whether there was any."""
+        """Try everything that is due, a few at once; returns whether there was any."""
         try:
             leases = await self._store.lease_tasks(max_n=AT_ONCE, lease_s=self._lease_s)
         except UpstreamUnavailable as fault:
@@ -144,7 +144,7 @@ class Deliveries:
             self._outage.begins(fault.detail)
 
     async def _try(self, lease: Lease) -> str:
-        if lease.attempt > self._attempts:  # whoever made the last one died over it
+        if lease.attempt > self._attempts:  # the worker crashed during the final attempt
             return "given_up"
         task = lease.task
         about = {"delivery_id": task.task_id, "attempt": lease.attempt}

@@ -1,23 +1,51 @@
-"""The seam between a live session and whoever remembers what it saw.
+"""The seam between a live stream and whoever observes it, and what is told of each frame.
 
-Knows no store; `services.gateway.recordings` fills it.
+Knows no store, no pixels and no message; `services.gateway.recordings` fills it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from fercore.contracts.emotions import Emotion
 from fercore.contracts.live import Alert, StreamOptions
-from services.gateway.live.observation import Observation
 
 
-class SessionMemory(Protocol):
-    """Remembers one session; made for it alone."""
+@dataclass(frozen=True, slots=True)
+class ObservedFace:
+    """One followed face.
+
+    Attributes:
+        face_id: of the stream.
+        emotion: the smoothed one, that the client is shown.
+        probabilities: of this frame alone; sum 1.
+    """
+
+    face_id: int
+    emotion: Emotion
+    probabilities: Mapping[Emotion, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One analysed frame; no face is an empty tuple.
+
+    Attributes:
+        at_s: monotonic seconds, never those of a wall clock.
+    """
+
+    at_s: float
+    faces: tuple[ObservedFace, ...]
+
+
+class StreamObserver(Protocol):
+    """Observes one live stream; made for it alone."""
 
     async def begin(self, options: StreamOptions) -> str | None:
         """Start; called once before the first observation, again only if it raised.
 
         Returns:
-            The session id if the client asked for a record, otherwise None.
+            The session id if the client asked for a recording, otherwise None.
 
         Raises:
             FerError: what the client asked for cannot be had.
@@ -25,12 +53,12 @@ class SessionMemory(Protocol):
         ...
 
     def observe(self, observation: Observation) -> Sequence[Alert]:
-        """Take what was seen in the next frame and give the alerts that it caused; never raises."""
+        """Take what was seen in the next frame and return the alerts that it caused; never raises."""
         ...
 
     async def end(self) -> None:
-        """Write down what is left; called once however the session ended, begun or not; never raises."""
+        """Write what is left; called once however the stream ended, begun or not; never raises."""
         ...
 
 
-MakeMemory = Callable[[], SessionMemory]
+MakeObserver = Callable[[], StreamObserver]

@@ -1,6 +1,6 @@
 """Follow faces from frame to frame by their boxes alone: overlap, and motion at a constant velocity.
 
-Knows no pixels, no emotions and no session. After SORT (Bewley et al., 2016, arXiv:1602.00763): greedy
+Knows no pixels, no emotions and no stream. After SORT (Bewley et al., 2016, arXiv:1602.00763): greedy
 instead of optimal assignment, a plain velocity instead of a Kalman filter, and a memory of a second.
 """
 
@@ -60,7 +60,7 @@ class _Track:
 
 
 class FaceTracker:
-    """The faces of one session; ids start at 1 and are never used twice."""
+    """The faces of one stream; ids start at 1 and are never used twice."""
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []

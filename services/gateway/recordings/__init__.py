@@ -1,1 +1,1 @@
-"""What is remembered of live sessions: trends and alerts; scores only, never pictures."""
+"""Recordings of live streams and their trends; scores only, never images."""

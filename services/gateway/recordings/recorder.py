@@ -1,4 +1,4 @@
-"""Writes what all recorded sessions of this gateway saw to the store, twice a second, in one round trip.
+"""Writes all recordings of this gateway to the store, twice a second, in one round trip.
 
 Knows the store, neither HTTP nor emotions; a store that is away is waited for and disturbs nobody.
 """
@@ -18,7 +18,7 @@ from services.gateway.recordings.recording import LOST_BECAUSE, Recording
 
 WRITE_EVERY_S = 0.5
 MAX_ENDED = 100
-"""Sessions that have ended and could not be written yet; of more, the oldest is lost."""
+"""Recordings that have ended and could not be written yet; of more, the oldest is lost."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ class Recorder:
     """All recordings of this gateway that are open, or have ended and wait for the store.
 
     Args:
-        store: where sessions are kept.
+        store: where recordings are kept.
         metrics: lost rows are counted there.
-        lifetime_s: how long a session is kept after it was last written.
+        lifetime_s: how long a recording is kept after it was last written.
         clock: monotonic seconds.
     """
 
@@ -52,7 +52,7 @@ class Recorder:
             metrics.session_rows_lost.labels(reason)  # shown from the start, as 0
 
     async def begin(self, *, zero_s: float, started_at: datetime, label: str | None) -> Recording:
-        """Open a session; if the store is away, it is made there later."""
+        """Open a recording; if the store is away, it is made there later."""
         recording = Recording(
             secrets.token_hex(16), zero_s=zero_s, started_at=started_at, label=label, lose=self._count_lost
         )
@@ -61,7 +61,7 @@ class Recorder:
         return recording
 
     async def end(self, recording: Recording) -> None:
-        """Write what is left of a session now, or later if the store is away."""
+        """Write what is left of a recording now, or later if the store is away."""
         recording.close()
         self._ended[recording] = None
         if len(self._ended) > MAX_ENDED:

@@ -11,9 +11,9 @@ from fastapi import APIRouter
 from fercore.service.app import running
 from fercore.service.metrics import Metrics
 from fercore.state.store import StateStore
-from services.gateway.alerts.deliveries import Deliveries
+from services.gateway.alerts.deliveries import WebhookDeliveries
 from services.gateway.alerts.webhook import Webhook
-from services.gateway.recordings.observer import OWN_RULE, Remembering
+from services.gateway.recordings.observer import OWN_RULE, RecordingObserver
 from services.gateway.recordings.recorder import Recorder
 from services.gateway.recordings.routes import session_routes
 from services.gateway.recordings.settings import SessionSettings
@@ -35,18 +35,18 @@ class Sessions:
         for rule in (*(rule.name for rule in settings.alerts), OWN_RULE):
             metrics.alerts.labels(rule)  # counts from 0, so that the first alert is an increase
         self._recorder = Recorder(store, metrics, lifetime_s=settings.session_lifetime_s)
-        self._deliveries: Deliveries | None = None
+        self._deliveries: WebhookDeliveries | None = None
         if url := settings.webhook_url.get_secret_value():
             webhook = Webhook(
                 url,
                 settings.webhook_secret.get_secret_value(),
                 allows_private=settings.webhook_allow_private,
             )
-            self._deliveries = Deliveries(store, webhook, metrics, attempts=settings.webhook_attempts)
+            self._deliveries = WebhookDeliveries(store, webhook, metrics, attempts=settings.webhook_attempts)
 
-    def make_memory(self) -> Remembering:
-        """Make the memory of one session."""
-        return Remembering(
+    def make_observer(self) -> RecordingObserver:
+        """Build the observer of one stream."""
+        return RecordingObserver(
             self._settings.alerts,
             recorder=self._recorder,
             deliveries=self._deliveries,
