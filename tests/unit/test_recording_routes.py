@@ -21,11 +21,12 @@ from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
 from fercore.state.memory import InMemoryState
 from services.gateway.alerts.deliveries import WebhookDeliveries
+from services.gateway.alerts.wiring import Alerts
 from services.gateway.live.observer import Observation, ObservedFace
 from services.gateway.recordings import routes, stored
 from services.gateway.recordings.observer import RecordingObserver
 from services.gateway.recordings.recorder import Recorder
-from services.gateway.recordings.wiring import Sessions
+from services.gateway.recordings.wiring import Recordings
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 from tests.support.clock import Clock
@@ -72,7 +73,7 @@ def deliveries(store, metrics) -> WebhookDeliveries:
 
 @pytest.fixture
 def remember(store, metrics, clock, deliveries):
-    """Build the observer of a stream, as `Sessions` does, but with clocks of the test's."""
+    """Build the observer of a stream, as `Recordings` does, but with clocks of the test's."""
     walls = iter([START, *[START - timedelta(days=400)] * 9])
 
     def remember(*rules: AlertRule) -> RecordingObserver:
@@ -289,23 +290,38 @@ async def test_an_observer_that_never_began_ends_quietly(remember):
     await remember().end()
 
 
-async def test_what_a_gateway_still_holds_is_written_when_it_ends_and_the_store_is_closed(store, metrics):
-    closed = []
-
-    async def close():
-        closed.append(len(store._tasks))
-
-    store.close = close
+async def test_what_a_gateway_still_holds_is_written_when_it_ends(store, metrics):
     settings = GatewaySettings(
         alerts=(RULE,), webhook_url="https://hooks.example/", webhook_secret="x", webhook_attempts=1
     )
-    sessions = Sessions(settings, store=store, metrics=metrics)
-    async with sessions.running():
+    alerts = Alerts(settings, store=store, metrics=metrics)
+    recordings = Recordings(settings, alerts=alerts, store=store, metrics=metrics)
+    async with alerts.running(), recordings.running():
         await asyncio.sleep(0)  # let the jobs begin
-        observer = sessions.make_observer()
+        observer = recordings.make_observer()
         session_id = await observer.begin(StreamOptions(record=True))
         face = ObservedFace(1, Emotion.SADNESS, SAD)
         assert observer.observe(Observation(time.monotonic() + RULE.window_s + 1, (face,)))
         assert store._tasks == {}
-    assert closed == [1]
+    assert len(store._tasks) == 1
     assert len(stored.read((await store.get(session_id)).fields).alerts) == 1
+
+
+async def test_the_store_is_closed_after_all_that_writes_has_ended(store, metrics):
+    calls = []
+
+    def noted(name, call):
+        async def note(*arguments, **options):
+            calls.append(name)
+            return await call(*arguments, **options)
+
+        return note
+
+    store.close = noted("close", store.close)
+    store.lease_tasks = noted("lease_tasks", store.lease_tasks)
+    settings = GatewaySettings(webhook_url="https://hooks.example/", webhook_secret="x")
+    async with LifespanManager(create_app(settings, queue=InMemoryQueue(), metrics=metrics, store=store)):
+        await asyncio.sleep(0.01)
+        assert "close" not in calls
+    assert calls[-1] == "close"
+    assert calls.count("close") == 1

@@ -15,9 +15,9 @@ from services.gateway.directory import Directory
 from services.gateway.live.connection import FULL
 from services.gateway.live.observer import MakeObserver
 from services.gateway.live.origin import is_allowed
+from services.gateway.live.settings import LiveSettings
 from services.gateway.live.stream import OUTCOMES, LiveStream
 from services.gateway.pipeline import Pipeline
-from services.gateway.settings import GatewaySettings
 
 
 def stream_routes(
@@ -25,7 +25,7 @@ def stream_routes(
     directory: Directory,
     intake: Intake,
     *,
-    settings: GatewaySettings,
+    settings: LiveSettings,
     metrics: Metrics,
     make_observer: MakeObserver,
 ) -> APIRouter:

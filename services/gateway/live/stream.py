@@ -38,9 +38,9 @@ from services.gateway.directory import Directory
 from services.gateway.live.connection import DONE, DRAIN, IDLE, INTERNAL, TOO_SLOW, Close, Connection, TooSlow
 from services.gateway.live.follower import FaceFollower
 from services.gateway.live.observer import Observation, ObservedFace, StreamObserver
+from services.gateway.live.settings import LiveSettings
 from services.gateway.live.window import Frame, FrameWindow, WaitForTurn
 from services.gateway.pipeline import Pipeline
-from services.gateway.settings import GatewaySettings
 
 OUTCOMES = ("result", "dropped", "refused", "failed")
 """How a frame is answered; of the errors, `refused` is the caller's fault and `failed` the cluster's."""
@@ -73,7 +73,7 @@ class LiveStream:
         directory: Directory,
         intake: Intake,
         observer: StreamObserver,
-        settings: GatewaySettings,
+        settings: LiveSettings,
         metrics: Metrics,
     ) -> None:
         self._socket = socket

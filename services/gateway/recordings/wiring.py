@@ -1,4 +1,4 @@
-"""Puts together what remembers sessions: recorder, rules, webhook and routes around one store.
+"""Puts together what records live streams: recorder, observers and routes around one store.
 
 Knows the parts; the gateway's own wiring starts and ends them.
 """
@@ -11,63 +11,50 @@ from fastapi import APIRouter
 from fercore.service.app import running
 from fercore.service.metrics import Metrics
 from fercore.state.store import StateStore
-from services.gateway.alerts.deliveries import WebhookDeliveries
-from services.gateway.alerts.webhook import Webhook
+from services.gateway.alerts.wiring import Alerts
 from services.gateway.recordings.observer import OWN_RULE, RecordingObserver
 from services.gateway.recordings.recorder import Recorder
 from services.gateway.recordings.routes import session_routes
-from services.gateway.recordings.settings import SessionSettings
+from services.gateway.recordings.settings import RecordingSettings
 
 
-class Sessions:
-    """All that a gateway remembers of its live sessions.
+class Recordings:
+    """All that a gateway keeps of its live streams.
 
     Args:
-        settings: the gateway's.
-        store: closed when `running` ends.
+        settings: how long recordings are kept.
+        alerts: the rules that observers watch, and what sends their alerts.
+        store: where recordings are kept.
         metrics: of this process.
     """
 
-    def __init__(self, settings: SessionSettings, *, store: StateStore, metrics: Metrics) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: RecordingSettings, *, alerts: Alerts, store: StateStore, metrics: Metrics
+    ) -> None:
+        self._lifetime_s = settings.session_lifetime_s
+        self._alerts = alerts
         self._store = store
         self._metrics = metrics
-        for rule in (*(rule.name for rule in settings.alerts), OWN_RULE):
+        for rule in (*(rule.name for rule in alerts.rules), OWN_RULE):
             metrics.alerts.labels(rule)  # counts from 0, so that the first alert is an increase
-        self._recorder = Recorder(store, metrics, lifetime_s=settings.session_lifetime_s)
-        self._deliveries: WebhookDeliveries | None = None
-        if url := settings.webhook_url.get_secret_value():
-            webhook = Webhook(
-                url,
-                settings.webhook_secret.get_secret_value(),
-                allows_private=settings.webhook_allow_private,
-            )
-            self._deliveries = WebhookDeliveries(store, webhook, metrics, attempts=settings.webhook_attempts)
+        self._recorder = Recorder(store, metrics, lifetime_s=self._lifetime_s)
 
     def make_observer(self) -> RecordingObserver:
         """Build the observer of one stream."""
         return RecordingObserver(
-            self._settings.alerts,
+            self._alerts.rules,
             recorder=self._recorder,
-            deliveries=self._deliveries,
+            deliveries=self._alerts.deliveries,
             metrics=self._metrics,
         )
 
     def routes(self) -> APIRouter:
-        """Make the HTTP routes."""
-        return session_routes(self._store, lifetime_s=self._settings.session_lifetime_s)
+        """Build the HTTP routes."""
+        return session_routes(self._store, lifetime_s=self._lifetime_s)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write and deliver while the block runs; at its end once more, then close the store."""
-        jobs = [self._recorder.keep_writing()]
-        if self._deliveries is not None:
-            jobs += [self._deliveries.keep_writing(), self._deliveries.keep_delivering()]
-        try:
-            async with running(*jobs):
-                yield
-            await self._recorder.write()
-            if self._deliveries is not None:
-                await self._deliveries.write()
-        finally:
-            await self._store.close()
+        """Write while the block runs, and at its end once more."""
+        async with running(self._recorder.keep_writing()):
+            yield
+        await self._recorder.write()
