@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from fercore.contracts.errors import FerError, InternalError
 from fercore.messaging.envelope import return_address
-from fercore.messaging.handler import OUTCOMES, Dead, Forward, Handler, Observer, Outcome, Reply
+from fercore.messaging.handler import Dead, Forward, Handler, Observer, Outcome, Reply
 from fercore.messaging.patience import Patience
 from fercore.messaging.queue import (
     MAX_DELIVERIES,
@@ -105,8 +105,7 @@ class _Loop:
     broker: Patience = field(default_factory=Patience)
 
     async def run(self) -> None:
-        for outcome in OUTCOMES:
-            self._count(outcome, 0)  # so that the first dead letter is an increase
+        self.observer.work_begins(self.channel.stream)
         try:
             async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as background:
                 # Who receives before it is announced looks dead, and its messages are taken from it.

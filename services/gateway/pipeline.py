@@ -63,8 +63,7 @@ class Pipeline:
         self._default_detector = default_detector
         self._default_model = default_model
         self._metrics = metrics
-        metrics.messages_ended(REPLIES, "unawaited", 0)  # both are shown from the start
-        metrics.stage_duration.labels("total")
+        metrics.show_replies(REPLIES)
         self._reply_to = uuid4().hex
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[bytes]] = {}

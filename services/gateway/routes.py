@@ -19,7 +19,7 @@ from fercore.contracts.api import (
 )
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.service.bodies import OPENAPI_BODY
-from fercore.service.errors import FAULT_STATUSES, PROBLEMS
+from fercore.service.errors import PROBLEMS
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
 from fercore.service.queries import ONCE_EACH
@@ -59,9 +59,7 @@ def predict_routes(
         openapi_extra={"requestBody": OPENAPI_BODY},
     )
     for path in ("/predict", "/v1/predict"):
-        metrics.incomplete_answers.labels(path)  # these from 0, so that the first is an increase
-        for status in FAULT_STATUSES:
-            metrics.requests.labels("gateway", path, str(status))
+        metrics.show_route("gateway", path)
     return router
 
 

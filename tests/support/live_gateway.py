@@ -2,16 +2,15 @@
 
 import asyncio
 import gc
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import httpx
 
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.contracts.live import StreamOptions
 from fercore.messaging.memory import InMemoryQueue
-from fercore.service.metrics import Metrics
+from fercore.service.metrics import Metrics, StreamOutcome
 from services.gateway.live.observer import Observation
-from services.gateway.live.stream import OUTCOMES
 from tests.support.streaming import Server, result
 
 Kind = TypeVar("Kind")
@@ -96,7 +95,7 @@ def frames_counted(metrics: Metrics) -> dict[str, float]:
     """Give the frames by outcome, zeros left out."""
     counted = {
         outcome: metrics.registry.get_sample_value("fer_stream_frames_total", {"outcome": outcome})
-        for outcome in OUTCOMES
+        for outcome in get_args(StreamOutcome)
     }
     return {outcome: value for outcome, value in counted.items() if value}
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.contracts.live import Alert
 from fercore.outage import Outage
-from fercore.service.metrics import Metrics
+from fercore.service.metrics import DeliveryOutcome, Metrics
 from fercore.state.store import Lease, StateStore, Task
 from services.gateway.alerts.webhook import TIMEOUT_S, DeliveryFailed
 
@@ -27,8 +27,6 @@ FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 3600.0
 MAX_WAITING = 1000
 """Deliveries that are kept in this process while the store is away; the oldest goes first."""
-
-OUTCOMES = ("delivered", "failed", "given_up", "dropped")
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +71,7 @@ class WebhookDeliveries:
         self._outage = Outage(
             logger, away="webhook deliveries wait for the store", back="webhook deliveries go on"
         )
-        for outcome in OUTCOMES:
-            metrics.webhook_deliveries.labels(outcome)  # from 0, so that the first failure is an increase
+        metrics.show_deliveries()
 
     def add(self, alert: Alert, *, session_id: str | None, label: str | None) -> None:
         """Take an alert; it is in the store with the next `write`."""
@@ -143,7 +140,7 @@ class WebhookDeliveries:
         except UpstreamUnavailable as fault:  # the lease runs out, and somebody tries again
             self._outage.begins(fault.detail)
 
-    async def _try(self, lease: Lease) -> str:
+    async def _try(self, lease: Lease) -> DeliveryOutcome:
         if lease.attempt > self._attempts:  # the worker crashed during the final attempt
             return "given_up"
         task = lease.task
@@ -162,5 +159,5 @@ class WebhookDeliveries:
         pause_s = min(self._first_pause_s * 2.0 ** (attempt - 1), LONGEST_PAUSE_S)
         return pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
 
-    def _count(self, outcome: str) -> None:
+    def _count(self, outcome: DeliveryOutcome) -> None:
         self._metrics.webhook_deliveries.labels(outcome).inc()

@@ -16,7 +16,7 @@ from services.gateway.live.connection import FULL
 from services.gateway.live.observer import MakeObserver
 from services.gateway.live.origin import is_allowed
 from services.gateway.live.settings import LiveSettings
-from services.gateway.live.stream import OUTCOMES, LiveStream
+from services.gateway.live.stream import LiveStream
 from services.gateway.pipeline import Pipeline
 
 
@@ -32,8 +32,7 @@ def stream_routes(
     """Make `WS /stream`."""
     router = APIRouter()
     open_streams: set[LiveStream] = set()
-    for outcome in OUTCOMES:
-        metrics.stream_frames.labels(outcome)  # shown from the start, as 0
+    metrics.show_stream_frames()
 
     async def serve(socket: WebSocket) -> None:
         headers = socket.headers

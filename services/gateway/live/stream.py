@@ -6,6 +6,7 @@ Knows WebSocket messages and the pipeline, neither the queue nor pixels.
 import asyncio
 import logging
 from time import monotonic
+from typing import get_args
 
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -32,7 +33,7 @@ from fercore.contracts.live import (
 from fercore.service.errors import describe, is_ours, log_fault
 from fercore.service.intake import Intake
 from fercore.service.logging import request_id_var
-from fercore.service.metrics import Metrics
+from fercore.service.metrics import Metrics, StreamOutcome
 from fercore.service.websockets import SERVICE_RESTART
 from services.gateway.directory import Directory
 from services.gateway.live.connection import DONE, DRAIN, IDLE, INTERNAL, TOO_SLOW, Close, Connection, TooSlow
@@ -41,9 +42,6 @@ from services.gateway.live.observer import Observation, ObservedFace, StreamObse
 from services.gateway.live.settings import LiveSettings
 from services.gateway.live.window import Frame, FrameWindow, WaitForTurn
 from services.gateway.pipeline import Pipeline
-
-OUTCOMES = ("result", "dropped", "refused", "failed")
-"""How a frame is answered; of the errors, `refused` is the caller's fault and `failed` the cluster's."""
 
 MAX_TEXT_CHARS = 16_384
 
@@ -88,7 +86,7 @@ class LiveStream:
         self._options: StreamOptions | None = None
         self._follower = FaceFollower(1)
         self._received = 0
-        self._answered = dict.fromkeys(OUTCOMES, 0)
+        self._answered: dict[str, int] = dict.fromkeys(get_args(StreamOutcome), 0)
         self._window = FrameWindow(self._serve, lambda: self._count("dropped"))
 
     async def run(self) -> None:
@@ -218,7 +216,7 @@ class LiveStream:
         """Analyse a frame, and answer it after the frame before it."""
         request_id_var.set(frame.request_id)
         told: dict[str, object] = {}
-        outcome = "dropped"  # unless it gets so far
+        outcome: StreamOutcome = "dropped"  # unless it gets so far
         try:
             with frame.permit:
                 answer = await self._analyze(frame)
@@ -270,10 +268,10 @@ class LiveStream:
             errors=self._answered["refused"] + self._answered["failed"],
         )
 
-    def _count(self, outcome: str) -> None:
+    def _count(self, outcome: StreamOutcome) -> None:
         self._answered[outcome] += 1
         self._metrics.stream_frames.labels(outcome).inc()
 
 
-def _outcome_of(fault: FerError) -> str:
+def _outcome_of(fault: FerError) -> StreamOutcome:
     return "failed" if is_ours(fault) else "refused"

@@ -12,9 +12,9 @@ from datetime import datetime
 
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.outage import Outage
-from fercore.service.metrics import Metrics
+from fercore.service.metrics import LossReason, Metrics
 from fercore.state.store import StateStore
-from services.gateway.recordings.recording import LOST_BECAUSE, Recording
+from services.gateway.recordings.recording import Recording
 
 WRITE_EVERY_S = 0.5
 MAX_ENDED = 100
@@ -48,8 +48,7 @@ class Recorder:
         self._written_s: dict[Recording, float] = {}
         self._ended: dict[Recording, None] = {}
         self._outage = Outage(logger, away="sessions cannot be written", back="sessions are written again")
-        for reason in LOST_BECAUSE:
-            metrics.session_rows_lost.labels(reason)  # shown from the start, as 0
+        metrics.show_lost_rows()
 
     async def begin(self, *, zero_s: float, started_at: datetime, label: str | None) -> Recording:
         """Open a recording; if the store is away, it is made there later."""
@@ -114,5 +113,5 @@ class Recorder:
         self._written_s.pop(recording, None)
         self._ended.pop(recording, None)
 
-    def _count_lost(self, reason: str, rows: int) -> None:
+    def _count_lost(self, reason: LossReason, rows: int) -> None:
         self._metrics.session_rows_lost.labels(reason).inc(rows)

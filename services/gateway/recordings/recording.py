@@ -11,6 +11,7 @@ import msgspec
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.contracts.live import Alert
+from fercore.service.metrics import LossReason
 from fercore.state.store import Record
 from services.gateway.live.observer import Observation, ObservedFace
 from services.gateway.recordings.stored import (
@@ -32,10 +33,8 @@ MAX_WAITING_SECONDS = 300
 
 _INDEX = {emotion: index for index, emotion in enumerate(EMOTIONS)}
 
-Lose = Callable[[str, int], None]
+Lose = Callable[[LossReason, int], None]
 """Is called with the reason, and how many rows (faces times seconds) are lost."""
-
-LOST_BECAUSE = ("crowded", "session_full", "store_away")
 
 
 class Recording:

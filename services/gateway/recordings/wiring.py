@@ -35,8 +35,7 @@ class Recordings:
         self._alerts = alerts
         self._store = store
         self._metrics = metrics
-        for rule in (*(rule.name for rule in alerts.rules), OWN_RULE):
-            metrics.alerts.labels(rule)  # counts from 0, so that the first alert is an increase
+        metrics.show_alerts([*(rule.name for rule in alerts.rules), OWN_RULE])
         self._recorder = Recorder(store, metrics, lifetime_s=self._lifetime_s)
 
     def make_observer(self) -> RecordingObserver:
