@@ -1,6 +1,6 @@
 """The metrics of one process, in a registry of its own (base units, histograms, closed labels).
 
-Knows prometheus_client and nothing of HTTP or queues; a test makes as many as it likes.
+Knows prometheus_client and nothing of HTTP or queues; a process may have several.
 """
 
 from collections.abc import Iterable, Iterator
@@ -57,7 +57,7 @@ class Metrics:
         )
         self.incomplete_answers = Counter(
             "fer_incomplete_answers_total",
-            "Requests for several pictures that were answered, though we failed some of these",
+            "Requests for several images that were answered, though we failed some of these",
             ("route",),
             registry=registry,
         )
@@ -96,9 +96,9 @@ class Metrics:
         self.redis_clients = Gauge(
             "fer_redis_clients", "Connections to Redis, of all processes", redis, registry=registry
         )
-        self.inflight = Gauge("fer_inflight", "Pictures admitted and not answered", registry=registry)
+        self.inflight = Gauge("fer_inflight", "Images admitted and not answered", registry=registry)
         self.faces_per_frame = Histogram(
-            "fer_faces_per_frame", "Faces found in a picture", buckets=_COUNT_BUCKETS, registry=registry
+            "fer_faces_per_frame", "Faces found in an image", buckets=_COUNT_BUCKETS, registry=registry
         )
         self.batch_size = Histogram(
             "fer_batch_size", "Faces in one inference call", buckets=_COUNT_BUCKETS, registry=registry
@@ -218,7 +218,7 @@ class Metrics:
             self.redis_clients.labels(redis).set(vitals.clients)
 
     def exposition(self) -> bytes:
-        """Give the text that Prometheus scrapes."""
+        """Return the text that Prometheus scrapes."""
         return generate_latest(self.registry)
 
 

@@ -31,7 +31,7 @@ from services.gateway.settings import GatewaySettings
 def predict_routes(
     pipeline: Pipeline, intake: Intake, settings: GatewaySettings, metrics: Metrics
 ) -> APIRouter:
-    """Make `POST /predict`."""
+    """Build `POST /predict`."""
     router = APIRouter(tags=["emotions"], dependencies=[ONCE_EACH])
 
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
@@ -64,7 +64,7 @@ def predict_routes(
 
 
 def catalogue_routes(directory: Directory, settings: GatewaySettings) -> APIRouter:
-    """Make `GET /emotions`, `/models` and `/detectors`."""
+    """Build `GET /emotions`, `/models` and `/detectors`."""
     router = APIRouter(tags=["catalogue"])
 
     @router.get("/emotions")
@@ -102,6 +102,6 @@ def catalogue_routes(directory: Directory, settings: GatewaySettings) -> APIRout
 
 
 def server_timing(prediction: Prediction) -> dict[str, str]:
-    """Give the stage timings as a `Server-Timing` header (W3C Server Timing)."""
+    """Return the stage timings as a `Server-Timing` header (W3C Server Timing)."""
     timings = prediction.timings_ms.model_dump()
     return {"Server-Timing": ", ".join(f"{stage};dur={ms}" for stage, ms in timings.items())}

@@ -22,5 +22,6 @@ class GatewaySettings(QueueSettings, LiveSettings, RecordingSettings, AlertSetti
         DEFAULT_MODEL
     )
     predict_deadline_s: Annotated[
-        float, Field(gt=0, le=60, description="Seconds until a picture is answered, one way or the other")
+        float,
+        Field(gt=0, le=60, description="Deadline of `POST /predict` in seconds; then the answer is 504"),
     ] = 5.0

@@ -42,7 +42,7 @@ def create_app(
     make_observer: MakeObserver | None = None,
     tracing: Tracing = OFF,
 ) -> FastAPI:
-    """Make the service; nothing runs before its lifespan starts.
+    """Build the service; nothing runs before its lifespan starts.
 
     Args:
         settings: the gateway's.
@@ -116,7 +116,7 @@ def create_app(
 
 
 def _offered(look_up: Callable[[], object]) -> Check:
-    """Make the readiness check of something that a live worker must offer."""
+    """Build the readiness check of something that a live worker must offer."""
 
     async def check() -> str | None:
         try:

@@ -88,13 +88,13 @@ class WebhookDeliveries:
         self._waiting.append(Task(delivery_id, json.dumps(body).encode()))
 
     async def keep_writing(self) -> None:
-        """Put what waits into the store again and again, for ever."""
+        """Put what waits into the store at regular intervals, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self.write()
 
     async def keep_delivering(self) -> None:
-        """Deliver what is due again and again, for ever."""
+        """Deliver what is due, until cancelled."""
         while True:
             if not await self.deliver():
                 await asyncio.sleep(LOOK_EVERY_S)
@@ -137,7 +137,7 @@ class WebhookDeliveries:
                 await self._store.postpone_task(lease, delay_s=self._pause_s(lease.attempt))
             else:
                 await self._store.finish_task(lease)
-        except UpstreamUnavailable as fault:  # the lease runs out, and somebody tries again
+        except UpstreamUnavailable as fault:  # the lease runs out, and another gateway tries again
             self._outage.begins(fault.detail)
 
     async def _try(self, lease: Lease) -> DeliveryOutcome:

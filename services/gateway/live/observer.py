@@ -1,4 +1,4 @@
-"""The seam between a live stream and whoever observes it, and what is told of each frame.
+"""The seam between a live stream and its observer, and what is observed in each frame.
 
 Knows no store, no pixels and no message; `services.gateway.recordings` fills it.
 """

@@ -29,7 +29,7 @@ def stream_routes(
     metrics: Metrics,
     make_observer: MakeObserver,
 ) -> APIRouter:
-    """Make `WS /stream`."""
+    """Build `WS /stream`."""
     router = APIRouter()
     open_streams: set[LiveStream] = set()
     metrics.show_stream_frames()

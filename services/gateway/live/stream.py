@@ -152,7 +152,7 @@ class LiveStream:
             await asyncio.sleep(0)  # a flood of small messages must not hold up the other streams
 
     async def _take_text(self, text: str) -> Close | None:
-        """Obey a text message; returns how to close if it ends the stream."""
+        """Handle a text message; returns how to close if it ends the stream."""
         if len(text) > MAX_TEXT_CHARS:
             fault = InvalidRequest(f"a text message has at most {MAX_TEXT_CHARS} characters")
             return await self._end_by(fault, 1009)
@@ -162,9 +162,9 @@ class LiveStream:
             faults = err.errors(include_url=False, include_input=False, include_context=False)
             is_known = any(fault["loc"] for fault in faults)  # else it is no JSON, or no message of ours
             return await self._end_by(InvalidRequest(describe(faults)), 1008 if is_known else 1003)
-        return DONE if isinstance(message, Stop) else await self._obey_start(message)
+        return DONE if isinstance(message, Stop) else await self._handle_start(message)
 
-    async def _obey_start(self, message: StreamOptions) -> Close | None:
+    async def _handle_start(self, message: StreamOptions) -> Close | None:
         if self._options is not None or self._received:
             return await self._end_by(InvalidRequest("`start` must be the first message"), 1008)
         try:
@@ -182,7 +182,7 @@ class LiveStream:
         return Close(code, fault.code)
 
     def _check_names(self, options: StreamOptions) -> None:
-        """Refuse what the client names and nobody offers; while nobody offers anything, frames will tell."""
+        """Refuse a name that no worker offers; while no worker offers any, the frames' errors say so."""
         try:
             if options.model is not None:
                 self._directory.model(options.model)
@@ -215,14 +215,14 @@ class LiveStream:
     async def _serve(self, frame: Frame, wait_for_turn: WaitForTurn) -> None:
         """Analyse a frame, and answer it after the frame before it."""
         request_id_var.set(frame.request_id)
-        told: dict[str, object] = {}
+        details: dict[str, object] = {}
         outcome: StreamOutcome = "dropped"  # unless it gets so far
         try:
             with frame.permit:
                 answer = await self._analyze(frame)
             await wait_for_turn()
             if isinstance(answer, FerError):
-                outcome, told["code"] = _outcome_of(answer), answer.code
+                outcome, details["code"] = _outcome_of(answer), answer.code
                 await self._connection.send_error(answer, frame.seq)
             else:
                 outcome = "result"
@@ -230,7 +230,7 @@ class LiveStream:
         finally:
             self._count(outcome)
             duration_ms = round((monotonic() - frame.received_at_s) * 1000, 2)
-            logger.debug("live frame", extra=told | {"outcome": outcome, "duration_ms": duration_ms})
+            logger.debug("live frame", extra=details | {"outcome": outcome, "duration_ms": duration_ms})
 
     async def _analyze(self, frame: Frame) -> Prediction | FerError:
         left_s = frame.received_at_s + self._settings.live_deadline_s - monotonic()

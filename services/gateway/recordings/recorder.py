@@ -1,6 +1,6 @@
 """Writes all recordings of this gateway to the store, twice a second, in one round trip.
 
-Knows the store, neither HTTP nor emotions; a store that is away is waited for and disturbs nobody.
+Knows the store, neither HTTP nor emotions; an outage of the store delays the writing and nothing else.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ class Recorder:
         await self._write([recording])
 
     async def keep_writing(self) -> None:
-        """Write again and again, for ever."""
+        """Write at regular intervals, until cancelled."""
         while True:
             await asyncio.sleep(WRITE_EVERY_S)
             await self.write()

@@ -1,6 +1,6 @@
 """One recording on its way to the store: scores of a live stream, counted by the second, and bounded.
 
-Knows neither the store nor a clock; whoever writes asks for what is to be written and says what became of it.
+Knows neither the store nor a clock; the writer takes what is to be written and reports what became of it.
 """
 
 from collections import Counter, deque
@@ -82,14 +82,14 @@ class Recording:
             seen.add(face)
 
     def close_before(self, now_s: float) -> None:
-        """Let the open second wait to be written if it is over."""
+        """Add the open second to what is to be written if it is over."""
         second = int(now_s - self._zero_s)
         if second > self._second:
             self.close()
             self._second = second
 
     def close(self) -> None:
-        """Let the open second wait to be written though it may not be over."""
+        """Add the open second to what is to be written, over or not."""
         if not self._faces:
             return
         rows = [face.row(face_id) for face_id, face in self._faces.items()]

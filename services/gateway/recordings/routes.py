@@ -1,6 +1,6 @@
 """`GET /sessions/{id}/trend` and `DELETE /sessions/{id}`, from whichever gateway is asked.
 
-Knows HTTP and the store; the session id is the only handle, and whoever has it may read and delete.
+Knows HTTP and the store; the session id is the only handle, and gives the right to read and delete.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 
 
 def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
-    """Make the routes."""
+    """Build the routes."""
     router = APIRouter(tags=["sessions"], dependencies=[ONCE_EACH])
     turns = asyncio.Semaphore(AT_ONCE)
 
@@ -104,7 +104,7 @@ def _told(record: StoredRecord, session_id: str, bucket_s: int, *, is_csv: bool)
 
 
 def checked(session_id: str) -> str:
-    """Give the id back if it is of the form that ids have.
+    """Return the id back if it is of the form that ids have.
 
     Raises:
         UnknownSession: it is not, so there is no such session.
