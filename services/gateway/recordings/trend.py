@@ -18,7 +18,7 @@ _STEPS_S = (2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _DIGITS = 6
 
 
-def trend(recorded: StoredRecording, session_id: str, *, bucket_s: int, expires_at: datetime) -> Trend:
+def build_trend(recorded: StoredRecording, session_id: str, *, bucket_s: int, expires_at: datetime) -> Trend:
     """Return the trend of a recording; buckets begin with the recording.
 
     Args:
