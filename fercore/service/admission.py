@@ -32,7 +32,7 @@ class Admission:
             Overloaded: not so much is free.
         """
         if self.inflight + images > self._max_inflight or self.inflight_bytes + n_bytes > self._max_bytes:
-            raise Overloaded("too many pictures are in flight; try again")
+            raise Overloaded("too many images are in flight; try again")
         self._add(images, n_bytes)
 
     def give_back(self, images: int, n_bytes: int) -> None:

@@ -35,7 +35,7 @@ def predict_routes(
     router = APIRouter(tags=["emotions"], dependencies=[ONCE_EACH])
 
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
-        """Find every face of a picture (or of several) and tell its emotion.
+        """Find every face in an image (or in several) and classify its emotion.
 
         Send `multipart/form-data` with one or several `file`, a raw JPEG, PNG or WebP, or JSON with
         `image` or `images` in base64. Faces come largest first; no face is an empty list.

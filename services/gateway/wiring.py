@@ -28,7 +28,7 @@ from services.gateway.routes import catalogue_routes, predict_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.site import page_routes
 
-DESCRIPTION = "Post a picture, stream a camera (`WS /stream`): get every face with calibrated probabilities."
+DESCRIPTION = "Post an image, stream a camera (`WS /stream`): get every face with calibrated probabilities."
 
 
 def create_app(

@@ -58,7 +58,7 @@ def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
         ] = None,
         accept: Annotated[str, Header(include_in_schema=False)] = "",
     ) -> Response:
-        """Tell how a recorded session went: by bucket of time and face, and in all."""
+        """Return the trend of a recording: by bucket of time and face, and in total."""
         bucket_s = parse_bucket(bucket)
         is_csv = format == "csv" or (format is None and CSV in accept)
         async with turn():
@@ -74,7 +74,7 @@ def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
         return Response(content, media_type=CSV, headers=_PRIVATE | disposition)
 
     async def delete_session(session_id: str) -> Response:
-        """Forget a recorded session; a stream that still runs goes on without a record."""
+        """Delete a recording; a stream that still runs goes on without it."""
         if not await store.delete(check_session_id(session_id), lifetime_s=lifetime_s):
             raise UnknownSession
         return Response(status_code=204)
