@@ -16,11 +16,12 @@ STACK = Path(__file__).parent / "stack.yml"
 
 HEADER = """\
 # Written by deploy/swarm/build.py from docker-compose.yml: change that one, and run the script. How to use
-# it: docs/operations.md. Differs from compose: the door is open on FER_PORT (8080) of every node, Prometheus
-# on none; images come from FER_REGISTRY, such as registry.example/, models from a folder of every node;
-# `state` and Prometheus stay on managers, with their data; networks are encrypted, for pictures cross them
-# between nodes; Swarm has no no-new-privileges, which each engine's daemon.json may set for all. Secrets come
-# by the same overlays, deploy/compose/password.yml and webhook.yml, with FER_SECRETS as an absolute path.
+# it: docs/operations.md. Differs from compose: the ingress is open on FER_PORT (8080) of every node,
+# Prometheus on none; images come from FER_REGISTRY, such as registry.example/, models from a folder of
+# every node; `state` and Prometheus stay on managers, with their data; networks are encrypted, for images
+# cross them between nodes; Swarm has no no-new-privileges, which each engine's daemon.json may set for all.
+# Secrets come by the same overlays, deploy/compose/password.yml and webhook.yml, with FER_SECRETS as an
+# absolute path.
 """
 
 Service = dict[str, Any]
@@ -86,7 +87,7 @@ def _service(service: Service, configs: dict[str, Any]) -> Service:
     if volumes:
         made["volumes"] = volumes
     deploy = service["deploy"] | {"restart_policy": {"condition": "any", "delay": "1s"}}
-    if "edge" in service["networks"] and "internal" not in service["networks"]:  # the door
+    if "edge" in service["networks"] and "internal" not in service["networks"]:  # the ingress
         made["ports"] = ["${FER_PORT:-8080}:8080"]
     else:
         deploy["endpoint_mode"] = "dnsrr"  # HAProxy and Prometheus find each replica by its name

@@ -27,7 +27,9 @@ class PredictOptions(Body):
 
     model: Annotated[PluginName | None, Field(description="An emotion model of `GET /models`")] = None
     detector: Annotated[PluginName | None, Field(description="A detector of `GET /detectors`")] = None
-    max_faces: Annotated[int, Field(ge=1, le=256, description="Keep the largest so many faces")] = 32
+    max_faces: Annotated[
+        int, Field(ge=1, le=256, description="Maximum number of faces to return; the largest are kept")
+    ] = 32
     min_face_px: Annotated[
         int, Field(ge=1, le=10_000, description="Leave out faces whose longer side is shorter, in pixels")
     ] = 24
@@ -37,7 +39,7 @@ class PredictOptions(Body):
 
 
 class JsonImages(Body):
-    """The JSON form of the body: one picture or several, base64 or data URL."""
+    """The JSON form of the body: one image or several, base64 or data URL."""
 
     image: str | None = None
     images: Annotated[list[str] | None, Field(min_length=1), FailFast()] = None
@@ -50,7 +52,7 @@ class JsonImages(Body):
 
 
 class Box(Body):
-    """A face's place in pixels of the upright picture, clipped to it."""
+    """A face's place in pixels of the upright image, clipped to it."""
 
     x: float
     y: float
@@ -59,7 +61,7 @@ class Box(Body):
 
 
 class Point(Body):
-    """A point in pixels of the upright picture."""
+    """A point in pixels of the upright image."""
 
     x: float
     y: float
@@ -94,7 +96,7 @@ class Exposure(Body):
 class Quality(Body):
     """How well a face can be seen."""
 
-    size_px: Annotated[float, Field(ge=0, description="Side of the face in pixels of the picture")]
+    size_px: Annotated[float, Field(ge=0, description="Side of the face in pixels of the image")]
     blur: Annotated[Probability, Field(description="0 is sharp")]
     exposure: Exposure
     pose: Annotated[Pose | None, Field(description="Needs a detector that finds landmarks")]
@@ -117,7 +119,7 @@ class Classification(Body):
 
     emotion: Emotion
     score: Annotated[Probability, Field(description="The probability of `emotion`")]
-    uncertain: Annotated[bool, Field(description="Not to be trusted")]
+    uncertain: Annotated[bool, Field(description="Whether the answer should not be relied on")]
     uncertain_reasons: Annotated[
         list[UncertainReason], Field(description="The score, or the face's quality, is too low")
     ]
@@ -129,7 +131,7 @@ class Face(Classification, DetectedFace):
 
 
 class ImageSize(Body):
-    """Size of the upright picture in pixels."""
+    """Size of the upright image in pixels."""
 
     width: int
     height: int
@@ -154,7 +156,7 @@ class TimingsMs(Body):
 
 
 class Prediction(Body):
-    """The answer for one picture; faces come largest first, none is an empty list."""
+    """The answer for one image; faces come largest first, none is an empty list."""
 
     request_id: str
     model: ModelRef
@@ -165,7 +167,7 @@ class Prediction(Body):
 
 
 class Problem(Body):
-    """An RFC 9457 problem; `code` is the machine's word for it."""
+    """An RFC 9457 problem; `code` is a stable, machine-readable error code."""
 
     type: str
     title: str
@@ -177,19 +179,19 @@ class Problem(Body):
 
 
 class FailedPrediction(Body):
-    """What stands in `results` for a picture that could not be analysed."""
+    """What stands in `results` for an image that could not be analysed."""
 
     error: Problem
 
 
 class Predictions(Body):
-    """The answer for several pictures, in their order."""
+    """The answer for several images, in their order."""
 
     results: list[Prediction | FailedPrediction]
 
 
 class Detection(Body):
-    """The answer of the detector's own `POST /detect` for one picture."""
+    """The answer of the detector's own `POST /detect` for one image."""
 
     request_id: str
     detector: str
@@ -199,7 +201,7 @@ class Detection(Body):
 
 
 class Detections(Body):
-    """The answer of `POST /detect` for several pictures, in their order."""
+    """The answer of `POST /detect` for several images, in their order."""
 
     results: list[Detection | FailedPrediction]
 

@@ -1,4 +1,4 @@
-"""The public messages of `WS /stream`, and the bodies of recorded sessions.
+"""The public messages of `WS /stream`, and the bodies of recordings.
 
 Knows no WebSocket and no store.
 """
@@ -19,9 +19,9 @@ def _distinct(emotions: tuple[Emotion, ...]) -> tuple[Emotion, ...]:
 
 
 class AlertRule(Body):
-    """Tells when a session's emotions are worth a message.
+    """When the emotions of a live stream are worth a message.
 
-    It fires when the session has lasted for the window, and of all that was seen of faces in the window at
+    It fires when the stream has lasted for the window, and of all that was seen of faces in the window at
     least `share` had one of `emotions`; then not again during the cool-down.
     """
 
@@ -33,12 +33,12 @@ class AlertRule(Body):
         Emotion.FEAR,
     )
     share: Annotated[float, Field(gt=0, le=1, description="Of the faces seen in the window")] = 0.6
-    window_s: Annotated[float, Field(ge=1, le=3600, description="Seconds that are looked back on")] = 300.0
+    window_s: Annotated[float, Field(ge=1, le=3600, description="Length of the window in seconds")] = 300.0
     cooldown_s: Annotated[float, Field(ge=0, le=86_400, description="Seconds of silence after an alert")] = (
         300.0
     )
     min_faces: Annotated[
-        int, Field(ge=1, le=100_000, description="Fewer faces seen in the window never fire")
+        int, Field(ge=1, le=100_000, description="Faces that the window must hold before it fires")
     ] = 30
 
 
@@ -50,14 +50,14 @@ class StreamOptions(PredictOptions):
         int, Field(ge=1, le=60, description="Frames of a face that are averaged; 1 is off")
     ] = 5
     record: Annotated[
-        bool, Field(description="Keep scores (never pictures) for `GET /sessions/{id}/trend`")
+        bool, Field(description="Keep scores (never images) for `GET /sessions/{id}/trend`")
     ] = False
     label: Annotated[
-        str | None, Field(min_length=1, max_length=64, description="The client's name for a recorded session")
+        str | None, Field(min_length=1, max_length=64, description="The client's name for the recording")
     ] = None
     alerts: Annotated[
         tuple[AlertRule, ...] | None,
-        Field(max_length=8, description="Rules of this session; absent: those of the server"),
+        Field(max_length=8, description="Rules of this stream; absent: those of the server"),
     ] = None
 
 
@@ -92,7 +92,7 @@ class Started(Body):
     type: Literal["started"] = "started"
     session_id: Annotated[
         str | None,
-        Field(description="128 random bits in hexadecimal: the only handle of a recorded session"),
+        Field(description="128 random bits in hexadecimal: the only handle of the recording"),
     ]
 
 
@@ -152,7 +152,7 @@ SERVER_MESSAGE: TypeAdapter[Started | StreamResult | Dropped | StreamError | Ale
 
 
 class TrendRow(Body):
-    """What was seen of one face (or of all, in `totals`) in a stretch of time."""
+    """What was seen of one face (or of all, in `totals`) in a span of time."""
 
     frames: Annotated[int, Field(ge=0, description="Frames in which the face was seen")]
     emotion: Annotated[Emotion | None, Field(description="The one with the largest share; none seen: null")]
@@ -176,6 +176,8 @@ class Trend(Body):
     started_at: AwareDatetime
     expires_at: AwareDatetime
     bucket_s: float
-    totals: Annotated[TrendRow, Field(description="All faces of the whole session: for a pie or a bar chart")]
+    totals: Annotated[
+        TrendRow, Field(description="All faces of the whole recording, for a pie or a bar chart")
+    ]
     buckets: Annotated[list[TrendBucket], Field(description="By start, then by face")]
     alerts: list[Alert]

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from fercore.contracts.errors import FerError, InternalError
 from fercore.messaging.envelope import return_address
-from fercore.messaging.handler import OUTCOMES, Dead, Forward, Handler, Observer, Outcome, Reply
+from fercore.messaging.handler import Dead, Forward, Handler, Observer, Outcome, Reply
 from fercore.messaging.queue import (
     MAX_ATTEMPTS,
     WORKER_KEY_TTL_MS,
@@ -88,8 +88,7 @@ class _Loop:
     broker: Retry = field(default_factory=Retry)
 
     async def run(self) -> None:
-        for outcome in OUTCOMES:
-            self._count(outcome, 0)  # so that the first dead letter is an increase
+        self.options.observer.work_begins(self.channel.stream)
         try:
             async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as background:
                 # A worker that receives before its first heartbeat looks dead, and its messages are claimed.

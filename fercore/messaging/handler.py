@@ -50,8 +50,12 @@ class Handler(Protocol):
 class Observer(Protocol):
     """The seam to metrics."""
 
+    def work_begins(self, stream: str) -> None:
+        """Note that messages of this stream may end from now on, by any of `OUTCOMES`."""
+        ...
+
     def messages_ended(self, stream: str, outcome: str, count: int) -> None:
-        """Count messages by one of `OUTCOMES`; a count of 0 shows that there may be some."""
+        """Count messages by one of `OUTCOMES`; the count may be 0."""
         ...
 
     def backlog_changed(self, stream: str, backlog: Backlog) -> None:

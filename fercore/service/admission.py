@@ -1,6 +1,6 @@
-"""Admission: a permit is taken at once or not at all; nobody waits in front of the door.
+"""Admission: a permit is taken at once, or the request is rejected; there is no wait queue.
 
-Knows no HTTP; counts pictures and their bytes.
+Knows no HTTP; counts images and their bytes.
 """
 
 from types import TracebackType
@@ -22,7 +22,7 @@ class Admission:
         self.inflight_bytes = 0
 
     def permit(self) -> "Permit":
-        """Make an empty permit for one request, to be filled as the request arrives."""
+        """Build an empty permit for one request, to be filled as the request arrives."""
         return Permit(self)
 
     def take(self, images: int, n_bytes: int) -> None:
@@ -32,7 +32,7 @@ class Admission:
             Overloaded: not so much is free.
         """
         if self.inflight + images > self._max_inflight or self.inflight_bytes + n_bytes > self._max_bytes:
-            raise Overloaded("too many pictures are in flight; try again")
+            raise Overloaded("too many images are in flight; try again")
         self._add(images, n_bytes)
 
     def give_back(self, images: int, n_bytes: int) -> None:
@@ -54,13 +54,13 @@ class Permit:
         self._bytes = 0
 
     def take(self, images: int, n_bytes: int) -> None:
-        """Take room for pictures and for bytes, all or nothing; raises `Overloaded`."""
+        """Take room for images and for bytes, all or nothing; raises `Overloaded`."""
         self._admission.take(images, n_bytes)
         self._images += images
         self._bytes += n_bytes
 
     def take_images(self, images: int) -> None:
-        """Take room for so many pictures, all or none; raises `Overloaded`."""
+        """Take room for so many images, all or none; raises `Overloaded`."""
         self.take(images, 0)
 
     def take_bytes(self, n_bytes: int) -> None:

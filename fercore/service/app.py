@@ -35,7 +35,7 @@ def build_app(
     lifespan: Lifespan,
     tracing: Tracing = OFF,
 ) -> FastAPI:
-    """Make an application without routes of its own; does no work before its lifespan starts."""
+    """Build an application without routes of its own; does no work before its lifespan starts."""
     app: FastAPI = FastAPIOffline(
         title=title,
         description=description,
@@ -66,7 +66,7 @@ async def running(*jobs: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run background jobs while the block runs, then cancel them and wait until they are done.
 
     A job that fails ends the process, as SIGTERM does: it must not live on with half of its work dead. The
-    failure is raised when the block ends, so that the exit status tells it (`fercore.service.run`).
+    failure is raised when the block ends, so that the exit status shows it (`fercore.service.run`).
     """
     failures: list[Exception] = []
 

@@ -57,17 +57,17 @@ class BodyLimits(Protocol):
 
     @property
     def max_image_bytes(self) -> int:
-        """Largest encoded picture."""
+        """Largest encoded image, in bytes."""
         ...
 
     @property
     def max_body_bytes(self) -> int:
-        """Largest body."""
+        """Largest body, in bytes."""
         ...
 
     @property
     def max_images(self) -> int:
-        """Most pictures in one body."""
+        """Most images in one body."""
         ...
 
     @property
@@ -80,7 +80,7 @@ async def read_images(request: Request, limits: BodyLimits, take_bytes: Callable
     """Return the encoded images of a request, in order, at least one.
 
     Multipart and JSON are known by the content type. Any image or octet type, and no type at all, means that
-    the body is the image: of which format, its own bytes tell.
+    the body is the image, whose format is known by its own bytes.
 
     Args:
         request: its body must not have been read.
@@ -88,9 +88,9 @@ async def read_images(request: Request, limits: BodyLimits, take_bytes: Callable
         take_bytes: called with the length of each chunk as it arrives; may raise to refuse it.
 
     Raises:
-        PayloadTooLarge: a picture or the body is over its limit (the rest is not read).
+        PayloadTooLarge: an image or the body is over its limit (the rest is not read).
         UnsupportedMedia: the content type is of something else.
-        InvalidRequest: the body is not of the documented form, or holds too many pictures or none.
+        InvalidRequest: the body is not of the documented form, or holds too many images or none.
         DeadlineExceeded: the body did not arrive in time.
     """
     collector = _collector(request.headers.get("content-type", ""), limits)
@@ -161,7 +161,7 @@ class _JsonCollector:
     def images(self) -> list[bytes]:
         if not _JSON_START.match(self._body):
             raise InvalidRequest(f"the body is declared as JSON and is not; {FORMS}")
-        # base64 holds no quotes: more of them than strings are allowed means junk that is dear to parse
+        # base64 holds no quotes: more of them than strings are allowed means junk that takes long to parse
         if self._body.count(b'"') > 2 * (self._limits.max_images + _SPARE_JSON_STRINGS):
             raise InvalidRequest(
                 f"the body has more strings than `image`, or `images` with at most {self._limits.max_images}"
@@ -253,7 +253,7 @@ class _MultipartCollector:
                 f"the form's field {name[:_LONGEST_NAME]!r} is not a file: it has neither a file name nor an "
                 "image type; options go into the query, as in /predict?max_faces=1"
             )
-        self._is_unfilled = file_name == b""  # a browser sends such a part for a field that nobody filled
+        self._is_unfilled = file_name == b""  # a browser sends such a part for a field that was left empty
         if len(self._images) == self._limits.max_images and not self._is_unfilled:
             raise InvalidRequest(f"more than {self._limits.max_images} images")
 

@@ -52,17 +52,17 @@ logger = logging.getLogger(__name__)
 
 
 def problem(error: FerError, *, instance: str, request_id: str | None = None) -> Problem:
-    """Give the public form of a fault."""
+    """Return the public form of a fault."""
     return _problem(error.code, STATUS[error.code], error.detail, instance, request_id)
 
 
 def problem_response(error: FerError, *, instance: str) -> Response:
-    """Give the HTTP answer to a fault."""
+    """Return the HTTP answer to a fault."""
     return _response(problem(error, instance=instance))
 
 
 def is_ours(fault: FerError) -> bool:
-    """Tell whether a fault is the cluster's; else it is the caller's."""
+    """Return whether a fault is the cluster's; else it is the caller's."""
     return STATUS[fault.code] in FAULT_STATUSES
 
 

@@ -20,7 +20,7 @@ CHECK_TIMEOUT_S = 2.0
 
 
 def health_routes(checks: Mapping[str, Check]) -> APIRouter:
-    """Make `/livez` (process only) and `/readyz` (all checks at once, each bounded in time)."""
+    """Build `/livez` (process only) and `/readyz` (all checks at once, each bounded in time)."""
     router = APIRouter(tags=["health"])
 
     @router.get("/livez")
@@ -41,7 +41,7 @@ def health_routes(checks: Mapping[str, Check]) -> APIRouter:
 
 
 def queue_check(queue: Queue) -> Check:
-    """Make the readiness check of a queue."""
+    """Build the readiness check of a queue."""
 
     async def check() -> str | None:
         try:

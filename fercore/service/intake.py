@@ -1,6 +1,6 @@
-"""The door of every route that takes pictures: admit, read, refuse, and answer one picture or many.
+"""Intake of every route that takes images: admit, read, refuse, and answer for one image or many.
 
-Knows no route; what is done with a picture is the caller's.
+Knows no route; what is done with an image is the caller's.
 """
 
 import asyncio
@@ -39,20 +39,20 @@ class Intake:
 
     @asynccontextmanager
     async def images(self, request: Request) -> AsyncIterator[list[bytes]]:
-        """Admit a request and give its encoded pictures; they count as in flight while the block runs.
+        """Admit a request and yield its encoded images; they count as in flight while the block runs.
 
         Raises:
             Overloaded: no permit is free.
             FerError: whatever `read_images` raises.
         """
         with self._admission.permit() as permit:
-            # bytes count while they arrive, pictures only when they are whole: a slow sender shuts nobody out
+            # bytes count while they arrive, images when they are whole: a slow sender takes no one's place
             images = await read_images(request, self._limits, permit.take_bytes)
             permit.take_images(len(images))
             yield images
 
     def admit(self, image: bytes) -> Permit:
-        """Check and admit a picture that is here already; it is in flight until the permit's block ends.
+        """Check and admit an image that is here already; it is in flight until the permit's block ends.
 
         Raises:
             Overloaded: no permit is free.
@@ -64,7 +64,7 @@ class Intake:
         return permit
 
     def check(self, image: bytes) -> None:
-        """Refuse a picture that must not be decoded; raises as `check_image` does."""
+        """Refuse an image that must not be decoded; raises as `check_image` does."""
         check_image(image, max_image_bytes=self._limits.max_image_bytes, max_pixels=self._limits.max_pixels)
 
     async def answer(
@@ -74,21 +74,21 @@ class Intake:
         together: Callable[[list[Answer | FailedPrediction]], BaseModel],
         headers: Callable[[Answer], dict[str, str]] = lambda _: {},
     ) -> Response:
-        """Admit a request and answer its one picture, or all of its pictures together.
+        """Admit a request and answer for its one image, or for all of its images together.
 
         Args:
             request: its body must not have been read.
-            analyze: given an encoded, checked picture and its request id.
-            together: makes the body for several pictures, of which each has its own error.
-            headers: of the answer for one picture.
+            analyze: given an encoded, checked image and its request id.
+            together: makes the body for several images, of which each has its own error.
+            headers: of the answer for one image.
 
         Raises:
-            FerError: of the request, or of its only picture.
+            FerError: of the request, or of its only image.
         """
         async with self.images(request) as images:
             if len(images) > 1:
                 results = await self._each(request, images, analyze)
-                if any(_is_our_fault(result) for result in results):  # the status cannot tell it: it is 200
+                if any(_is_our_fault(result) for result in results):  # the status does not show it: it is 200
                     self._incomplete_answers.labels(request.scope["route"].path).inc()
                 return json_response(together(results))
             self.check(images[0])

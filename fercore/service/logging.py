@@ -63,7 +63,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _plain(value: object) -> object:
-    """Give text, numbers and lists of them as they are, and of all else the type: it may be pixels."""
+    """Return text, numbers and lists of them as they are, and of all else the type: it may be pixels."""
     match value:
         case None | bool() | int():
             return value
@@ -80,5 +80,5 @@ def _plain(value: object) -> object:
 
 
 def _text(value: str) -> str:
-    """Replace what is no character: a part of a file's name, say, which JSON could not tell."""
+    """Replace what is no character: a part of a file's name, say, which JSON cannot hold."""
     return value.encode(errors="replace").decode()

@@ -1,28 +1,45 @@
 """The metrics of one process, in a registry of its own (base units, histograms, closed labels).
 
-Knows prometheus_client and nothing of HTTP or queues; a test makes as many as it likes.
+Knows prometheus_client and nothing of HTTP or queues; a process may have several.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from fercore.contracts.api import UncertainReason
+from fercore.messaging.handler import OUTCOMES
 from fercore.messaging.queue import Backlog
 from fercore.redis.vitals import Vitals
+from fercore.service.errors import FAULT_STATUSES
 
 # an edge at each objective: 25 ms and 40 ms a frame; quantiles are as true as edges are near each other
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.06, 0.1, 0.15, 0.25, 0.4, 0.6, 1, 2.5, 5)
 _COUNT_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 
+StreamOutcome = Literal["result", "dropped", "refused", "failed"]
+"""How a live frame is answered; of the errors, `refused` is the caller's fault and `failed` the cluster's."""
+
+LossReason = Literal["crowded", "session_full", "store_away"]
+"""Why a row of a recording is lost: too many faces, too many rows, or a state store that is away too long."""
+
+DeliveryOutcome = Literal["delivered", "failed", "given_up", "dropped"]
+"""How a try to deliver an alert ends; a delivery that is never tried is `dropped`."""
+
 
 class Metrics:
-    """All `fer_` metrics; each service fills those it knows."""
+    """All `fer_` metrics; each service fills those it knows.
+
+    A service calls the `show_` method of what it is about to count. That creates a series for each value that
+    a label can take: it is 0 from the start, so that the first event is an increase.
+    """
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -40,7 +57,7 @@ class Metrics:
         )
         self.incomplete_answers = Counter(
             "fer_incomplete_answers_total",
-            "Requests for several pictures that were answered, though we failed some of these",
+            "Requests for several images that were answered, though we failed some of these",
             ("route",),
             registry=registry,
         )
@@ -79,9 +96,9 @@ class Metrics:
         self.redis_clients = Gauge(
             "fer_redis_clients", "Connections to Redis, of all processes", redis, registry=registry
         )
-        self.inflight = Gauge("fer_inflight", "Pictures admitted and not answered", registry=registry)
+        self.inflight = Gauge("fer_inflight", "Images admitted and not answered", registry=registry)
         self.faces_per_frame = Histogram(
-            "fer_faces_per_frame", "Faces found in a picture", buckets=_COUNT_BUCKETS, registry=registry
+            "fer_faces_per_frame", "Faces found in an image", buckets=_COUNT_BUCKETS, registry=registry
         )
         self.batch_size = Histogram(
             "fer_batch_size", "Faces in one inference call", buckets=_COUNT_BUCKETS, registry=registry
@@ -136,6 +153,50 @@ class Metrics:
             timer.ms = seconds * 1000
             self.stage_duration.labels(name).observe(seconds)
 
+    def show_route(self, service: str, route: str) -> None:
+        """Show the failures of a route that answers for several images."""
+        self.incomplete_answers.labels(route)
+        for status in FAULT_STATUSES:
+            self.requests.labels(service, route, str(status))
+
+    def show_replies(self, stream: str) -> None:
+        """Show replies that nobody awaits, and the time in all stages together."""
+        self.queue_messages.labels(stream, "unawaited")
+        self.stage_duration.labels("total")
+
+    def show_stream_frames(self) -> None:
+        """Show every `StreamOutcome`."""
+        for outcome in get_args(StreamOutcome):
+            self.stream_frames.labels(outcome)
+
+    def show_lost_rows(self) -> None:
+        """Show every `LossReason`."""
+        for reason in get_args(LossReason):
+            self.session_rows_lost.labels(reason)
+
+    def show_alerts(self, rules: Iterable[str]) -> None:
+        """Show the alerts of each rule."""
+        for rule in rules:
+            self.alerts.labels(rule)
+
+    def show_deliveries(self) -> None:
+        """Show every `DeliveryOutcome`."""
+        for outcome in get_args(DeliveryOutcome):
+            self.webhook_deliveries.labels(outcome)
+
+    def show_model(self, model: str, version: str, emotions: Iterable[str]) -> None:
+        """Show a model that is offered, every emotion that it knows and every `UncertainReason`."""
+        self.model_info.labels(model, version).set(1)
+        for emotion in emotions:
+            self.predictions.labels(model, version, emotion)
+        for reason in get_args(UncertainReason):
+            self.uncertain_faces.labels(model, version, reason)
+
+    def work_begins(self, stream: str) -> None:
+        """Show how messages of a stream may end (see `fercore.messaging.handler.Observer`)."""
+        for outcome in OUTCOMES:
+            self.queue_messages.labels(stream, outcome)
+
     def messages_ended(self, stream: str, outcome: str, count: int) -> None:
         """Count messages of the queue (see `fercore.messaging.handler.Observer`)."""
         self.queue_messages.labels(stream, outcome).inc(count)
@@ -157,7 +218,7 @@ class Metrics:
             self.redis_clients.labels(redis).set(vitals.clients)
 
     def exposition(self) -> bytes:
-        """Give the text that Prometheus scrapes."""
+        """Return the text that Prometheus scrapes."""
         return generate_latest(self.registry)
 
 

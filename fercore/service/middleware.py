@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def request_id_of(headers: Headers) -> str:
-    """Give the caller's own request id if it can stand in a log, otherwise a new one."""
+    """Return the caller's own request id if it can stand in a log, otherwise a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
     return given if _SAFE_ID.fullmatch(given) else uuid4().hex
 

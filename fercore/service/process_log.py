@@ -1,4 +1,4 @@
-"""All that a process writes is its log: faults that nobody caught, warnings, what C libraries print.
+"""All that a process writes is its log: uncaught exceptions, warnings, what C libraries print.
 
 Used once a process, before what the service needs is imported.
 """
@@ -52,16 +52,16 @@ def process_log(service: str) -> Iterator[None]:
 
 
 def set_level(level: str) -> None:
-    """Choose from which level on we log; of libraries only warnings, for below they may tell secrets."""
+    """Set our log level; libraries log from WARNING on at any level, for below it they may log secrets."""
     for name in _OURS:
         logging.getLogger(name).setLevel(level)
     logging.getLogger().setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
 
 
 def log_loop_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what an event loop tells of a fault; the objects concerned are left out, for they may be data."""
-    told = re.split(r"[(<\n]", context["message"], maxsplit=1)[0].strip()
-    logger.error("a fault that nobody awaited", extra={"reason": told}, exc_info=context.get("exception"))
+    """Log what an event loop reports; the objects concerned are left out, for they may be data."""
+    reason = re.split(r"[(<\n]", context["message"], maxsplit=1)[0].strip()
+    logger.error("a fault that nobody awaited", extra={"reason": reason}, exc_info=context.get("exception"))
 
 
 def _log_uncaught(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
@@ -69,20 +69,20 @@ def _log_uncaught(kind: type[BaseException], fault: BaseException, trace: Traceb
         logger.critical("the process ends by a fault", exc_info=(kind, fault, trace))
 
 
-def _log_unraisable(told: "sys.UnraisableHookArgs") -> None:
-    logger.error("a fault that could not be raised", exc_info=told.exc_value)
+def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    logger.error("a fault that could not be raised", exc_info=unraisable.exc_value)
 
 
-def _log_uncaught_in_thread(told: threading.ExceptHookArgs) -> None:
-    if told.exc_type is not SystemExit:
-        logger.error("a thread ended by a fault", exc_info=told.exc_value)
+def _log_uncaught_in_thread(uncaught: threading.ExceptHookArgs) -> None:
+    if uncaught.exc_type is not SystemExit:
+        logger.error("a thread ended by a fault", exc_info=uncaught.exc_value)
 
 
 @contextmanager
 def _prints_logged() -> Iterator[None]:
-    """Log what is printed by Python or C, such as libjpeg's opinion of a damaged picture."""
+    """Log what is printed by Python or C, such as libjpeg's warnings about corrupt input."""
     read_end, write_end = os.pipe()
-    os.set_blocking(write_end, False)  # whoever prints faster than it is read loses lines, and never waits
+    os.set_blocking(write_end, False)  # no print waits: what comes faster than it is read is lost
     kept = {
         number: os.dup(number) for number in (_STDOUT, _STDERR) if number == _STDERR or not os.isatty(number)
     }

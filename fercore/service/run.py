@@ -58,7 +58,7 @@ def serve(
 def server_config(
     app: ASGIApp, settings: ServiceSettings, *, websockets: WebSocketSettings | None
 ) -> uvicorn.Config:
-    """Give uvicorn's configuration, the address left out."""
+    """Return uvicorn's configuration, the address left out."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -73,7 +73,7 @@ def server_config(
         config.ws_max_size = websockets.max_image_bytes
         config.ws_ping_interval = websockets.live_ping_interval_s
         config.ws_ping_timeout = websockets.live_ping_timeout_s
-        config.ws_per_message_deflate = False  # a picture is compressed already
+        config.ws_per_message_deflate = False  # an image is compressed already
     return config
 
 

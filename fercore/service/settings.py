@@ -24,9 +24,7 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
 
-    host: Annotated[str, Field(description="Address to listen on; loopback unless told otherwise")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[str, Field(description="Address to listen on; loopback by default")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on")] = 8080
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="A served frame is DEBUG")
@@ -42,7 +40,7 @@ class ServiceSettings(BaseSettings):
         ),
     ] = ""
     trace_share: Annotated[
-        float, Field(ge=0, le=1, description="Of the requests that bring no traceparent, so many are traced")
+        float, Field(ge=0, le=1, description="Sampling rate for requests without a `traceparent` header")
     ] = 1.0
 
 
@@ -80,7 +78,7 @@ def _checked_redis_url(url: SecretStr) -> SecretStr:
 
 
 def _is_redis_url(url: str) -> bool:
-    """Tell whether this is all of a Redis address; what is wrong is not said, for it may be the password."""
+    """Return whether this is a whole Redis address; the reason is left out, for it may be the password."""
     try:
         parts = urlsplit(url)
         database = parts.path.removeprefix("/")
@@ -94,23 +92,21 @@ def _is_redis_url(url: str) -> bool:
 
 
 class ImageLimits(ServiceSettings):
-    """Settings of a service that accepts pictures over HTTP."""
+    """Settings of a service that accepts images over HTTP."""
 
-    max_image_bytes: Annotated[int, Field(ge=1, description="Largest encoded picture")] = 10_000_000
+    max_image_bytes: Annotated[int, Field(ge=1, description="Largest encoded image")] = 10_000_000
     max_body_bytes: Annotated[int, Field(ge=1, description="Largest request body")] = 64_000_000
-    max_pixels: Annotated[int, Field(ge=1, description="Largest picture in pixels, by its header")] = (
-        50_000_000
-    )
-    max_images: Annotated[int, Field(ge=1, le=256, description="Pictures in one request")] = 16
+    max_pixels: Annotated[int, Field(ge=1, description="Largest image in pixels, by its header")] = 50_000_000
+    max_images: Annotated[int, Field(ge=1, le=256, description="Images in one request")] = 16
     body_timeout_s: Annotated[float, Field(gt=0, description="Seconds in which a body must arrive")] = 30.0
-    max_inflight: Annotated[int, Field(ge=1, description="Pictures admitted at once")] = 128
-    max_inflight_bytes: Annotated[int, Field(ge=1, description="Bytes of pictures admitted at once")] = (
+    max_inflight: Annotated[int, Field(ge=1, description="Images admitted at once")] = 128
+    max_inflight_bytes: Annotated[int, Field(ge=1, description="Bytes of images admitted at once")] = (
         256_000_000
     )
 
 
 class WebSocketSettings(ImageLimits):
-    """Settings of a service that accepts pictures over WebSockets; one message is at most one picture."""
+    """Settings of a service that accepts images over WebSockets; one message is at most one image."""
 
     live_ping_interval_s: Annotated[
         float, Field(gt=0, le=3600, description="Seconds between pings to the client of a stream")
@@ -164,7 +160,7 @@ def _secrets_folder() -> Path:
 
 
 def _read_secret(file: Path) -> str | None:
-    """Give what the file holds, or None where there is none."""
+    """Return what the file holds, or None where there is none."""
     try:
         return file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Send spans to a collector by OTLP over HTTP; its absence is told in the log once, and so is its return.
+"""Send spans to a collector by OTLP over HTTP; an outage and its end are logged once each.
 
 Knows OpenTelemetry's exporter, no service. Imported only where traces are sent.
 """
@@ -20,7 +20,7 @@ _batching = logging.getLogger(BatchProcessor.__module__)
 
 
 class SpanExport(OTLPSpanExporter):
-    """Stands in for the library's exporter, which would log each try in vain.
+    """Stands in for the library's exporter, which would log each failed try.
 
     Args:
         endpoint: the collector's address of traces.
@@ -54,11 +54,11 @@ class SpanExport(OTLPSpanExporter):
         _exporting.removeFilter(self._note)
         _batching.removeFilter(self._is_worth_telling)
 
-    def _note(self, told: logging.LogRecord) -> bool:
-        """Keep what the library says first of a batch, for it is the reason, and let none of it be logged."""
-        self._reason = self._reason or told.getMessage()
+    def _note(self, record: logging.LogRecord) -> bool:
+        """Keep the first message about a batch, for it is the reason, and log none of them."""
+        self._reason = self._reason or record.getMessage()
         return False
 
     def _is_worth_telling(self, _: logging.LogRecord) -> bool:
-        """Tell of spans that are thrown away only where a collector is there and too slow."""
+        """Log that spans are lost only where a collector answers and is too slow."""
         return not self._outage.is_on

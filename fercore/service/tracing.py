@@ -97,7 +97,7 @@ class Tracing:
             yield Span(span, _traceparent())
 
     def traceparent(self) -> str:
-        """Give the traceparent of the task's current span; empty where there is none."""
+        """Return the traceparent of the task's current span; empty where there is none."""
         return _traceparent() if self._tracer is not None else ""
 
 
@@ -107,7 +107,7 @@ OFF = Tracing()
 
 @contextmanager
 def tracing_of(service: str, settings: ServiceSettings) -> Iterator[Tracing]:
-    """Give the process's tracing while the block runs; then what is left is sent, in bounded time."""
+    """Yield the tracing of the process; at the end what is left is sent, in bounded time."""
     if not settings.otlp_endpoint:
         yield OFF
         return
@@ -144,7 +144,7 @@ def _context(traceparent: str) -> "Context":
 
 
 def _pointed_at(traceparent: str) -> "SpanContext":
-    """Give the span that a traceparent names; of an empty or malformed one an invalid one."""
+    """Return the span that a traceparent names; of an empty or malformed one an invalid one."""
     from opentelemetry.trace import get_current_span
 
     return get_current_span(_context(traceparent)).get_span_context()

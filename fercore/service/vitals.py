@@ -1,4 +1,4 @@
-"""Keep the metrics told how each Redis is; it is asked every few seconds, and a scrape waits for none.
+"""Keep the metrics of each Redis up to date: it is asked every few seconds, so that no scrape waits for it.
 
 Knows neither Redis nor what is kept there.
 """
@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 async def watch_redis(
     redis: str, read: ReadVitals, metrics: Metrics, *, every_s: float = READ_EVERY_S
 ) -> None:
-    """Read again and again, for ever; an outage and its end are logged once each.
+    """Read until cancelled; an outage and its end are logged once each.
 
     Args:
         redis: what it is for, `queue` or `state`.
         read: asks it.
-        metrics: are told.
+        metrics: take what was read.
         every_s: the pause after each answer.
     """
     outage = Outage(logger, away="a Redis is away", back="a Redis is back", redis=redis)

@@ -1,7 +1,7 @@
-"""How a WebSocket ends under uvicorn: politely where the client plays along, in bounded time elsewhere.
+"""How a WebSocket ends under uvicorn: by a close handshake, or in bounded time by an abort.
 
-Knows no message. Uvicorn alone would leave a client that reads nothing connected for ever, and would end all
-sessions at shutdown before they could say a last word.
+Knows no message. Uvicorn alone would keep a client that reads nothing connected without limit, and would end
+all streams at shutdown before they could send anything more.
 """
 
 from typing_extensions import override
@@ -10,7 +10,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 SERVICE_RESTART = 1012
-"""The code with which `receive` says that the server shuts down; the session may still send and close."""
+"""The code with which `receive` says that the server shuts down; the stream may still send and close."""
 
 CLOSE_TIMEOUT_S = 3.0
 """The client's time to answer a close frame; then the connection is cut. Shorter than the default drain."""
@@ -47,7 +47,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     @override
     def shutdown(self) -> None:
-        """Tell the session, which then says its last words and closes; uvicorn bounds the wait."""
+        """Notify the stream, which then sends its stats and closes; uvicorn bounds the wait."""
         if self.handshake_complete and not self.close_sent:
             self.queue.put_nowait({"type": "websocket.disconnect", "code": SERVICE_RESTART, "reason": ""})
         else:

@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -131,16 +130,8 @@ class ClassifierCore:
                 logger.info("models", extra={"ready": [model.name for model in ready]})
                 self._metrics.model_info.clear()
                 for model in ready:
-                    self._show(model)
+                    self._metrics.show_model(model.name, model.card.version, model.card.labels)
             await asyncio.sleep(READY_EVERY_S)
-
-    def _show(self, model: ModelFolder) -> None:
-        """Create all counters of a model at 0: an emotion that was never seen has a share too."""
-        self._metrics.model_info.labels(model.name, model.card.version).set(1)
-        for emotion in model.card.labels:
-            self._count_emotion(model, emotion, 0)
-        for reason in get_args(UncertainReason):
-            self._count_uncertain(model, reason, 0)
 
     def _count_emotion(self, model: ModelFolder, emotion: str, faces: int) -> None:
         self._metrics.predictions.labels(model.name, model.card.version, emotion).inc(faces)

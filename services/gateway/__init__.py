@@ -1,1 +1,1 @@
-"""Gateway: admits pictures, publishes frames, awaits the replies; never touches a pixel."""
+"""Gateway: admits images, publishes frames, awaits the replies; never touches a pixel."""

@@ -1,4 +1,4 @@
-"""Who lives and what they offer: the gateway's view of the workers, refreshed from their announcements.
+"""Which workers live and what they offer, as the gateway last read it from their announcements.
 
 Knows offers, no messages; `/models`, `/detectors`, the 404s and the readiness come from here.
 """
@@ -36,13 +36,13 @@ class Directory:
         self.offers = Offers()
 
     async def keep_fresh(self) -> None:
-        """Look again and again, for ever."""
+        """Refresh at regular intervals, until cancelled."""
         while True:
             await self.refresh()
             await asyncio.sleep(REFRESH_EVERY_S)
 
     async def refresh(self) -> None:
-        """Look once; an unreachable queue is remembered, not raised."""
+        """Read the offers once; an unreachable queue is remembered, not raised."""
         try:
             detector_bodies = await self._queue.offers(FRAMES.service)
             classifier_bodies = await self._queue.offers(FACES.service)
@@ -75,7 +75,7 @@ class Directory:
         return name
 
     def model(self, name: str) -> ModelOffer:
-        """Give the offer of a model.
+        """Return the offer of a model.
 
         Raises:
             UpstreamUnavailable: the queue cannot be reached.
@@ -99,7 +99,7 @@ Offer = TypeVar("Offer", DetectorOffer, ClassifierOffer)
 
 
 def _decoded(body: bytes, kind: type[Offer], otherwise: Offer) -> Offer:
-    """Read an offer; one that another version wrote is as good as none."""
+    """Read an offer; one that another version wrote counts as none."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError:

@@ -29,7 +29,7 @@ from services.gateway.directory import Directory
 REPLY_WAIT_MS = 1000
 RECONNECT_S = 0.2
 PROBE_WAIT_MS = 1
-"""While the queue is lost, a read that answers at once tells whether it is back."""
+"""While the queue is lost, a read waits only so long: its answer shows that the queue is back."""
 
 REPLIES = "fer:reply"
 
@@ -44,7 +44,7 @@ class Pipeline:
         directory: who lives and what they offer.
         default_detector: when a caller names none.
         default_model: when a caller names none.
-        metrics: replies that nobody awaits are counted there.
+        metrics: count stage times, and replies that nobody awaits.
         tracing: of this process.
     """
 
@@ -64,8 +64,7 @@ class Pipeline:
         self._default_detector = default_detector
         self._default_model = default_model
         self._metrics = metrics
-        metrics.messages_ended(REPLIES, "unawaited", 0)  # both are shown from the start
-        metrics.stage_duration.labels("total")
+        metrics.show_replies(REPLIES)
         self._reply_to = uuid4().hex
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
@@ -81,7 +80,7 @@ class Pipeline:
         trace_parent: str | None = None,
         trace_links: Sequence[str] = (),
     ) -> Prediction:
-        """Send one encoded picture through the cluster.
+        """Send one encoded image through the cluster.
 
         Args:
             image: checked by its header.
@@ -89,11 +88,11 @@ class Pipeline:
             request_id: the caller's; it need not be unique.
             deadline_s: from now.
             trace_parent: see `Tracing.span`.
-            trace_links: likewise.
+            trace_links: see `Tracing.span`.
 
         Raises:
             UnknownDetector: no live worker offers it.
-            UnknownModel: likewise.
+            UnknownModel: no live worker offers it.
             NotReady: no live worker offers any, or one of another version answered.
             UpstreamUnavailable: the queue or the inference server is away.
             DeadlineExceeded: no reply in time.
@@ -131,7 +130,7 @@ class Pipeline:
         return to_prediction(result, request_id=request_id, model_version=model.version, total_ms=total_ms)
 
     async def receive_replies(self) -> None:
-        """Hand out replies for ever; when the queue is lost, every waiting request fails at once."""
+        """Hand out replies until cancelled; when the queue is lost, every waiting request fails at once."""
         while True:
             wait_ms = REPLY_WAIT_MS if self._fault is None else PROBE_WAIT_MS
             try:
@@ -149,7 +148,7 @@ class Pipeline:
                     waiting.set_result(envelope.body)
 
     async def check(self) -> str | None:
-        """Tell why no reply can come, or None."""
+        """Return why no reply can come, or None."""
         return self._fault
 
     async def _ask(self, body: bytes, request_id: str, deadline_s: float, trace: str) -> bytes:
@@ -174,10 +173,10 @@ class Pipeline:
             raise DeadlineExceeded(f"no answer in {deadline_s:g} s") from err
         finally:
             del self._waiting[key]
-            waiting.cancel()  # else asyncio complains of a fault that nobody has looked at
+            waiting.cancel()  # else asyncio logs an exception that was never retrieved
 
     def _fail_all(self, error: UpstreamUnavailable) -> None:
-        """Tell what the loss made of requests; that a Redis is away is told by who watches it."""
+        """Fail all waiting requests and log them; `watch_redis` logs that a Redis is away."""
         self._fault = error.detail
         failed = {key: waiting for key, waiting in self._waiting.items() if not waiting.done()}
         for waiting in failed.values():

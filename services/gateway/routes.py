@@ -19,7 +19,7 @@ from fercore.contracts.api import (
 )
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.service.bodies import OPENAPI_BODY
-from fercore.service.errors import FAULT_STATUSES, PROBLEMS
+from fercore.service.errors import PROBLEMS
 from fercore.service.intake import Intake
 from fercore.service.metrics import Metrics
 from fercore.service.queries import ONCE_EACH
@@ -31,11 +31,11 @@ from services.gateway.settings import GatewaySettings
 def predict_routes(
     pipeline: Pipeline, intake: Intake, settings: GatewaySettings, metrics: Metrics
 ) -> APIRouter:
-    """Make `POST /predict`."""
+    """Build `POST /predict`."""
     router = APIRouter(tags=["emotions"], dependencies=[ONCE_EACH])
 
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
-        """Find every face of a picture (or of several) and tell its emotion.
+        """Find every face in an image (or in several) and classify its emotion.
 
         Send `multipart/form-data` with one or several `file`, a raw JPEG, PNG or WebP, or JSON with
         `image` or `images` in base64. Faces come largest first; no face is an empty list.
@@ -59,14 +59,12 @@ def predict_routes(
         openapi_extra={"requestBody": OPENAPI_BODY},
     )
     for path in ("/predict", "/v1/predict"):
-        metrics.incomplete_answers.labels(path)  # these from 0, so that the first is an increase
-        for status in FAULT_STATUSES:
-            metrics.requests.labels("gateway", path, str(status))
+        metrics.show_route("gateway", path)
     return router
 
 
 def catalogue_routes(directory: Directory, settings: GatewaySettings) -> APIRouter:
-    """Make `GET /emotions`, `/models` and `/detectors`."""
+    """Build `GET /emotions`, `/models` and `/detectors`."""
     router = APIRouter(tags=["catalogue"])
 
     @router.get("/emotions")
@@ -104,6 +102,6 @@ def catalogue_routes(directory: Directory, settings: GatewaySettings) -> APIRout
 
 
 def server_timing(prediction: Prediction) -> dict[str, str]:
-    """Give the stage timings as a `Server-Timing` header (W3C Server Timing)."""
+    """Return the stage timings as a `Server-Timing` header (W3C Server Timing)."""
     timings = prediction.timings_ms.model_dump()
     return {"Server-Timing": ", ".join(f"{stage};dur={ms}" for stage, ms in timings.items())}

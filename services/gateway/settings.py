@@ -1,18 +1,18 @@
 """Settings of the gateway."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
+from pydantic import Field
 
 from fercore.contracts.api import PluginName
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
-from fercore.service.settings import QueueSettings, WebSocketSettings
-from services.gateway.sessions.settings import SessionSettings
+from fercore.service.settings import QueueSettings
+from services.gateway.alerts.settings import AlertSettings
+from services.gateway.live.settings import LiveSettings
+from services.gateway.recordings.settings import RecordingSettings
 
 
-class GatewaySettings(QueueSettings, WebSocketSettings, SessionSettings):
+class GatewaySettings(QueueSettings, LiveSettings, RecordingSettings, AlertSettings):
     """All that can be set, each by `FER_<NAME>`."""
 
     detector: Annotated[PluginName, Field(description="The detector when a caller names none")] = (
@@ -22,41 +22,6 @@ class GatewaySettings(QueueSettings, WebSocketSettings, SessionSettings):
         DEFAULT_MODEL
     )
     predict_deadline_s: Annotated[
-        float, Field(gt=0, le=60, description="Seconds until a picture is answered, one way or the other")
+        float,
+        Field(gt=0, le=60, description="Deadline of `POST /predict` in seconds; then the answer is 504"),
     ] = 5.0
-    live_deadline_s: Annotated[
-        float, Field(gt=0, le=60, description="Seconds from a live frame's arrival until it is answered")
-    ] = 1.5
-    live_idle_s: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds without a message after which a stream is closed")
-    ] = 60.0
-    live_send_timeout_s: Annotated[
-        float, Field(gt=0, le=60, description="Seconds that a stream waits for a client that does not read")
-    ] = 5.0
-    live_max_streams: Annotated[
-        int, Field(ge=1, le=10_000, description="Streams that one gateway serves at once")
-    ] = 64
-    allowed_origins: Annotated[
-        tuple[str, ...],
-        NoDecode,
-        Field(description="Pages that may open a stream besides the gateway's own: https://a.example,..."),
-    ] = ()
-
-    @field_validator("allowed_origins", mode="before")
-    @classmethod
-    def _split_origins(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(filter(None, (origin.strip().lower() for origin in value.split(","))))
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            parts = urlsplit(origin)
-            is_whole = parts.scheme in ("http", "https") and bool(parts.hostname)
-            if not is_whole or origin != f"{parts.scheme}://{parts.netloc}":
-                raise ValueError(
-                    "must be origins such as https://a.example or http://b:8000, with commas between"
-                )
-        return origins

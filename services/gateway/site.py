@@ -24,7 +24,7 @@ HEADERS = {
 
 
 def page_routes() -> APIRouter:
-    """Make `GET /` and `GET /page/...`."""
+    """Build `GET /` and `GET /page/...`."""
     router = APIRouter()
     files = StaticFiles(directory=FOLDER)
 

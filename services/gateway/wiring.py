@@ -18,18 +18,19 @@ from fercore.service.tracing import OFF, Tracing
 from fercore.service.vitals import ReadVitals, watch_redis
 from fercore.state.memory import InMemoryState
 from fercore.state.store import StateStore
+from services.gateway.alerts.wiring import Alerts
 from services.gateway.directory import Directory
-from services.gateway.live.memory import MakeMemory
+from services.gateway.live.observer import MakeObserver
 from services.gateway.live.route import stream_routes
 from services.gateway.pipeline import Pipeline
+from services.gateway.recordings.wiring import Recordings
 from services.gateway.routes import catalogue_routes, predict_routes
-from services.gateway.sessions.wiring import Sessions
 from services.gateway.settings import GatewaySettings
 from services.gateway.site import page_routes
 
 Settings = GatewaySettings
 
-DESCRIPTION = "Post a picture, stream a camera (`WS /stream`): get every face with calibrated probabilities."
+DESCRIPTION = "Post an image, stream a camera (`WS /stream`): get every face with calibrated probabilities."
 
 
 def create_app(
@@ -40,10 +41,10 @@ def create_app(
     workers: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     store: StateStore | None = None,
     redises: Mapping[str, ReadVitals] = {},
-    make_memory: MakeMemory | None = None,
+    make_observer: MakeObserver | None = None,
     tracing: Tracing = OFF,
 ) -> FastAPI:
-    """Make the service; nothing runs before its lifespan starts.
+    """Build the service; nothing runs before its lifespan starts.
 
     Args:
         settings: the gateway's.
@@ -52,8 +53,8 @@ def create_app(
         workers: what else lives in this process while it serves (allinone's detector and classifier).
         store: keeps what outlives a process, and is closed with the service; in memory if there is none.
         redises: how each Redis behind queue and store is asked for its vitals, by what it is for.
+        make_observer: builds the observer of a live stream; by default that of `Recordings`.
         tracing: of this process.
-        make_memory: makes what remembers a live session, one for each; by default what keeps it in the store.
     """
     directory = Directory(queue)
     pipeline = Pipeline(
@@ -64,17 +65,22 @@ def create_app(
         metrics=metrics,
         tracing=tracing,
     )
-    sessions = Sessions(settings, store=store or InMemoryState(), metrics=metrics)
+    store = store or InMemoryState()
+    alerts = Alerts(settings, store=store, metrics=metrics)
+    recordings = Recordings(settings, alerts=alerts, store=store, metrics=metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
             watches = [watch_redis(redis, read, metrics) for redis, read in redises.items()]
             jobs = (directory.keep_fresh(), pipeline.receive_replies(), *watches)
-            async with sessions.running(), workers(), running(*jobs):
+            async with alerts.running(), recordings.running(), workers(), running(*jobs):
                 yield
         finally:
-            await queue.close()
+            try:
+                await store.close()
+            finally:
+                await queue.close()
 
     app = build_app(
         service="gateway",
@@ -100,10 +106,10 @@ def create_app(
             intake,
             settings=settings,
             metrics=metrics,
-            make_memory=make_memory or sessions.make_memory,
+            make_observer=make_observer or recordings.make_observer,
         )
     )
-    public.include_router(sessions.routes())
+    public.include_router(recordings.routes())
     public.include_router(catalogue_routes(directory, settings))
     app.include_router(public)
     app.include_router(public, prefix="/v1", include_in_schema=False)
@@ -112,7 +118,7 @@ def create_app(
 
 
 def _offered(look_up: Callable[[], object]) -> Check:
-    """Make the readiness check of something that a live worker must offer."""
+    """Build the readiness check of something that a live worker must offer."""
 
     async def check() -> str | None:
         try:

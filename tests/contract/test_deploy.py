@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from fercore.contracts.defaults import DEFAULT_DETECTOR, DEFAULT_MODEL
-from services.gateway.sessions.settings import SessionSettings
+from services.gateway.alerts.settings import AlertSettings
+from services.gateway.recordings.settings import RecordingSettings
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILES = [ROOT / "deploy/docker/Dockerfile", ROOT / "deploy/triton/Dockerfile"]
@@ -132,8 +133,9 @@ def test_state_keeps_everything_and_sees_no_frame() -> None:
     assert environment["FER_STATE_URL"] != environment["FER_REDIS_URL"]
 
 
-def test_every_setting_of_sessions_reaches_the_gateways() -> None:
-    wanted = {f"FER_{name.upper()}" for name in SessionSettings.__annotations__} | {"FER_STATE_URL"}
+def test_every_setting_of_recordings_and_alerts_reaches_the_gateways() -> None:
+    names = {"state_url", *RecordingSettings.__annotations__, *AlertSettings.__annotations__}
+    wanted = {f"FER_{name.upper()}" for name in names}
     assert wanted <= SERVICES["gateway"]["environment"].keys()
 
 

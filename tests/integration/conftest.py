@@ -8,7 +8,7 @@ import pytest
 from fercore.service.metrics import Metrics
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
-from tests.support.live_gateway import FlakyQueue, Remembering
+from tests.support.live_gateway import FlakyQueue, NotingObserver
 from tests.support.streaming import Server, serving
 
 
@@ -23,18 +23,18 @@ def live_metrics() -> Metrics:
 
 
 @pytest.fixture
-def remembering() -> Remembering:
-    return Remembering()
+def observer() -> NotingObserver:
+    return NotingObserver()
 
 
 @pytest.fixture
-def start_gateway(flaky_queue, live_metrics, remembering):
+def start_gateway(flaky_queue, live_metrics, observer):
     """Make a server; its settings are the test's."""
 
     def start(**settings):
         given: dict[str, Any] = {"model": "a", "live_deadline_s": 5} | settings
         made = GatewaySettings(**given)
-        app = create_app(made, queue=flaky_queue, metrics=live_metrics, make_memory=lambda: remembering)
+        app = create_app(made, queue=flaky_queue, metrics=live_metrics, make_observer=lambda: observer)
         return serving(app, made)
 
     return start

@@ -10,7 +10,8 @@ from websockets.exceptions import ConnectionClosed
 
 from fercore.contracts.errors import DeadlineExceeded, InvalidImage, UpstreamUnavailable
 from fercore.contracts.messages import encode_error
-from services.gateway.live.session import Session, _Frame
+from services.gateway.live.stream import LiveStream
+from services.gateway.live.window import Frame
 from services.gateway.settings import GatewaySettings
 from tests.support.bad_inputs import png_claiming
 from tests.support.live_gateway import Gate, frames_counted, gauge, until, until_ready
@@ -87,18 +88,18 @@ async def test_a_workers_fault_and_a_late_answer_are_errors_of_their_frames(
 
 async def test_a_frame_that_waited_too_long_is_not_even_sent_to_a_worker(live_metrics):
     nobody = None  # whoever is asked for anything fails the test
-    session = Session(
+    stream = LiveStream(
         nobody,
         "stream",
         pipeline=nobody,
         directory=nobody,
         intake=nobody,
-        memory=nobody,
+        observer=nobody,
         settings=GatewaySettings(live_deadline_s=0.3),
         metrics=live_metrics,
     )
-    late = _Frame(0, FRAME, "stream-0", time.monotonic() - 0.4, nobody)
-    outcome = await session._analyze(late)
+    late = Frame(0, FRAME, "stream-0", time.monotonic() - 0.4, nobody)
+    outcome = await stream._analyze(late)
     assert isinstance(outcome, DeadlineExceeded)
 
 
@@ -153,7 +154,7 @@ async def test_a_lost_queue_is_an_error_a_frame_and_the_stream_resumes(gateway, 
             await stream.stop()
 
 
-async def test_a_jump_of_the_clock_changes_nothing(gateway, flaky_queue, monkeypatch, remembering):
+async def test_a_jump_of_the_clock_changes_nothing(gateway, flaky_queue, monkeypatch, observer):
     async with working(flaky_queue):
         await until_ready(gateway)
         async with streaming(gateway.url) as stream:
@@ -163,7 +164,7 @@ async def test_a_jump_of_the_clock_changes_nothing(gateway, flaky_queue, monkeyp
                 await stream.send(FRAME)
                 answer = await stream.receive()
                 assert answer["faces"][0]["face_id"] == 1
-    times = [observation.at_s for observation in remembering.observed]
+    times = [observation.at_s for observation in observer.observed]
     assert times == sorted(times)
     assert times[-1] - times[0] < 20
 
@@ -175,7 +176,7 @@ async def test_a_silent_client_is_closed_politely(start_gateway):
         assert (stream.close_code, stream.connection.close_reason) == (1000, "idle")
 
 
-async def test_one_stream_too_many_is_told_so(start_gateway, live_metrics, remembering):
+async def test_one_stream_too_many_is_told_so(start_gateway, live_metrics, observer):
     async with start_gateway(live_max_streams=1) as gateway, streaming(gateway.url) as stream:
         await stream.send(START)
         await stream.receive()
@@ -185,7 +186,7 @@ async def test_one_stream_too_many_is_told_so(start_gateway, live_metrics, remem
             assert (error["code"], error["seq"]) == ("overloaded", None)
             assert stats["received"] == 0
             assert refused.close_code == 1013
-        await until(lambda: remembering.ended == 1)
+        await until(lambda: observer.ended == 1)
         await stream.stop()
         await until(lambda: gauge(live_metrics, "fer_streams") == 0)
         async with streaming(gateway.url) as again:
@@ -211,19 +212,19 @@ async def test_a_server_that_ends_lets_frames_finish_and_says_1001(start_gateway
             await ending
 
 
-async def test_a_record_that_cannot_be_kept_is_told_and_closes_1013(gateway, remembering):
-    remembering.fault = UpstreamUnavailable("the state store is away")
+async def test_a_record_that_cannot_be_kept_is_told_and_closes_1013(gateway, observer):
+    observer.fault = UpstreamUnavailable("the state store is away")
     async with streaming(gateway.url) as stream:
         await stream.send({"type": "start", "record": True})
         error, _ = await stream.rest()
         assert (error["code"], stream.close_code) == ("upstream_unavailable", 1013)
 
 
-async def test_a_bug_closes_1011_after_the_stats_and_tells_nothing(gateway, flaky_queue, remembering, caplog):
+async def test_a_bug_closes_1011_after_the_stats_and_tells_nothing(gateway, flaky_queue, observer, caplog):
     def observe(_):
         raise ZeroDivisionError("secret")
 
-    remembering.observe = observe
+    observer.observe = observe
     async with working(flaky_queue):
         await until_ready(gateway)
         async with streaming(gateway.url) as stream:
@@ -234,4 +235,4 @@ async def test_a_bug_closes_1011_after_the_stats_and_tells_nothing(gateway, flak
             assert stream.close_code == 1011
             assert "secret" not in stream.connection.close_reason
     assert "secret" in caplog.text
-    assert remembering.ended == 1
+    assert observer.ended == 1

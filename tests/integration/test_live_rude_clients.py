@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.gateway.live.session import Session
+from services.gateway.live.stream import LiveStream
 from services.gateway.pipeline import Pipeline
 from tests.support.live_gateway import Gate, frames_counted, gauge, living, until, until_ready
 from tests.support.pictures import no_face_jpeg
@@ -141,23 +141,21 @@ async def test_who_does_not_read_is_cut_for_other_reasons_too(
             await until(lambda: gauge(live_metrics, "fer_streams") == 0)
 
 
-async def test_fifty_clients_that_vanish_leave_nothing_behind(
-    gateway, flaky_queue, live_metrics, remembering
-):
+async def test_fifty_clients_that_vanish_leave_nothing_behind(gateway, flaky_queue, live_metrics, observer):
     gate = Gate()
     async with working(flaky_queue, gate):
         await until_ready(gateway)
-        tasks_before, sessions_before = len(asyncio.all_tasks()), living(Session)
+        tasks_before, streams_before = len(asyncio.all_tasks()), living(LiveStream)
         for number in range(50):
             async with raw_client(gateway) as (_, writer):
                 for _ in range(number % 5):  # none, in flight, one waiting, some dropped
                     writer.write(binary(FRAME))
                 if number % 2:
                     await until(lambda n=number: gauge(live_metrics, "fer_inflight") == min(3, n % 5))
-        await until(lambda: remembering.ended == 50)
+        await until(lambda: observer.ended == 50)
         gate.let_go(*range(200))
         await until(lambda: len(asyncio.all_tasks()) <= tasks_before)
-        assert living(Session) == sessions_before
+        assert living(LiveStream) == streams_before
         assert not any(pipeline._waiting for pipeline in living(Pipeline))
     assert gauge(live_metrics, "fer_inflight") == 0
     assert gauge(live_metrics, "fer_streams") == 0

@@ -85,7 +85,7 @@ async def test_two_frames_are_in_flight_and_the_newest_takes_the_only_place_behi
     assert gauge(live_metrics, "fer_inflight") == 0
 
 
-async def test_results_come_in_the_order_of_their_frames(gateway, flaky_queue, remembering):
+async def test_results_come_in_the_order_of_their_frames(gateway, flaky_queue, observer):
     gate = Gate()
     async with working(flaky_queue, gate):
         await until_ready(gateway)
@@ -94,10 +94,10 @@ async def test_results_come_in_the_order_of_their_frames(gateway, flaky_queue, r
             gate.let_go(1)
             await until(lambda: gate.arrived == 2)
             await asyncio.sleep(0.1)  # the second result would come within this
-            assert remembering.observed == []
+            assert observer.observed == []
             gate.let_go(0, 2)
             assert [(await stream.receive())["seq"] for _ in range(3)] == [0, 1, 2]
-    times = [observation.at_s for observation in remembering.observed]
+    times = [observation.at_s for observation in observer.observed]
     assert times == sorted(times)
 
 
@@ -221,8 +221,8 @@ async def test_pages_of_other_origins_are_refused_before_anything_is_opened(star
     assert not [record for record in caplog.records if record.name == "uvicorn.error"]
 
 
-async def test_what_is_seen_is_remembered_and_alerts_are_sent(gateway, flaky_queue, remembering):
-    remembering.alerts = (
+async def test_what_is_seen_is_remembered_and_alerts_are_sent(gateway, flaky_queue, observer):
+    observer.alerts = (
         Alert(rule="negative", emotions=("fear",), share=0.7, window_s=60, at="2026-11-21T12:00:00Z"),
     )
     async with working(flaky_queue):
@@ -233,11 +233,11 @@ async def test_what_is_seen_is_remembered_and_alerts_are_sent(gateway, flaky_que
             assert (await stream.receive())["type"] == "result"
             alert = await stream.receive()
             assert (alert["type"], alert["rule"], alert["share"]) == ("alert", "negative", 0.7)
-    assert [options.label for options in remembering.begun] == ["a talk"]
-    (face,) = remembering.observed[0].faces
+    assert [options.label for options in observer.begun] == ["a talk"]
+    (face,) = observer.observed[0].faces
     assert (face.face_id, face.emotion) == (1, "happiness")
     assert sum(face.probabilities.values()) == pytest.approx(1)
-    await until(lambda: remembering.ended == 1)
+    await until(lambda: observer.ended == 1)
 
 
 async def test_every_frame_has_a_request_id_of_its_stream_in_the_log_too(gateway, flaky_queue):
@@ -248,7 +248,7 @@ async def test_every_frame_has_a_request_id_of_its_stream_in_the_log_too(gateway
             lines.append(json.loads(JsonFormatter("gateway").format(record)))
 
     handler = Lines(logging.DEBUG)
-    log = logging.getLogger("services.gateway.live.session")
+    log = logging.getLogger("services.gateway.live.stream")
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     try:

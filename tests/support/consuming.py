@@ -17,12 +17,14 @@ class Counts:
 
     def __init__(self) -> None:
         self.ended: Counter[str] = Counter()
-        self.shown: set[str] = set()
+        self.streams: list[str] = []
         self.depth: int | None = None
+
+    def work_begins(self, stream: str) -> None:
+        self.streams.append(stream)
 
     def messages_ended(self, stream: str, outcome: str, count: int) -> None:
         assert stream == FRAMES.stream
-        self.shown.add(outcome)
         if count:
             self.ended[outcome] += count
 

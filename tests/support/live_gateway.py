@@ -2,16 +2,15 @@
 
 import asyncio
 import gc
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import httpx
 
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.contracts.live import StreamOptions
 from fercore.messaging.memory import InMemoryQueue
-from fercore.service.metrics import Metrics
-from services.gateway.live.observation import Observation
-from services.gateway.live.session import OUTCOMES
+from fercore.service.metrics import Metrics, StreamOutcome
+from services.gateway.live.observer import Observation
 from tests.support.streaming import Server, result
 
 Kind = TypeVar("Kind")
@@ -55,8 +54,8 @@ class Gate:
             self._event(number).set()
 
 
-class Remembering:
-    """A memory that notes what it is told."""
+class NotingObserver:
+    """An observer that notes what it is told."""
 
     def __init__(self, *, fault=None, alerts=()) -> None:
         self.fault, self.alerts = fault, alerts
@@ -96,7 +95,7 @@ def frames_counted(metrics: Metrics) -> dict[str, float]:
     """Give the frames by outcome, zeros left out."""
     counted = {
         outcome: metrics.registry.get_sample_value("fer_stream_frames_total", {"outcome": outcome})
-        for outcome in OUTCOMES
+        for outcome in get_args(StreamOutcome)
     }
     return {outcome: value for outcome, value in counted.items() if value}
 

@@ -72,11 +72,11 @@ async def test_expired_messages_are_dropped_before_the_handler_sees_them():
     assert (await queue.backlog(FRAMES)).depth == 0
 
 
-async def test_every_outcome_is_shown_before_there_is_any_message():
+async def test_the_observer_hears_that_work_begins_before_there_is_any_message():
     counts = Counts()
     async with consuming(InMemoryQueue(), echo, counts=counts):
-        await until(lambda: counts.shown)
-    assert counts.shown == {"done", "expired", "dead", "taken_over"}
+        await until(lambda: counts.streams)
+    assert counts.streams == [FRAMES.stream]
     assert counts.ended == {}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
-from services.gateway.live.smoothing import MARGIN, Smoothing
+from services.gateway.live.follower import MARGIN, Smoothing
 
 
 def probabilities(**given: float) -> dict[Emotion, float]:

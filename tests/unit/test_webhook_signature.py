@@ -6,8 +6,8 @@ import hmac
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from services.gateway.sessions.settings import SessionSettings
-from services.gateway.sessions.webhook import signature_headers
+from services.gateway.alerts.settings import AlertSettings
+from services.gateway.alerts.webhook import signature_headers
 
 BODY = b'{"test": 2432232314}'
 
@@ -31,4 +31,4 @@ def test_any_other_secret_is_the_key_as_it_is():
 
 def test_a_secret_of_the_standards_form_must_be_base64():
     with pytest.raises(ValidationError, match="base64 must follow"):
-        SessionSettings(webhook_url=SecretStr("https://h.example/x"), webhook_secret=SecretStr("whsec_!"))
+        AlertSettings(webhook_url=SecretStr("https://h.example/x"), webhook_secret=SecretStr("whsec_!"))

@@ -1,1 +1,1 @@
-"""Live streams: one session for each WebSocket, its frames, its faces followed and smoothed."""
+"""Live streams: one for each WebSocket, its frames, its faces followed and smoothed."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 def is_allowed(origin: str | None, host: str, allowed: Collection[str]) -> bool:
-    """Tell whether a WebSocket may be opened.
+    """Return whether a WebSocket may be opened.
 
     Args:
         origin: the header, None where there is none.

@@ -1,6 +1,6 @@
 """`WS /stream`: who may open a stream, and how many at once.
 
-Knows the handshake; what is said on a stream is the session's.
+Knows the handshake; what is said on a stream is `LiveStream`'s.
 """
 
 from fastapi import APIRouter
@@ -12,13 +12,12 @@ from fercore.service.intake import Intake
 from fercore.service.logging import request_id_var
 from fercore.service.metrics import Metrics
 from services.gateway.directory import Directory
-from services.gateway.live.memory import MakeMemory
+from services.gateway.live.connection import FULL
+from services.gateway.live.observer import MakeObserver
 from services.gateway.live.origin import is_allowed
-from services.gateway.live.session import OUTCOMES, Close, Session
+from services.gateway.live.settings import LiveSettings
+from services.gateway.live.stream import LiveStream
 from services.gateway.pipeline import Pipeline
-from services.gateway.settings import GatewaySettings
-
-FULL = Close(1013, "overloaded")
 
 
 def stream_routes(
@@ -26,41 +25,40 @@ def stream_routes(
     directory: Directory,
     intake: Intake,
     *,
-    settings: GatewaySettings,
+    settings: LiveSettings,
     metrics: Metrics,
-    make_memory: MakeMemory,
+    make_observer: MakeObserver,
 ) -> APIRouter:
-    """Make `WS /stream`."""
+    """Build `WS /stream`."""
     router = APIRouter()
-    open_streams: set[Session] = set()
-    for outcome in OUTCOMES:
-        metrics.stream_frames.labels(outcome)  # shown from the start, as 0
+    open_streams: set[LiveStream] = set()
+    metrics.show_stream_frames()
 
-    async def stream(socket: WebSocket) -> None:
+    async def serve(socket: WebSocket) -> None:
         headers = socket.headers
         if not is_allowed(headers.get("origin"), headers.get("host", ""), settings.allowed_origins):
             raise HTTPException(403)
         await socket.accept()
-        session = Session(
+        stream = LiveStream(
             socket,
             request_id_var.get() or "",
             pipeline=pipeline,
             directory=directory,
             intake=intake,
-            memory=make_memory(),
+            observer=make_observer(),
             settings=settings,
             metrics=metrics,
         )
         if len(open_streams) >= settings.live_max_streams:
-            await session.refuse(Overloaded("too many streams are open; try again"), FULL)
+            await stream.refuse(Overloaded("too many streams are open; try again"), FULL)
             return
-        open_streams.add(session)
+        open_streams.add(stream)
         metrics.streams.set(len(open_streams))
         try:
-            await session.run()
+            await stream.run()
         finally:
-            open_streams.discard(session)
+            open_streams.discard(stream)
             metrics.streams.set(len(open_streams))
 
-    router.add_api_websocket_route("/stream", stream)
+    router.add_api_websocket_route("/stream", serve)
     return router

@@ -1,6 +1,6 @@
 """Follow faces from frame to frame by their boxes alone: overlap, and motion at a constant velocity.
 
-Knows no pixels, no emotions and no session. After SORT (Bewley et al., 2016, arXiv:1602.00763): greedy
+Knows no pixels, no emotions and no stream. After SORT (Bewley et al., 2016, arXiv:1602.00763): greedy
 instead of optimal assignment, a plain velocity instead of a Kalman filter, and a memory of a second.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fercore.contracts.api import Box
 
 MEMORY_S = 1.0
-"""A face that was not seen for longer is forgotten; whoever comes back later is new."""
+"""A face that was not seen for longer is forgotten; one that comes back later gets a new id."""
 
 MIN_OVERLAP = 0.3
 """Intersection over union below which two boxes are not the same face (SORT's own bound)."""
@@ -41,14 +41,14 @@ class _Track:
     velocity: tuple[float, float] = (0.0, 0.0)
 
     def predicted(self, at_s: float) -> _Corners:
-        """Give the box where it would be had it gone on as before."""
+        """Return the box where it would be had it gone on as before."""
         elapsed_s = at_s - self.seen_at_s
         dx, dy = self.velocity[0] * elapsed_s, self.velocity[1] * elapsed_s
         x1, y1, x2, y2 = self.corners
         return x1 + dx, y1 + dy, x2 + dx, y2 + dy
 
     def seen(self, corners: _Corners, at_s: float) -> "_Track":
-        """Give the track after one more sight."""
+        """Return the track after one more sight."""
         elapsed_s = max(at_s - self.seen_at_s, 1e-3)
         share = elapsed_s / (elapsed_s + _VELOCITY_S)
         (old_x, old_y), (x, y) = _centre(self.corners), _centre(corners)
@@ -60,7 +60,7 @@ class _Track:
 
 
 class FaceTracker:
-    """The faces of one session; ids start at 1 and are never used twice."""
+    """The faces of one stream; ids start at 1 and are never used twice."""
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
@@ -72,7 +72,7 @@ class FaceTracker:
         return {track.face_id for track in self._tracks}
 
     def follow(self, boxes: Sequence[Box], at_s: float) -> list[int]:
-        """Give the id of each box of the next frame.
+        """Return the id of each box of the next frame.
 
         Args:
             boxes: in pixels, in any order; all frames have the same coordinates.
@@ -99,9 +99,9 @@ class FaceTracker:
 def _likely(
     tracks: Sequence[_Track], found: Sequence[_Corners], at_s: float
 ) -> Iterator[tuple[float, int, int]]:
-    """Give likeness, track and box of all pairs that may be the same face.
+    """Return likeness, track and box of all pairs that may be the same face.
 
-    A face should have gone on as before, and may have stopped (or turned back at the picture's edge).
+    A face should have gone on as before, and may have stopped (or turned back at the image's edge).
     """
     for track_index, track in enumerate(tracks):
         gone_on, stopped = track.predicted(at_s), track.corners
@@ -113,7 +113,7 @@ def _likely(
 
 
 def _overlap(one: _Corners, other: _Corners) -> float:
-    """Give the intersection over union."""
+    """Return the intersection over union."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     if width <= 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""What remembering sessions costs, with a real Redis beside it: `python -m tests.load.sessions`."""
+"""What recording costs, with a real Redis beside it: `python -m tests.load.recordings`."""
 
 import asyncio
 import time
@@ -8,12 +8,12 @@ from fercore.contracts.emotions import EMOTIONS
 from fercore.contracts.live import AlertRule
 from fercore.service.metrics import Metrics
 from fercore.state.redis import RedisState
-from services.gateway.live.observation import Observation, ObservedFace
-from services.gateway.sessions import stored
-from services.gateway.sessions.alerts import Watch
-from services.gateway.sessions.recorder import Recorder
-from services.gateway.sessions.recording import Recording
-from services.gateway.sessions.trend import trend
+from services.gateway.alerts.watch import Watch
+from services.gateway.live.observer import Observation, ObservedFace
+from services.gateway.recordings import stored
+from services.gateway.recordings.recorder import Recorder
+from services.gateway.recordings.recording import Recording
+from services.gateway.recordings.trend import build_trend
 from tests.support.clock import Clock
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, find_redis_server
@@ -49,7 +49,7 @@ async def tell_its_trend(store: RedisState, recording: Recording) -> None:
         start_s = time.perf_counter()
         kept = await store.get(recording.session_id)
         got_s = time.perf_counter()
-        made = trend(stored.read(kept.fields), recording.session_id, bucket_s=60, expires_at=START)
+        made = build_trend(stored.read(kept.fields), recording.session_id, bucket_s=60, expires_at=START)
         made.model_dump_json()
         told_s = time.perf_counter()
         print(f"trend of a day: {got_s - start_s:.2f} s to get, {told_s - got_s:.2f} s to sum up")

@@ -1,6 +1,6 @@
-"""The form in which a recorded session is kept: the names of a record's fields and what stands in them.
+"""The form in which a recording is kept: the names of a record's fields and what stands in them.
 
-Knows no store and no clock. Scores only: nothing here could hold a picture.
+Knows no store and no clock. Scores only: nothing here could hold an image.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ HEAD_FIELD = "head"
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What is known of a session from its start."""
+    """What is known of a recording from its start."""
 
     started_at: datetime
     label: str | None
@@ -31,7 +31,7 @@ class FaceSecond(msgspec.Struct, frozen=True, array_like=True):
     """What was seen of one face in one second; emotions by their place in the canonical order.
 
     Attributes:
-        face_id: of the session.
+        face_id: of the stream.
         frames: in which it was seen.
         counts: frames by smoothed emotion; those never shown are left out.
         sums: of the raw probabilities, in millionths, of every emotion that the model knows.
@@ -47,15 +47,15 @@ _SECOND = msgspec.msgpack.Decoder(list[FaceSecond])
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """A session as it was read; `seconds` are counted from its start, and decoded when they are asked for."""
+class StoredRecording:
+    """A recording as it was read; `seconds` count from its start, and are decoded when they are asked for."""
 
     head: Head
     seconds: Mapping[int, bytes]
     alerts: Sequence[Alert]
 
     def rows(self) -> Iterator[tuple[int, FaceSecond]]:
-        """Give every face of every second, one at a time: all at once would take ten times the bytes.
+        """Yield every face of every second, one at a time: all at once would take ten times the bytes.
 
         Raises:
             InternalError: what is kept cannot be read.
@@ -69,17 +69,17 @@ class Recorded:
 
 
 def second_field(second: int, faces: Sequence[FaceSecond]) -> tuple[str, bytes]:
-    """Give the name and the content of the field for one second."""
+    """Return the name and the content of the field for one second."""
     return f"second:{second}", msgspec.msgpack.encode(faces)
 
 
 def alert_field(number: int, alert: Alert) -> tuple[str, bytes]:
-    """Give the name and the content of the field for one alert."""
+    """Return the name and the content of the field for one alert."""
     return f"alert:{number}", alert.model_dump_json().encode()
 
 
-def read(fields: Mapping[str, bytes]) -> Recorded:
-    """Read a session.
+def read(fields: Mapping[str, bytes]) -> StoredRecording:
+    """Read a recording.
 
     Raises:
         InternalError: it was written by a version that this one does not know.
@@ -98,4 +98,4 @@ def read(fields: Mapping[str, bytes]) -> Recorded:
                 alerts[int(number)] = Alert.model_validate_json(content)
     except (KeyError, msgspec.DecodeError, ValueError) as err:
         raise InternalError from err
-    return Recorded(head, seconds, [alerts[number] for number in sorted(alerts)])
+    return StoredRecording(head, seconds, [alerts[number] for number in sorted(alerts)])

@@ -14,9 +14,9 @@ from typing import Protocol
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.contracts.live import Alert
 from fercore.outage import Outage
-from fercore.service.metrics import Metrics
+from fercore.service.metrics import DeliveryOutcome, Metrics
 from fercore.state.store import Lease, StateStore, Task
-from services.gateway.sessions.webhook import TIMEOUT_S, DeliveryFailed
+from services.gateway.alerts.webhook import TIMEOUT_S, DeliveryFailed
 
 LOOK_EVERY_S = 0.5
 LEASE_S = 3 * TIMEOUT_S
@@ -27,8 +27,6 @@ FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 3600.0
 MAX_WAITING = 1000
 """Deliveries that are kept in this process while the store is away; the oldest goes first."""
-
-OUTCOMES = ("delivered", "failed", "given_up", "dropped")
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +39,7 @@ class Sender(Protocol):
         ...
 
 
-class Deliveries:
+class WebhookDeliveries:
     """What is to be delivered, by this gateway or another.
 
     Args:
@@ -73,8 +71,7 @@ class Deliveries:
         self._outage = Outage(
             logger, away="webhook deliveries wait for the store", back="webhook deliveries go on"
         )
-        for outcome in OUTCOMES:
-            metrics.webhook_deliveries.labels(outcome)  # from 0, so that the first failure is an increase
+        metrics.show_deliveries()
 
     def add(self, alert: Alert, *, session_id: str | None, label: str | None) -> None:
         """Take an alert; it is in the store with the next `write`."""
@@ -91,13 +88,13 @@ class Deliveries:
         self._waiting.append(Task(delivery_id, json.dumps(body).encode()))
 
     async def keep_writing(self) -> None:
-        """Put what waits into the store again and again, for ever."""
+        """Put what waits into the store at regular intervals, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self.write()
 
     async def keep_delivering(self) -> None:
-        """Deliver what is due again and again, for ever."""
+        """Deliver what is due, until cancelled."""
         while True:
             if not await self.deliver():
                 await asyncio.sleep(LOOK_EVERY_S)
@@ -120,7 +117,7 @@ class Deliveries:
                 self._count("dropped")
 
     async def deliver(self) -> bool:
-        """Try everything that is due, a few at once; tells whether there was any."""
+        """Try everything that is due, a few at once; returns whether there was any."""
         try:
             leases = await self._store.lease_tasks(max_n=AT_ONCE, lease_s=self._lease_s)
         except UpstreamUnavailable as fault:
@@ -140,11 +137,11 @@ class Deliveries:
                 await self._store.postpone_task(lease, delay_s=self._pause_s(lease.attempt))
             else:
                 await self._store.finish_task(lease)
-        except UpstreamUnavailable as fault:  # the lease runs out, and somebody tries again
+        except UpstreamUnavailable as fault:  # the lease runs out, and another gateway tries again
             self._outage.begins(fault.detail)
 
-    async def _try(self, lease: Lease) -> str:
-        if lease.attempt > self._attempts:  # whoever made the last one died over it
+    async def _try(self, lease: Lease) -> DeliveryOutcome:
+        if lease.attempt > self._attempts:  # the worker crashed during the final attempt
             return "given_up"
         task = lease.task
         about = {"delivery_id": task.task_id, "attempt": lease.attempt}
@@ -162,5 +159,5 @@ class Deliveries:
         pause_s = min(self._first_pause_s * 2.0 ** (attempt - 1), LONGEST_PAUSE_S)
         return pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
 
-    def _count(self, outcome: str) -> None:
+    def _count(self, outcome: DeliveryOutcome) -> None:
         self._metrics.webhook_deliveries.labels(outcome).inc()

@@ -1,15 +1,15 @@
-"""One live session: reads frames, sends each through the pipeline, answers each exactly once.
+"""One live stream: reads its messages, sends each frame through the pipeline, answers each exactly once.
 
 Knows WebSocket messages and the pipeline, neither the queue nor pixels.
 """
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from time import monotonic
+from typing import get_args
 
-from pydantic import BaseModel, ValidationError
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fercore.contracts.api import Prediction
 from fercore.contracts.errors import (
@@ -26,73 +26,39 @@ from fercore.contracts.live import (
     Dropped,
     Started,
     Stop,
-    StreamError,
     StreamOptions,
     StreamResult,
     StreamStats,
 )
-from fercore.service.admission import Permit
 from fercore.service.errors import describe, is_ours, log_fault
 from fercore.service.intake import Intake
 from fercore.service.logging import request_id_var
-from fercore.service.metrics import Metrics
+from fercore.service.metrics import Metrics, StreamOutcome
 from fercore.service.websockets import SERVICE_RESTART
 from services.gateway.directory import Directory
-from services.gateway.live.following import Following
-from services.gateway.live.memory import SessionMemory
-from services.gateway.live.observation import Observation, ObservedFace
+from services.gateway.live.connection import DONE, DRAIN, IDLE, INTERNAL, TOO_SLOW, Close, Connection, TooSlow
+from services.gateway.live.follower import FaceFollower
+from services.gateway.live.observer import Observation, ObservedFace, StreamObserver
+from services.gateway.live.settings import LiveSettings
+from services.gateway.live.window import Frame, FrameWindow, WaitForTurn
 from services.gateway.pipeline import Pipeline
-from services.gateway.settings import GatewaySettings
 
-OUTCOMES = ("result", "dropped", "refused", "failed")
-"""How a frame is answered; of the errors, `refused` is the caller's fault and `failed` the cluster's."""
-
-MAX_IN_FLIGHT = 2
 MAX_TEXT_CHARS = 16_384
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
-    """How the server ends a session; codes of RFC 6455, section 7.4.1, and 1013 of IANA's registry."""
-
-    code: int
-    reason: str
-    is_read: bool = True
-
-
-DONE = Close(1000, "stopped")
-IDLE = Close(1000, "idle")
-DRAIN = Close(1001, "the server shuts down")
-TOO_SLOW = Close(1013, "the client does not read", is_read=False)
-INTERNAL = Close(1011, "an internal error occurred")
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    seq: int
-    image: bytes
-    request_id: str
-    received_at_s: float
-    permit: Permit
-
-
-class _TooSlow(Exception):
-    """The client did not read in time."""
-
-
-class Session:
+class LiveStream:
     """One WebSocket, already accepted.
 
     Args:
         socket: the client.
-        stream_id: of the logs and of the request ids of all frames; not the id of a recorded session.
+        stream_id: of the logs and of the request ids of all frames; not the id of a recording.
         pipeline: analyses a frame.
         directory: who lives and what they offer.
         intake: checks and admits a frame.
-        memory: of this session alone.
-        settings: the gateway's.
+        observer: of this stream alone.
+        settings: how long what may take.
         metrics: of this process.
     """
 
@@ -104,26 +70,24 @@ class Session:
         pipeline: Pipeline,
         directory: Directory,
         intake: Intake,
-        memory: SessionMemory,
-        settings: GatewaySettings,
+        observer: StreamObserver,
+        settings: LiveSettings,
         metrics: Metrics,
     ) -> None:
         self._socket = socket
         self._id = stream_id
+        self._connection = Connection(socket, stream_id, send_timeout_s=settings.live_send_timeout_s)
         self._pipeline = pipeline
         self._directory = directory
         self._intake = intake
-        self._memory = memory
+        self._observer = observer
         self._settings = settings
         self._metrics = metrics
         self._options: StreamOptions | None = None
-        self._following = Following(1)
+        self._follower = FaceFollower(1)
         self._received = 0
-        self._answered = dict.fromkeys(OUTCOMES, 0)
-        self._in_flight = 0
-        self._waiting: _Frame | None = None
-        self._last_answered = asyncio.Event()
-        self._last_answered.set()
+        self._answered: dict[str, int] = dict.fromkeys(get_args(StreamOutcome), 0)
+        self._window = FrameWindow(self._serve, lambda: self._count("dropped"))
 
     async def run(self) -> None:
         """Serve until one side ends it; leaves nothing behind."""
@@ -132,9 +96,9 @@ class Session:
         try:
             closing = await self._converse()
             if closing is not None:
-                await self.say_goodbye(closing)
+                await self._connection.close(closing, self._stats())
         finally:
-            await self._memory.end()
+            await self._observer.end()
             logger.info(
                 "a stream ended",
                 extra={
@@ -145,52 +109,29 @@ class Session:
                 },
             )
 
-    async def say_goodbye(self, closing: Close) -> None:
-        """Send the stats, unless nobody reads them, and close."""
-        stats = StreamStats(
-            received=self._received,
-            results=self._answered["result"],
-            dropped=self._answered["dropped"],
-            errors=self._answered["refused"] + self._answered["failed"],
-        )
-        try:
-            if closing.is_read:
-                await self._send(stats)
-        except _TooSlow:
-            closing = TOO_SLOW
-        except (WebSocketDisconnect, WebSocketDisconnected):
-            return
-        try:
-            await self._socket.close(closing.code, closing.reason)
-        except (WebSocketDisconnect, WebSocketDisconnected):
-            return
-
     async def refuse(self, fault: FerError, closing: Close) -> None:
-        """Answer that the session cannot be served, and close it."""
+        """Answer that the stream cannot be served, and close it."""
         try:
-            await self._send_error(fault, None)
-            await self.say_goodbye(closing)
-        except (_TooSlow, WebSocketDisconnect):
+            await self._connection.send_error(fault, None)
+            await self._connection.close(closing, self._stats())
+        except (TooSlow, WebSocketDisconnect):
             return
         finally:
-            await self._memory.end()
+            await self._observer.end()
 
     async def _converse(self) -> Close | None:
         """Read and answer; None when the client is gone."""
         closing: Close | None = None
         try:
-            async with asyncio.TaskGroup() as self._frames:
+            async with self._window:
                 closing = await self._read()
         except* WebSocketDisconnect:
             closing = None
-        except* _TooSlow:
+        except* TooSlow:
             closing = TOO_SLOW
         except* Exception:  # the top handler of a WebSocket
             logger.exception("a stream failed")
             closing = INTERNAL
-        finally:
-            if self._waiting is not None:
-                self._drop(self._waiting)
         return closing
 
     async def _read(self) -> Close:
@@ -208,10 +149,10 @@ class Session:
                 await self._take_frame(image)
             elif (closing := await self._take_text(message["text"])) is not None:
                 return closing
-            await asyncio.sleep(0)  # a flood of small messages must not hold up the other sessions
+            await asyncio.sleep(0)  # a flood of small messages must not hold up the other streams
 
     async def _take_text(self, text: str) -> Close | None:
-        """Obey a text message; gives how to close if it ends the session."""
+        """Handle a text message; returns how to close if it ends the stream."""
         if len(text) > MAX_TEXT_CHARS:
             fault = InvalidRequest(f"a text message has at most {MAX_TEXT_CHARS} characters")
             return await self._end_by(fault, 1009)
@@ -221,9 +162,9 @@ class Session:
             faults = err.errors(include_url=False, include_input=False, include_context=False)
             is_known = any(fault["loc"] for fault in faults)  # else it is no JSON, or no message of ours
             return await self._end_by(InvalidRequest(describe(faults)), 1008 if is_known else 1003)
-        return DONE if isinstance(message, Stop) else await self._obey_start(message)
+        return DONE if isinstance(message, Stop) else await self._handle_start(message)
 
-    async def _obey_start(self, message: StreamOptions) -> Close | None:
+    async def _handle_start(self, message: StreamOptions) -> Close | None:
         if self._options is not None or self._received:
             return await self._end_by(InvalidRequest("`start` must be the first message"), 1008)
         try:
@@ -233,15 +174,15 @@ class Session:
             return await self._end_by(err, 1008)
         except FerError as err:
             return await self._end_by(err, 1013)
-        await self._send(Started(session_id=session_id))
+        await self._connection.send(Started(session_id=session_id))
         return None
 
     async def _end_by(self, fault: FerError, code: int) -> Close:
-        await self._send_error(fault, None)
+        await self._connection.send_error(fault, None)
         return Close(code, fault.code)
 
     def _check_names(self, options: StreamOptions) -> None:
-        """Refuse what the client names and nobody offers; while nobody offers anything, frames will tell."""
+        """Refuse a name that no worker offers; while no worker offers any, the frames' errors say so."""
         try:
             if options.model is not None:
                 self._directory.model(options.model)
@@ -251,9 +192,9 @@ class Session:
             return
 
     async def _begin(self, options: StreamOptions) -> str | None:
-        session_id = await self._memory.begin(options)
+        session_id = await self._observer.begin(options)
         self._options = options
-        self._following = Following(options.smoothing)
+        self._follower = FaceFollower(options.smoothing)
         return session_id
 
     async def _take_frame(self, image: bytes) -> None:
@@ -265,52 +206,33 @@ class Session:
             permit = self._intake.admit(image)
         except FerError as err:
             self._count(_outcome_of(err))
-            await self._send_error(err, seq)
+            await self._connection.send_error(err, seq)
             return
-        frame = _Frame(seq, image, f"{self._id}-{seq}", monotonic(), permit)
-        if self._in_flight < MAX_IN_FLIGHT:
-            self._start(frame)
-            return
-        superseded, self._waiting = self._waiting, frame
+        superseded = self._window.add(Frame(seq, image, f"{self._id}-{seq}", monotonic(), permit))
         if superseded is not None:
-            self._drop(superseded)
-            await self._send(Dropped(seq=superseded.seq))
+            await self._connection.send(Dropped(seq=superseded.seq))
 
-    def _start(self, frame: _Frame) -> None:
-        self._in_flight += 1
-        before, self._last_answered = self._last_answered, asyncio.Event()
-        self._frames.create_task(self._serve(frame, before, self._last_answered))
-
-    def _drop(self, frame: _Frame) -> None:
-        with frame.permit:
-            self._count("dropped")
-
-    async def _serve(self, frame: _Frame, before: asyncio.Event, answered: asyncio.Event) -> None:
-        """Answer one frame, after the frame before it."""
+    async def _serve(self, frame: Frame, wait_for_turn: WaitForTurn) -> None:
+        """Analyse a frame, and answer it after the frame before it."""
         request_id_var.set(frame.request_id)
-        told: dict[str, object] = {}
-        outcome = "dropped"  # unless it gets so far
+        details: dict[str, object] = {}
+        outcome: StreamOutcome = "dropped"  # unless it gets so far
         try:
             with frame.permit:
                 answer = await self._analyze(frame)
-            await before.wait()
+            await wait_for_turn()
             if isinstance(answer, FerError):
-                outcome, told["code"] = _outcome_of(answer), answer.code
-                await self._send_error(answer, frame.seq)
+                outcome, details["code"] = _outcome_of(answer), answer.code
+                await self._connection.send_error(answer, frame.seq)
             else:
                 outcome = "result"
                 await self._send_result(answer, frame)
         finally:
             self._count(outcome)
-            self._in_flight -= 1
-            answered.set()
             duration_ms = round((monotonic() - frame.received_at_s) * 1000, 2)
-            logger.debug("live frame", extra=told | {"outcome": outcome, "duration_ms": duration_ms})
-        if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            self._start(waiting)
+            logger.debug("live frame", extra=details | {"outcome": outcome, "duration_ms": duration_ms})
 
-    async def _analyze(self, frame: _Frame) -> Prediction | FerError:
+    async def _analyze(self, frame: Frame) -> Prediction | FerError:
         left_s = frame.received_at_s + self._settings.live_deadline_s - monotonic()
         try:
             if left_s <= 0:
@@ -324,36 +246,32 @@ class Session:
                 trace_links=[self._socket.headers.get("traceparent", "")],
             )
         except FerError as err:
-            if err.code == "internal":  # what is busy or away for a while is told of no single frame
+            if err.code == "internal":  # transient errors are not logged per frame
                 log_fault(err)
             return err
 
-    async def _send_result(self, prediction: Prediction, frame: _Frame) -> None:
-        faces = self._following.follow(prediction.faces, frame.received_at_s)
-        await self._send(StreamResult(**(dict(prediction) | {"seq": frame.seq, "faces": faces})))
+    async def _send_result(self, prediction: Prediction, frame: Frame) -> None:
+        faces = self._follower.follow(prediction.faces, frame.received_at_s)
+        await self._connection.send(StreamResult(**(dict(prediction) | {"seq": frame.seq, "faces": faces})))
         observation = Observation(
             frame.received_at_s,
             tuple(ObservedFace(face.face_id, face.smoothed.emotion, face.probabilities) for face in faces),
         )
-        for alert in self._memory.observe(observation):
-            await self._send(alert)
+        for alert in self._observer.observe(observation):
+            await self._connection.send(alert)
 
-    async def _send_error(self, fault: FerError, seq: int | None) -> None:
-        request_id = self._id if seq is None else f"{self._id}-{seq}"
-        await self._send(StreamError(seq=seq, code=fault.code, detail=fault.detail, request_id=request_id))
+    def _stats(self) -> StreamStats:
+        return StreamStats(
+            received=self._received,
+            results=self._answered["result"],
+            dropped=self._answered["dropped"],
+            errors=self._answered["refused"] + self._answered["failed"],
+        )
 
-    async def _send(self, message: BaseModel) -> None:
-        """Send a message; waits in turn for a client that is slow to read, but not for long."""
-        try:
-            async with asyncio.timeout(self._settings.live_send_timeout_s):
-                await self._socket.send_text(message.model_dump_json())
-        except TimeoutError as err:
-            raise _TooSlow from err
-
-    def _count(self, outcome: str) -> None:
+    def _count(self, outcome: StreamOutcome) -> None:
         self._answered[outcome] += 1
         self._metrics.stream_frames.labels(outcome).inc()
 
 
-def _outcome_of(fault: FerError) -> str:
+def _outcome_of(fault: FerError) -> StreamOutcome:
     return "failed" if is_ours(fault) else "refused"

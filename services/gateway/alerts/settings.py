@@ -1,4 +1,4 @@
-"""Settings of what is remembered of live sessions."""
+"""Settings of alert rules and of the webhook."""
 
 import binascii
 from typing import Annotated
@@ -8,19 +8,15 @@ from pydantic import Field, SecretStr, TypeAdapter, ValidationError, ValidationI
 from pydantic_settings import NoDecode
 
 from fercore.contracts.live import AlertRule
-from fercore.service.settings import StateSettings
-from services.gateway.sessions.webhook import standard_key
+from fercore.service.settings import ServiceSettings
+from services.gateway.alerts.webhook import standard_key
 
 _RULES: TypeAdapter[tuple[AlertRule, ...]] = TypeAdapter(tuple[AlertRule, ...])
 
 
-class SessionSettings(StateSettings):
-    """Sessions, alerts and the webhook."""
+class AlertSettings(ServiceSettings):
+    """The rules of every stream that brings none, and where alerts are posted to."""
 
-    session_lifetime_s: Annotated[
-        float,
-        Field(ge=60, le=31_536_000, description="Seconds that a session is kept after it was last written"),
-    ] = 86_400.0
     alerts: Annotated[
         tuple[AlertRule, ...],
         NoDecode,

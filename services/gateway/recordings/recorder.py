@@ -1,6 +1,6 @@
-"""Writes what all recorded sessions of this gateway saw to the store, twice a second, in one round trip.
+"""Writes all recordings of this gateway to the store, twice a second, in one round trip.
 
-Knows the store, neither HTTP nor emotions; a store that is away is waited for and disturbs nobody.
+Knows the store, neither HTTP nor emotions; an outage of the store delays the writing and nothing else.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from datetime import datetime
 
 from fercore.contracts.errors import UpstreamUnavailable
 from fercore.outage import Outage
-from fercore.service.metrics import Metrics
+from fercore.service.metrics import LossReason, Metrics
 from fercore.state.store import StateStore
-from services.gateway.sessions.recording import LOST_BECAUSE, Recording
+from services.gateway.recordings.recording import Recording
 
 WRITE_EVERY_S = 0.5
 MAX_ENDED = 100
-"""Sessions that have ended and could not be written yet; of more, the oldest is lost."""
+"""Recordings that have ended and could not be written yet; of more, the oldest is lost."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ class Recorder:
     """All recordings of this gateway that are open, or have ended and wait for the store.
 
     Args:
-        store: where sessions are kept.
+        store: where recordings are kept.
         metrics: lost rows are counted there.
-        lifetime_s: how long a session is kept after it was last written.
+        lifetime_s: how long a recording is kept after it was last written.
         clock: monotonic seconds.
     """
 
@@ -48,11 +48,10 @@ class Recorder:
         self._written_s: dict[Recording, float] = {}
         self._ended: dict[Recording, None] = {}
         self._outage = Outage(logger, away="sessions cannot be written", back="sessions are written again")
-        for reason in LOST_BECAUSE:
-            metrics.session_rows_lost.labels(reason)  # shown from the start, as 0
+        metrics.show_lost_rows()
 
     async def begin(self, *, zero_s: float, started_at: datetime, label: str | None) -> Recording:
-        """Open a session; if the store is away, it is made there later."""
+        """Open a recording; if the store is away, it is made there later."""
         recording = Recording(
             secrets.token_hex(16), zero_s=zero_s, started_at=started_at, label=label, lose=self._count_lost
         )
@@ -61,7 +60,7 @@ class Recorder:
         return recording
 
     async def end(self, recording: Recording) -> None:
-        """Write what is left of a session now, or later if the store is away."""
+        """Write what is left of a recording now, or later if the store is away."""
         recording.close()
         self._ended[recording] = None
         if len(self._ended) > MAX_ENDED:
@@ -71,7 +70,7 @@ class Recorder:
         await self._write([recording])
 
     async def keep_writing(self) -> None:
-        """Write again and again, for ever."""
+        """Write at regular intervals, until cancelled."""
         while True:
             await asyncio.sleep(WRITE_EVERY_S)
             await self.write()
@@ -114,5 +113,5 @@ class Recorder:
         self._written_s.pop(recording, None)
         self._ended.pop(recording, None)
 
-    def _count_lost(self, reason: str, rows: int) -> None:
+    def _count_lost(self, reason: LossReason, rows: int) -> None:
         self._metrics.session_rows_lost.labels(reason).inc(rows)

@@ -13,9 +13,9 @@ from fercore.contracts.errors import UpstreamUnavailable
 from fercore.contracts.live import Alert
 from fercore.service.metrics import Metrics
 from fercore.state.memory import InMemoryState
-from services.gateway.sessions import deliveries as deliveries_module
-from services.gateway.sessions.deliveries import Deliveries
-from services.gateway.sessions.webhook import DeliveryFailed
+from services.gateway.alerts import deliveries as deliveries_module
+from services.gateway.alerts.deliveries import WebhookDeliveries
+from services.gateway.alerts.webhook import DeliveryFailed
 from tests.support.clock import Clock
 
 pytestmark = pytest.mark.anyio
@@ -86,8 +86,8 @@ def metrics() -> Metrics:
 def gateway(store, metrics):
     """Make a gateway's deliveries; all gateways share one store."""
 
-    def gateway(sender: Sender, *, attempts: int = 8) -> Deliveries:
-        return Deliveries(store, sender, metrics, attempts=attempts, first_pause_s=5, lease_s=30)
+    def gateway(sender: Sender, *, attempts: int = 8) -> WebhookDeliveries:
+        return WebhookDeliveries(store, sender, metrics, attempts=attempts, first_pause_s=5, lease_s=30)
 
     return gateway
 
@@ -100,7 +100,9 @@ def outcomes(metrics: Metrics) -> dict[str, float]:
     return {outcome: value for outcome, value in found.items() if value}
 
 
-async def add(deliveries: Deliveries, *, session_id: str | None = None, label: str | None = None) -> None:
+async def add(
+    deliveries: WebhookDeliveries, *, session_id: str | None = None, label: str | None = None
+) -> None:
     deliveries.add(ALERT, session_id=session_id, label=label)
     await deliveries.write()
 

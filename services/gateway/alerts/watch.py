@@ -1,4 +1,4 @@
-"""Watches one rule in one session.
+"""Watches one rule in one live stream.
 
 Knows no clock and no faces but their emotions: counts by the second, forgets what is older than the window.
 """
@@ -38,7 +38,7 @@ class Watch:
         """Take one frame into account.
 
         Args:
-            at_s: seconds since the session's start, never less than the last time.
+            at_s: seconds since the stream's start, never less than the last time.
             emotions: of all faces in the frame, as the client is shown them.
 
         Returns:

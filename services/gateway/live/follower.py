@@ -1,14 +1,16 @@
-"""Keep a face's label from flickering: a rolling mean of its last frames, and a label slow to change.
+"""Turn the faces of one frame into faces that are followed: an id and a smoothed label for each.
 
-Knows probabilities and face ids, no boxes and no session.
+Knows no stream. A label is smoothed by a rolling mean of the face's last frames, and slow to change.
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from fercore.contracts.api import Face
 from fercore.contracts.emotions import Emotion
-from fercore.contracts.live import Smoothed
+from fercore.contracts.live import LiveFace, Smoothed
+from services.gateway.live.tracking import FaceTracker
 
 MARGIN = 0.05
 """Another emotion must lead by so much before the label changes.
@@ -27,8 +29,33 @@ class _History:
     emotion: Emotion | None = None
 
 
+class FaceFollower:
+    """The faces of one stream, frame after frame in their order.
+
+    Args:
+        smoothing: frames of a face that are averaged.
+    """
+
+    def __init__(self, smoothing: int) -> None:
+        self._tracker = FaceTracker()
+        self._smoothing = Smoothing(smoothing)
+
+    def follow(self, faces: Sequence[Face], at_s: float) -> list[LiveFace]:
+        """Return the same faces in the same order, each with its id and its smoothed label."""
+        face_ids = self._tracker.follow([face.box for face in faces], at_s)
+        self._smoothing.keep_only(self._tracker.face_ids)
+        return [
+            LiveFace(
+                **dict(face),
+                face_id=face_id,
+                smoothed=self._smoothing.smooth(face_id, face.probabilities),
+            )
+            for face, face_id in zip(faces, face_ids, strict=True)
+        ]
+
+
 class Smoothing:
-    """The rolling means of one session.
+    """The rolling means of one stream.
 
     Args:
         frames: how many of a face are averaged; 1 is off: each frame speaks for itself.
@@ -40,7 +67,7 @@ class Smoothing:
         self._faces: dict[int, _History] = {}
 
     def smooth(self, face_id: int, probabilities: Mapping[Emotion, float]) -> Smoothed:
-        """Add a frame's probabilities (not empty, sum 1) and give the face's mean."""
+        """Add a frame's probabilities (not empty, sum 1) and return the face's mean."""
         history = self._faces.setdefault(face_id, _History(deque(maxlen=self._n_frames)))
         if history.frames and history.frames[-1].keys() != probabilities.keys():
             history.frames.clear()  # another version of the model knows other emotions

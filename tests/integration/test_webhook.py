@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import pytest
 import trustme
 
-from services.gateway.sessions.addresses import is_public
-from services.gateway.sessions.webhook import DeliveryFailed, Webhook
+from services.gateway.alerts.addresses import is_public
+from services.gateway.alerts.webhook import DeliveryFailed, Webhook
 from tests.support.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.anyio
@@ -218,7 +218,7 @@ async def test_no_log_tells_the_url():
         code = f"""
 import asyncio
 from fercore.service.process_log import process_log, set_level
-from services.gateway.sessions.webhook import Webhook
+from services.gateway.alerts.webhook import Webhook
 with process_log("gateway"):
     set_level("DEBUG")
     webhook = Webhook("http://127.0.0.1:{receiver.port}/t0ken", "s", allows_private=True)

@@ -1,4 +1,4 @@
-"""What is remembered of one live session: its scores if the client asked for that, its rules always.
+"""Observes one live stream: watches its alert rules always, and records its scores if the client asked.
 
 Knows neither the store nor HTTP. The wall clock is read once; all else goes by the monotonic one.
 """
@@ -10,28 +10,28 @@ from datetime import UTC, datetime, timedelta
 
 from fercore.contracts.live import Alert, AlertRule, StreamOptions
 from fercore.service.metrics import Metrics
-from services.gateway.live.observation import Observation
-from services.gateway.sessions.alerts import Watch
-from services.gateway.sessions.deliveries import Deliveries
-from services.gateway.sessions.recorder import Recorder
-from services.gateway.sessions.recording import Recording
+from services.gateway.alerts.deliveries import WebhookDeliveries
+from services.gateway.alerts.watch import Watch
+from services.gateway.live.observer import Observation
+from services.gateway.recordings.recorder import Recorder
+from services.gateway.recordings.recording import Recording
 
 OWN_RULE = "session"
-"""The metric's label for every rule that a session brings itself: anybody could name as many as he likes."""
+"""The metric's label for all rules that clients bring: their names are free, one label bounds the series."""
 
 logger = logging.getLogger(__name__)
 
 
 def wall_clock() -> datetime:
-    """Give the time of day."""
+    """Return the time of day, in UTC."""
     return datetime.now(UTC)
 
 
-class Remembering:
-    """The `SessionMemory` of one session.
+class RecordingObserver:
+    """The `StreamObserver` of one stream.
 
     Args:
-        rules: of a session that brings none.
+        rules: of a stream that brings none.
         recorder: takes what is to be kept.
         deliveries: take alerts to the webhook, if there is one.
         metrics: alerts are counted there.
@@ -44,7 +44,7 @@ class Remembering:
         rules: Sequence[AlertRule],
         *,
         recorder: Recorder,
-        deliveries: Deliveries | None,
+        deliveries: WebhookDeliveries | None,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = wall_clock,
@@ -61,7 +61,7 @@ class Remembering:
         self._recording: Recording | None = None
 
     async def begin(self, options: StreamOptions) -> str | None:
-        """Start; gives the session id of a record."""
+        """Start; returns the session id of a recording."""
         self._zero_s, self._started_at, self._last_s = self._clock(), self._now(), 0.0
         self._label = options.label
         self._has_own_rules = options.alerts is not None
@@ -75,7 +75,7 @@ class Remembering:
         return self._recording.session_id
 
     def observe(self, observation: Observation) -> Sequence[Alert]:
-        """Count a frame, and give the alerts that it caused."""
+        """Count a frame, and return the alerts that it caused."""
         if self._recording is not None:
             self._recording.see(observation)
         self._last_s = max(self._last_s, observation.at_s - self._zero_s)

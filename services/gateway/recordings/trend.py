@@ -1,4 +1,4 @@
-"""Turn what was recorded of a session into its trend, by buckets of time, and into a table.
+"""Turn a recording into its trend, by buckets of time, and into a table.
 
 Knows neither the store nor HTTP.
 """
@@ -11,21 +11,21 @@ from datetime import datetime, timedelta
 from fercore.contracts.emotions import EMOTIONS, VALENCE, Emotion
 from fercore.contracts.errors import InvalidRequest
 from fercore.contracts.live import Trend, TrendBucket, TrendRow
-from services.gateway.sessions.stored import PER_UNIT, FaceSecond, Recorded
+from services.gateway.recordings.stored import PER_UNIT, FaceSecond, StoredRecording
 
 MAX_ROWS = 5000
 _STEPS_S = (2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _DIGITS = 6
 
 
-def trend(recorded: Recorded, session_id: str, *, bucket_s: int, expires_at: datetime) -> Trend:
-    """Give the trend of a session; buckets begin with the session.
+def build_trend(recorded: StoredRecording, session_id: str, *, bucket_s: int, expires_at: datetime) -> Trend:
+    """Return the trend of a recording; buckets begin with the recording.
 
     Args:
-        recorded: the session.
-        session_id: its handle.
+        recorded: the recording.
+        session_id: the handle of the recording.
         bucket_s: seconds in a bucket.
-        expires_at: when it will be forgotten.
+        expires_at: when the recording will be forgotten.
 
     Raises:
         InvalidRequest: that would be too many rows; the text says which bucket is long enough.
@@ -58,7 +58,7 @@ def trend(recorded: Recorded, session_id: str, *, bucket_s: int, expires_at: dat
 
 
 def as_csv(trend: Trend) -> str:
-    """Give the buckets as a table (RFC 4180); what a model does not know is an empty cell."""
+    """Return the buckets as a table (RFC 4180); what a model does not know is an empty cell."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     shares = [f"share_{emotion}" for emotion in EMOTIONS]
@@ -117,7 +117,7 @@ def _rounded(values: dict[Emotion, float]) -> dict[Emotion, float]:
     return {emotion: round(value, _DIGITS) for emotion, value in values.items()}
 
 
-def _too_many(rows: int, recorded: Recorded, bucket_s: int) -> str:
+def _too_many(rows: int, recorded: StoredRecording, bucket_s: int) -> str:
     text = f"{rows} rows, one for each face and bucket, are more than {MAX_ROWS}"
     seen = {(second, face.face_id) for second, face in recorded.rows()}
     for step_s in _STEPS_S:

@@ -19,7 +19,7 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 class AddressRefused(Exception):
-    """A name leads to an address that nobody may be sent to."""
+    """A name leads to an address that is not public."""
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -29,7 +29,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 def is_public(text: str) -> bool:
-    """Tell whether an address is one of the public internet."""
+    """Return whether an address is one of the public internet."""
     address = ip_address(text)
     if isinstance(address, IPv4Address):
         return _is_global(address)

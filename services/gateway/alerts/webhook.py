@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import httpx
 
-from services.gateway.sessions.addresses import AddressRefused, Resolve, check_all, resolve
+from services.gateway.alerts.addresses import AddressRefused, Resolve, check_all, resolve
 
 TIMEOUT_S = 10.0
 _STANDARD_PREFIX = b"whsec_"

@@ -12,13 +12,13 @@ from fercore.contracts.errors import InternalError, UpstreamUnavailable
 from fercore.contracts.live import Alert
 from fercore.service.metrics import Metrics
 from fercore.state.memory import InMemoryState
-from services.gateway.live.observation import Observation, ObservedFace
-from services.gateway.sessions import recorder as recorder_module
-from services.gateway.sessions import recording as recording_module
-from services.gateway.sessions import stored
-from services.gateway.sessions.recorder import Recorder
-from services.gateway.sessions.recording import Recording
-from services.gateway.sessions.stored import FaceSecond, Recorded
+from services.gateway.live.observer import Observation, ObservedFace
+from services.gateway.recordings import recorder as recorder_module
+from services.gateway.recordings import recording as recording_module
+from services.gateway.recordings import stored
+from services.gateway.recordings.recorder import Recorder
+from services.gateway.recordings.recording import Recording
+from services.gateway.recordings.stored import FaceSecond, StoredRecording
 from tests.support.clock import Clock
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +70,7 @@ def see(recording: Recording, clock: Clock, *face_ids: int, emotion=Emotion.HAPP
     recording.see(Observation(clock.now_s, faces))
 
 
-async def kept(store: InMemoryState, recording: Recording) -> Recorded | None:
+async def kept(store: InMemoryState, recording: Recording) -> StoredRecording | None:
     record = await store.get(recording.session_id)
     return None if record is None else stored.read(record.fields)
 

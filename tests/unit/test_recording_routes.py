@@ -20,12 +20,13 @@ from fercore.contracts.live import AlertRule, StreamOptions, Trend
 from fercore.messaging.memory import InMemoryQueue
 from fercore.service.metrics import Metrics
 from fercore.state.memory import InMemoryState
-from services.gateway.live.observation import Observation, ObservedFace
-from services.gateway.sessions import routes, stored
-from services.gateway.sessions.deliveries import Deliveries
-from services.gateway.sessions.recorder import Recorder
-from services.gateway.sessions.remembering import Remembering
-from services.gateway.sessions.wiring import Sessions
+from services.gateway.alerts.deliveries import WebhookDeliveries
+from services.gateway.alerts.wiring import Alerts
+from services.gateway.live.observer import Observation, ObservedFace
+from services.gateway.recordings import routes, stored
+from services.gateway.recordings.observer import RecordingObserver
+from services.gateway.recordings.recorder import Recorder
+from services.gateway.recordings.wiring import Recordings
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 from tests.support.clock import Clock
@@ -65,18 +66,18 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def deliveries(store, metrics) -> Deliveries:
+def deliveries(store, metrics) -> WebhookDeliveries:
     """What waits for a webhook; nobody delivers it."""
-    return Deliveries(store, None, metrics, attempts=1)
+    return WebhookDeliveries(store, None, metrics, attempts=1)
 
 
 @pytest.fixture
 def remember(store, metrics, clock, deliveries):
-    """Make the memory of a session, the way `Sessions` does, but with clocks of the test's."""
+    """Build the observer of a stream, as `Recordings` does, but with clocks of the test's."""
     walls = iter([START, *[START - timedelta(days=400)] * 9])
 
-    def remember(*rules: AlertRule) -> Remembering:
-        return Remembering(
+    def remember(*rules: AlertRule) -> RecordingObserver:
+        return RecordingObserver(
             rules,
             recorder=Recorder(store, metrics, lifetime_s=3600, clock=clock),
             deliveries=deliveries,
@@ -98,19 +99,21 @@ async def client(store, metrics) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def look(memory: Remembering, clock: Clock, *, frames: int, step_s: float = 1.0) -> list[str]:
+def look(observer: RecordingObserver, clock: Clock, *, frames: int, step_s: float = 1.0) -> list[str]:
     fired = []
     for _ in range(frames):
         face = ObservedFace(1, Emotion.SADNESS, SAD)
-        fired += [alert.rule for alert in memory.observe(Observation(clock.now_s, (face,)))]
+        fired += [alert.rule for alert in observer.observe(Observation(clock.now_s, (face,)))]
         clock.now_s += step_s
     return fired
 
 
-async def recorded(memory: Remembering, clock: Clock, *, frames: int = 25, label: str | None = None) -> str:
-    session_id = await memory.begin(StreamOptions(record=True, label=label))
-    look(memory, clock, frames=frames)
-    await memory.end()
+async def recorded(
+    observer: RecordingObserver, clock: Clock, *, frames: int = 25, label: str | None = None
+) -> str:
+    session_id = await observer.begin(StreamOptions(record=True, label=label))
+    look(observer, clock, frames=frames)
+    await observer.end()
     return session_id
 
 
@@ -166,14 +169,14 @@ async def test_a_deleted_session_is_unknown(client, remember, clock):
 
 
 async def test_a_session_deleted_while_its_stream_runs_stays_deleted(client, remember, clock, deliveries):
-    memory = remember(RULE)
-    session_id = await memory.begin(StreamOptions(record=True))
-    look(memory, clock, frames=5)
+    observer = remember(RULE)
+    session_id = await observer.begin(StreamOptions(record=True))
+    look(observer, clock, frames=5)
     assert (await client.delete(f"/sessions/{session_id}")).status_code == 204
-    await memory._recorder.write()
-    assert look(memory, clock, frames=20) == ["sad"]  # the stream goes on as before
+    await observer._recorder.write()
+    assert look(observer, clock, frames=20) == ["sad"]  # the stream goes on as before
     assert [json.loads(task.body)["session_id"] for task in deliveries._waiting] == [None]
-    await memory.end()
+    await observer.end()
     assert (await client.get(f"/sessions/{session_id}/trend")).status_code == 404
 
 
@@ -236,10 +239,10 @@ async def test_every_rule_counts_from_zero(client):
 
 
 async def test_without_record_nothing_is_kept_and_rules_are_watched_all_the_same(remember, clock, store):
-    memory = remember(RULE)
-    assert await memory.begin(StreamOptions(label="x")) is None
-    assert look(memory, clock, frames=15) == ["sad"]
-    await memory.end()
+    observer = remember(RULE)
+    assert await observer.begin(StreamOptions(label="x")) is None
+    assert look(observer, clock, frames=15) == ["sad"]
+    await observer.end()
     assert store._records == {}
 
 
@@ -283,27 +286,42 @@ async def test_a_clock_that_jumps_changes_nothing(client, remember, clock):
     assert trend["alerts"][0]["at"].startswith("2026-11-21T12:00:10")
 
 
-async def test_a_memory_that_never_began_ends_quietly(remember):
+async def test_an_observer_that_never_began_ends_quietly(remember):
     await remember().end()
 
 
-async def test_what_a_gateway_still_holds_is_written_when_it_ends_and_the_store_is_closed(store, metrics):
-    closed = []
-
-    async def close():
-        closed.append(len(store._tasks))
-
-    store.close = close
+async def test_what_a_gateway_still_holds_is_written_when_it_ends(store, metrics):
     settings = GatewaySettings(
         alerts=(RULE,), webhook_url="https://hooks.example/", webhook_secret="x", webhook_attempts=1
     )
-    sessions = Sessions(settings, store=store, metrics=metrics)
-    async with sessions.running():
+    alerts = Alerts(settings, store=store, metrics=metrics)
+    recordings = Recordings(settings, alerts=alerts, store=store, metrics=metrics)
+    async with alerts.running(), recordings.running():
         await asyncio.sleep(0)  # let the jobs begin
-        memory = sessions.make_memory()
-        session_id = await memory.begin(StreamOptions(record=True))
+        observer = recordings.make_observer()
+        session_id = await observer.begin(StreamOptions(record=True))
         face = ObservedFace(1, Emotion.SADNESS, SAD)
-        assert memory.observe(Observation(time.monotonic() + RULE.window_s + 1, (face,)))
+        assert observer.observe(Observation(time.monotonic() + RULE.window_s + 1, (face,)))
         assert store._tasks == {}
-    assert closed == [1]
+    assert len(store._tasks) == 1
     assert len(stored.read((await store.get(session_id)).fields).alerts) == 1
+
+
+async def test_the_store_is_closed_after_all_that_writes_has_ended(store, metrics):
+    calls = []
+
+    def noted(name, call):
+        async def note(*arguments, **options):
+            calls.append(name)
+            return await call(*arguments, **options)
+
+        return note
+
+    store.close = noted("close", store.close)
+    store.lease_tasks = noted("lease_tasks", store.lease_tasks)
+    settings = GatewaySettings(webhook_url="https://hooks.example/", webhook_secret="x")
+    async with LifespanManager(create_app(settings, queue=InMemoryQueue(), metrics=metrics, store=store)):
+        await asyncio.sleep(0.01)
+        assert "close" not in calls
+    assert calls[-1] == "close"
+    assert calls.count("close") == 1

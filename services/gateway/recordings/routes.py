@@ -1,6 +1,6 @@
 """`GET /sessions/{id}/trend` and `DELETE /sessions/{id}`, from whichever gateway is asked.
 
-Knows HTTP and the store; the session id is the only handle, and whoever has it may read and delete.
+Knows HTTP and the store; the session id is the only handle, and gives the right to read and delete.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from fercore.contracts.live import Trend
 from fercore.service.errors import PROBLEMS
 from fercore.service.queries import ONCE_EACH
 from fercore.state.store import StateStore, StoredRecord
-from services.gateway.sessions import stored
-from services.gateway.sessions.trend import as_csv, trend
+from services.gateway.recordings import stored
+from services.gateway.recordings.trend import as_csv, build_trend
 
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")
 _BUCKET = re.compile(r"([1-9][0-9]{0,3})([smh])")
@@ -34,7 +34,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 
 
 def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
-    """Make the routes."""
+    """Build the routes."""
     router = APIRouter(tags=["sessions"], dependencies=[ONCE_EACH])
     turns = asyncio.Semaphore(AT_ONCE)
 
@@ -58,15 +58,15 @@ def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
         ] = None,
         accept: Annotated[str, Header(include_in_schema=False)] = "",
     ) -> Response:
-        """Tell how a recorded session went: by bucket of time and face, and in all."""
-        bucket_s = seconds(bucket)
+        """Return the trend of a recording: by bucket of time and face, and in total."""
+        bucket_s = parse_bucket(bucket)
         is_csv = format == "csv" or (format is None and CSV in accept)
         async with turn():
-            record = await store.get(checked(session_id))
+            record = await store.get(check_session_id(session_id))
             if record is None:
                 raise UnknownSession
             # a day of seconds takes long enough to hold up others
-            content = await asyncio.to_thread(_told, record, session_id, bucket_s, is_csv=is_csv)
+            content = await asyncio.to_thread(_render, record, session_id, bucket_s, is_csv=is_csv)
         if not is_csv:
             return Response(content, media_type="application/json", headers=_PRIVATE)
         # not the whole id in the name of a file: it is the key to the session
@@ -74,8 +74,8 @@ def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
         return Response(content, media_type=CSV, headers=_PRIVATE | disposition)
 
     async def delete_session(session_id: str) -> Response:
-        """Forget a recorded session; a stream that still runs goes on without a record."""
-        if not await store.delete(checked(session_id), lifetime_s=lifetime_s):
+        """Delete a recording; a stream that still runs goes on without it."""
+        if not await store.delete(check_session_id(session_id), lifetime_s=lifetime_s):
             raise UnknownSession
         return Response(status_code=204)
 
@@ -97,14 +97,14 @@ def session_routes(store: StateStore, *, lifetime_s: float) -> APIRouter:
     return router
 
 
-def _told(record: StoredRecord, session_id: str, bucket_s: int, *, is_csv: bool) -> str:
+def _render(record: StoredRecord, session_id: str, bucket_s: int, *, is_csv: bool) -> str:
     expires_at = datetime.now(UTC) + timedelta(seconds=record.expires_in_s)
-    made = trend(stored.read(record.fields), session_id, bucket_s=bucket_s, expires_at=expires_at)
+    made = build_trend(stored.read(record.fields), session_id, bucket_s=bucket_s, expires_at=expires_at)
     return as_csv(made) if is_csv else made.model_dump_json()
 
 
-def checked(session_id: str) -> str:
-    """Give the id back if it is of the form that ids have.
+def check_session_id(session_id: str) -> str:
+    """Return the id back if it is of the form that ids have.
 
     Raises:
         UnknownSession: it is not, so there is no such session.
@@ -114,7 +114,7 @@ def checked(session_id: str) -> str:
     return session_id
 
 
-def seconds(bucket: str) -> int:
+def parse_bucket(bucket: str) -> int:
     """Read the length of a bucket.
 
     Raises:

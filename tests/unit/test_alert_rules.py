@@ -4,7 +4,7 @@ import pytest
 
 from fercore.contracts.emotions import Emotion
 from fercore.contracts.live import AlertRule
-from services.gateway.sessions.alerts import Watch
+from services.gateway.alerts.watch import Watch
 
 SAD, HAPPY = Emotion.SADNESS, Emotion.HAPPINESS
 

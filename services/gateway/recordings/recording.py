@@ -1,6 +1,6 @@
-"""The scores of one recorded session on their way to the store: counted by the second, and bounded.
+"""One recording on its way to the store: scores of a live stream, counted by the second, and bounded.
 
-Knows neither the store nor a clock; whoever writes asks for what is to be written and says what became of it.
+Knows neither the store nor a clock; the writer takes what is to be written and reports what became of it.
 """
 
 from collections import Counter, deque
@@ -11,9 +11,10 @@ import msgspec
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.contracts.live import Alert
+from fercore.service.metrics import LossReason
 from fercore.state.store import Record
-from services.gateway.live.observation import Observation, ObservedFace
-from services.gateway.sessions.stored import (
+from services.gateway.live.observer import Observation, ObservedFace
+from services.gateway.recordings.stored import (
     HEAD_FIELD,
     PER_UNIT,
     FaceSecond,
@@ -24,22 +25,20 @@ from services.gateway.sessions.stored import (
 
 MAX_FACES_A_SECOND = 32
 MAX_ROWS = 100_000
-"""Seconds times faces in a session: more than a day of one face."""
+"""Seconds times faces in a recording: more than a day of one face."""
 
 MAX_ALERTS = 1000
 MAX_WAITING_SECONDS = 300
-"""What is kept of a session while the store is away; the oldest goes first."""
+"""What is kept of a recording while the store is away; the oldest goes first."""
 
 _INDEX = {emotion: index for index, emotion in enumerate(EMOTIONS)}
 
-Lose = Callable[[str, int], None]
-"""Is told why so many rows (faces times seconds) are lost."""
-
-LOST_BECAUSE = ("crowded", "session_full", "store_away")
+Lose = Callable[[LossReason, int], None]
+"""Is called with the reason, and how many rows (faces times seconds) are lost."""
 
 
 class Recording:
-    """What was seen in one session and is not in the store yet.
+    """What was seen in one stream and is not in the store yet.
 
     Args:
         session_id: the key in the store.
@@ -83,14 +82,14 @@ class Recording:
             seen.add(face)
 
     def close_before(self, now_s: float) -> None:
-        """Let the open second wait to be written if it is over."""
+        """Add the open second to what is to be written if it is over."""
         second = int(now_s - self._zero_s)
         if second > self._second:
             self.close()
             self._second = second
 
     def close(self) -> None:
-        """Let the open second wait to be written though it may not be over."""
+        """Add the open second to what is to be written, over or not."""
         if not self._faces:
             return
         rows = [face.row(face_id) for face_id, face in self._faces.items()]
@@ -102,19 +101,19 @@ class Recording:
         self._wait(*second_field(self._second, rows), len(rows))
 
     def fire(self, alert: Alert) -> None:
-        """Keep an alert as an event of the session."""
+        """Keep an alert as an event of the recording."""
         if not self.is_gone and self._alerts < MAX_ALERTS:
             self._wait(*alert_field(self._alerts, alert), 0)
             self._alerts += 1
 
     def to_write(self) -> Record:
-        """Give all that waits; the head stands in every record, so that it cannot be missing."""
+        """Return all that waits; the head stands in every record, so that it cannot be missing."""
         return Record(
             self.session_id, {HEAD_FIELD: self._head} | {name: content for name, content, _ in self._waiting}
         )
 
     def written(self, record: Record, *, was_put: bool) -> None:
-        """Forget what is in the store now; a session that was deleted there is gone for good."""
+        """Forget what is in the store now; a recording that was deleted there is gone for good."""
         if was_put:
             self._waiting = deque(entry for entry in self._waiting if entry[0] not in record.fields)
         else:

@@ -8,10 +8,10 @@ import pytest
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.contracts.errors import InvalidRequest, UnknownSession
 from fercore.contracts.live import Alert, TrendRow
-from services.gateway.sessions import trend as trend_module
-from services.gateway.sessions.routes import checked, seconds
-from services.gateway.sessions.stored import FaceSecond, Head, Recorded, second_field
-from services.gateway.sessions.trend import as_csv, trend
+from services.gateway.recordings import trend as trend_module
+from services.gateway.recordings.routes import check_session_id, parse_bucket
+from services.gateway.recordings.stored import FaceSecond, Head, StoredRecording, second_field
+from services.gateway.recordings.trend import as_csv, build_trend
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NEUTRAL, HAPPY, SURPRISE, SAD, CONTEMPT = 0, 1, 2, 3, 7
@@ -29,8 +29,8 @@ def row(face_id: int, counts: dict[int, int], means: dict[int, float]) -> FaceSe
 
 def of(seconds: dict[int, list[FaceSecond]], *, bucket_s: int = 10, alerts: tuple[Alert, ...] = ()):
     fields = {second: second_field(second, faces)[1] for second, faces in seconds.items()}
-    recorded = Recorded(Head(START, "a label"), fields, alerts)
-    return trend(recorded, "ab" * 16, bucket_s=bucket_s, expires_at=START + timedelta(days=1))
+    recorded = StoredRecording(Head(START, "a label"), fields, alerts)
+    return build_trend(recorded, "ab" * 16, bucket_s=bucket_s, expires_at=START + timedelta(days=1))
 
 
 def test_buckets_begin_with_the_session_and_hold_one_row_a_face():
@@ -127,7 +127,7 @@ def test_the_table_has_a_column_for_each_emotion_and_an_empty_cell_for_what_is_n
     ("bucket", "in_seconds"), [("1s", 1), ("90s", 90), ("10m", 600), ("60m", 3600), ("1h", 3600)]
 )
 def test_a_bucket_is_read(bucket, in_seconds):
-    assert seconds(bucket) == in_seconds
+    assert parse_bucket(bucket) == in_seconds
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_a_bucket_is_read(bucket, in_seconds):
 )
 def test_a_wrong_bucket_is_refused_with_what_is_right(bucket):
     with pytest.raises(InvalidRequest, match="1s to 1h, such as 10s, 5m or 1h"):
-        seconds(bucket)
+        parse_bucket(bucket)
 
 
 @pytest.mark.parametrize("session_id", ["", "a" * 31, "a" * 33, "A" * 32, "g" * 32, "a" * 32 + "\n", "../x"])
 def test_what_is_no_session_id_is_an_unknown_session(session_id):
     with pytest.raises(UnknownSession):
-        checked(session_id)
+        check_session_id(session_id)

@@ -1,0 +1,1 @@
+"""Alert rules, and their webhook; knows no live stream and no recording."""

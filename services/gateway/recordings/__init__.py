@@ -1,0 +1,1 @@
+"""Recordings of live streams and their trends; scores only, never images."""

@@ -1,1 +1,0 @@
-"""What is remembered of live sessions: trends and alerts; scores only, never pictures."""
