@@ -38,6 +38,9 @@ Image: TypeAlias = bytes | str | PathLike[str] | BinaryIO
 Answer = TypeVar("Answer")
 Body = TypeVar("Body", bound=BaseModel)
 
+BUSY = frozenset({429, 503})
+"""Statuses of a server that asks for patience."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Answer]):
@@ -46,6 +49,8 @@ class Call(Generic[Answer]):
     Attributes:
         read: makes the result of an answer, or raises a `ClientError`.
         may_repeat: a broken connection does not tell whether the request was served; ask again?
+        content_type: of the content; a server looks at the bytes of an image itself.
+        retry_on: statuses after which the request is repeated.
     """
 
     method: str
@@ -54,6 +59,8 @@ class Call(Generic[Answer]):
     query: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     may_repeat: bool = True
+    content_type: str = "application/octet-stream"
+    retry_on: frozenset[int] = BUSY
 
 
 def image_bytes(image: Image) -> bytes:
@@ -70,28 +77,28 @@ def image_bytes(image: Image) -> bytes:
 def predict(image: bytes, options: PredictOptions) -> Call[Prediction]:
     """Ask for the faces of one picture; options that the caller left alone are the server's to choose."""
     query = {name: str(value) for name, value in options.model_dump(exclude_unset=True).items()}
-    return Call("POST", "predict", partial(_read, Prediction), query, image)
+    return Call("POST", "predict", partial(read_answer, Prediction), query, image)
 
 
 def models() -> Call[list[ModelInfo]]:
     """Ask for the emotion models."""
-    return Call("GET", "models", lambda response: _read(Models, response).models)
+    return Call("GET", "models", lambda response: read_answer(Models, response).models)
 
 
 def detectors() -> Call[list[DetectorInfo]]:
     """Ask for the face detectors."""
-    return Call("GET", "detectors", lambda response: _read(Detectors, response).detectors)
+    return Call("GET", "detectors", lambda response: read_answer(Detectors, response).detectors)
 
 
 def emotions() -> Call[list[Emotion]]:
     """Ask for the canonical emotions."""
-    return Call("GET", "emotions", lambda response: _read(EmotionList, response).emotions)
+    return Call("GET", "emotions", lambda response: read_answer(EmotionList, response).emotions)
 
 
 def trend(session_id: str, bucket_s: int) -> Call[Trend]:
     """Ask for what a recorded session saw."""
     path = f"sessions/{quote(session_id, safe='')}/trend"
-    return Call("GET", path, partial(_read, Trend), {"bucket": f"{bucket_s}s"})
+    return Call("GET", path, partial(read_answer, Trend), {"bucket": f"{bucket_s}s"})
 
 
 def delete_session(session_id: str) -> Call[None]:
@@ -107,8 +114,13 @@ def refusal(status: int, reason_phrase: str, body: bytes) -> Refused | Unreadabl
         return UnreadableAnswer(f"no fer-cluster's answer: {status} {reason_phrase}")
 
 
-def _read(form: type[Body], response: httpx.Response) -> Body:
-    """Read an answer; unknown fields are ignored, as clients must, although the bodies forbid them."""
+def read_answer(form: type[Body], response: httpx.Response) -> Body:
+    """Read an answer; unknown fields are ignored, as clients must, although the bodies forbid them.
+
+    Raises:
+        Refused: it is a problem.
+        UnreadableAnswer: it is something else than `form`.
+    """
     _read_nothing(response)
     try:
         return form.model_validate_json(response.content, extra="ignore")

@@ -21,7 +21,6 @@ from fercore.contracts.emotions import Emotion
 from fercore.contracts.live import StreamOptions, Trend
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-BUSY = (429, 503)
 CONNECT_TIMEOUT_S = 5.0
 
 Answer = TypeVar("Answer")
@@ -29,7 +28,6 @@ Outcome: TypeAlias = Prediction | Refused | OSError
 """What came of one picture of many: its faces, or why there are none."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
-_ANY_PICTURE = {"content-type": "application/octet-stream"}  # a server looks at the bytes
 _BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 
 
@@ -86,7 +84,7 @@ class AsyncClient:
             OSError: the picture cannot be read.
         """
         data = image if isinstance(image, bytes) else await asyncio.to_thread(image_bytes, image)
-        return await self._ask(calls.predict(data, options or PredictOptions()))
+        return await self.ask(calls.predict(data, options or PredictOptions()))
 
     async def predict_many(
         self, images: Iterable[Image], options: PredictOptions | None = None, *, at_once: int = 4
@@ -117,23 +115,49 @@ class AsyncClient:
 
     async def models(self) -> list[ModelInfo]:
         """List the emotion models; raises as `predict`."""
-        return await self._ask(calls.models())
+        return await self.ask(calls.models())
 
     async def detectors(self) -> list[DetectorInfo]:
         """List the face detectors; raises as `predict`."""
-        return await self._ask(calls.detectors())
+        return await self.ask(calls.detectors())
 
     async def emotions(self) -> list[Emotion]:
         """List the canonical emotions; raises as `predict`."""
-        return await self._ask(calls.emotions())
+        return await self.ask(calls.emotions())
 
     async def trend(self, session_id: str, bucket_s: int = 10) -> Trend:
         """Tell what a recorded session saw, in buckets of so many seconds; raises as `predict`."""
-        return await self._ask(calls.trend(session_id, bucket_s))
+        return await self.ask(calls.trend(session_id, bucket_s))
 
     async def delete_session(self, session_id: str) -> None:
         """Forget a recorded session; raises as `predict`."""
-        await self._ask(calls.delete_session(session_id))
+        await self.ask(calls.delete_session(session_id))
+
+    async def ask(self, call: Call[Answer]) -> Answer:
+        """Send any call and read its answer, with the patience of all others; raises as `predict`."""
+        patience = Patience(self._patience_s)
+        while True:
+            try:
+                response = await self._http.request(
+                    call.method,
+                    call.path,
+                    params=dict(call.query),
+                    content=call.content,
+                    headers={} if call.content is None else {"content-type": call.content_type},
+                )
+            except httpx.TransportError as err:
+                may_repeat = isinstance(err, _NOT_SENT) or (call.may_repeat and isinstance(err, _BROKEN))
+                wait_s = patience.next_wait_s() if may_repeat else None
+                if wait_s is None:
+                    raise Unreachable(self.url, self._reason(err)) from err
+            except httpx.RequestError as err:
+                raise UnreadableAnswer(f"{self.url} answered something unreadable: {err}") from err
+            else:
+                is_busy = response.status_code in call.retry_on
+                wait_s = patience.next_wait_s(_retry_after_s(response)) if is_busy else None
+                if wait_s is None:
+                    return call.read(response)
+            await asyncio.sleep(wait_s)
 
     def stream(self, options: StreamOptions | None = None) -> Stream:
         """Give a live stream to be entered: `async with client.stream() as stream`."""
@@ -152,31 +176,6 @@ class AsyncClient:
             raise
         except OSError as err:
             return err
-
-    async def _ask(self, call: Call[Answer]) -> Answer:
-        patience = Patience(self._patience_s)
-        while True:
-            try:
-                response = await self._http.request(
-                    call.method,
-                    call.path,
-                    params=dict(call.query),
-                    content=call.content,
-                    headers={} if call.content is None else _ANY_PICTURE,
-                )
-            except httpx.TransportError as err:
-                may_repeat = isinstance(err, _NOT_SENT) or (call.may_repeat and isinstance(err, _BROKEN))
-                wait_s = patience.next_wait_s() if may_repeat else None
-                if wait_s is None:
-                    raise Unreachable(self.url, self._reason(err)) from err
-            except httpx.RequestError as err:
-                raise UnreadableAnswer(f"{self.url} answered something unreadable: {err}") from err
-            else:
-                is_busy = response.status_code in BUSY
-                wait_s = patience.next_wait_s(_retry_after_s(response)) if is_busy else None
-                if wait_s is None:
-                    return call.read(response)
-            await asyncio.sleep(wait_s)
 
     def _reason(self, error: httpx.TransportError) -> str:
         if isinstance(error, httpx.TimeoutException):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fercore.contracts.emotions import EMOTIONS
+from fercore.inference.calibration import softmax
 from training.measuring.bootstrap import bootstrap, bootstrap_share
-from training.measuring.metrics import measure, softmax
+from training.measuring.metrics import measure
 
 FEW = 6
 

@@ -16,7 +16,6 @@ from tests.training.tiny_service import TinyService
 from training.__main__ import main
 from training.errors import TrainingError
 from training.measuring.cluster import Service, classify_faces
-from training.measuring.posting import Post, post_all
 
 PICTURE = cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes()
 BRIGHT = {0: "normal", 1: "happy", 2: "sad", 3: "angry"}
@@ -79,17 +78,17 @@ def test_a_gateway_alone_is_told_where_the_classifier_is_named(service, fer: Fer
 
 
 def test_a_cluster_that_stays_busy_is_given_up(service, monkeypatch):
-    monkeypatch.setattr("training.measuring.posting.PATIENCE_S", 0.5)
+    monkeypatch.setattr("training.measuring.cluster.PATIENCE_S", 0.5)
     service.faults = [(503, {"Retry-After": "1"})]
     with pytest.raises(TrainingError, match=r"given up after 0\.5 s: 503 told to fail"):
-        post_all([Post(f"{service.url}/classify", (PICTURE,))], at_once=1, title="posting")
+        Service(service.url).ask("classify", [[PICTURE]])
 
 
 def test_after_a_refusal_nobody_goes_on_waiting(service):
     service.faults = [(503, {"Retry-After": "30"}), (503, {"Retry-After": "30"}), (404, {})]
     started = time.monotonic()
     with pytest.raises(TrainingError, match="404"):
-        post_all([Post(f"{service.url}/classify", (PICTURE,))] * 3, at_once=3, title="posting")
+        Service(service.url).ask("classify", [[PICTURE]] * 3)
     assert time.monotonic() - started < 10
 
 
@@ -104,7 +103,7 @@ def test_answers_keep_the_order_of_the_faces_and_colour_stays_rgb():
     with TinyService(lambda picture: surely(int(picture[0, 0, 0]))).running() as service:
         tiles = np.zeros((40, 8, 8, 3), np.uint8)
         tiles[..., 0] = (np.arange(40) % 8)[:, None, None]
-        served = classify_faces(Service(service.url, pictures_each=3, at_once=8), tiles)
+        served = classify_faces(Service(service.url, images_each=3, at_once=8), tiles)
     assert served.probabilities.argmax(axis=1).tolist() == (np.arange(40) % 8).tolist()
     assert served.emotions == EMOTIONS
     np.testing.assert_allclose(served.probabilities.sum(axis=1), 1)
@@ -120,12 +119,12 @@ def test_a_model_that_changes_on_the_way_is_no_measurement(service):
 
     service.answer = other_version
     with pytest.raises(TrainingError, match="model changed"):
-        classify_faces(Service(service.url, pictures_each=1, at_once=1), np.full((2, 48, 48), 200, np.uint8))
+        classify_faces(Service(service.url, images_each=1, at_once=1), np.full((2, 48, 48), 200, np.uint8))
 
 
 def test_something_else_than_faces_is_one_clear_line(service):
     service.answer = lambda picture: {"boredom": 1.0}
-    with pytest.raises(TrainingError, match="something else than faces"):
+    with pytest.raises(TrainingError, match="something else than Faces"):
         classify_faces(Service(service.url), np.zeros((1, 48, 48), np.uint8))
 
 

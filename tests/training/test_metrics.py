@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fercore.contracts.emotions import Emotion
+from fercore.inference.calibration import softmax
 from fercore.vision.crop import Framing
 from fercore.vision.detection import Detections
 from training.config import AugmentationConfig
@@ -14,7 +15,7 @@ from training.learning.ema import AverageWeights
 from training.measuring.calibrate import find_uncertain_bound, fit_temperature
 from training.measuring.evaluate import evaluate, only_judged
 from training.measuring.framing import ENLARGED_SIDE_PX, PADDING_PX, measure_framing
-from training.measuring.metrics import measure, softmax
+from training.measuring.metrics import measure
 
 
 def sure(*answers: int, confidence: float = 0.93) -> np.ndarray:

@@ -32,7 +32,7 @@ class TinyService:
         with self.lock:
             if self.faults:
                 status, headers = self.faults.pop(0)
-                return status, headers, {"detail": "told to fail", "code": "overloaded"}
+                return status, headers, problem(status, "told to fail")
             self.batches.append(len(pictures))
             self.queries.append(parse_qs(urlsplit(path).query))
         answers = [{"probabilities": self.answer(picture), "new_field": 1} for picture in pictures]
@@ -47,13 +47,17 @@ class TinyService:
                     answers[0] | {"detection_score": 0.9},
                 ]
                 return 200, {}, body | {"faces": faces if self.has_face(pictures[0]) else []}
-        return 404, {}, {"detail": "no such route"}
+        return 404, {}, problem(404, "no such route")
 
     @contextmanager
     def running(self) -> Iterator["TinyService"]:
         service = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+
             def do_POST(self) -> None:
                 data = self.rfile.read(int(self.headers["Content-Length"]))
                 status, headers, body = service.reply(
@@ -76,6 +80,17 @@ class TinyService:
             finally:
                 server.shutdown()
                 thread.join()
+
+
+def problem(status: int, detail: str) -> dict[str, object]:
+    about = {
+        "type": "about:blank",
+        "title": "Fault",
+        "instance": "/",
+        "code": "overloaded",
+        "request_id": "r",
+    }
+    return about | {"status": status, "detail": detail}
 
 
 def _pictures(content_type: str, data: bytes) -> list[np.ndarray]:

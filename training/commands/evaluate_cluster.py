@@ -11,10 +11,9 @@ import numpy as np
 from training.config import DataConfig
 from training.data.faces import DataSet
 from training.errors import TrainingError
-from training.measuring.cluster import Service, classify_faces, predict_photographs
+from training.measuring.cluster import NothingThereError, Service, classify_faces, predict_photographs
 from training.measuring.evaluate import examine, examine_split, fold, only_judged
 from training.measuring.portraits import FOLDER, FOUR, list_portraits
-from training.measuring.posting import NothingThereError
 from training.measuring.report.page import Section
 
 Load = Callable[[argparse.Namespace, DataConfig | None], tuple[str, DataSet]]

@@ -2,8 +2,8 @@
 
 PublicTest tiles of FER+ are degraded step by step. Each step's line gives the median of the measure that
 serving reports as `quality`, the model's accuracy, and which part that is of its accuracy on the tiles as
-they are. A bound stands where the part is 0.75. With --detector, accuracy by estimated pose follows, on
-enlarged tiles.
+they are. A bound stands where the part is 0.75; with --write the bounds become those of the model's card, by
+which the classifier judges faces. With --detector, accuracy by estimated pose follows, on enlarged tiles.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from training.data.load import load_data
 from training.data.primary_face import MIN_SCORE
 from training.errors import TrainingError
 from training.measuring.alignment import crop_located, locate
-from training.measuring.degradations import DEGRADATIONS, Tile, find_bound
+from training.measuring.degradations import DEGRADATIONS, Tile, find_bound, strictest
 from training.measuring.evaluate import only_judged
 from training.measuring.framing import surrounded
 from training.measuring.graphs import Crops
 from training.measuring.metrics import Labels
-from training.measuring.models import open_model
+from training.measuring.models import CARD, open_model, read_card, write_card
 
 POSE_EDGES = (0, 5, 10, 15, 20, 30, 90)
 
@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tiles", type=int, default=1600, help="how many, evenly taken (default: %(default)s)"
     )
+    parser.add_argument(
+        "--write", action="store_true", help="put the bounds into the model folder's card.json"
+    )
     locations.add_repository_argument(parser)
     locations.add_data_argument(parser)
 
@@ -51,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     model = open_model(options.model, threads=1)
+    card = read_card(options.model) if options.write else None
     data = load_data(DataConfig(name="fer_plus"), options.data)
     judged = only_judged(data.splits["validation"])
     chosen = np.zeros(len(judged), np.bool_)
@@ -63,6 +67,7 @@ def run(options: argparse.Namespace) -> None:
     as_it_is = _assess(faces.tiles)
     accuracy = float((answer(as_it_is[0]) == faces.majority).mean())
     print(f"{len(faces)} tiles, accuracy {accuracy:.3f}")
+    found: list[tuple[str, float]] = []
     for name, degradation in DEGRADATIONS.items():
         measured, accuracies = [_median(as_it_is[1], degradation.measure)], [accuracy]
         for step in degradation.steps:
@@ -72,7 +77,15 @@ def run(options: argparse.Namespace) -> None:
         print(f"\n{name:16} median  accuracy  of its own level")
         for level, median, right in zip(("as it is", *degradation.steps), measured, accuracies, strict=True):
             print(f"  {level!s:14} {median:6.3f}  {right:8.3f}  {right / accuracy:6.3f}")
-        print(f"  bound {find_bound(measured, accuracies)}", flush=True)
+        bound = find_bound(measured, accuracies)
+        print(f"  bound {bound}", flush=True)
+        if bound is not None:
+            found.append((degradation.bound, bound))
+    bounds = strictest(found)
+    print(f"\nbounds {bounds.model_dump_json()}")
+    if card is not None:
+        write_card(options.model, card.model_copy(update={"quality_bounds": bounds}))
+        print(f"written to {options.model / CARD}")
     if options.detector:
         _print_pose(faces, make_detector(options.detector, options.repository), answer)
 

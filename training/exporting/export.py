@@ -6,7 +6,7 @@ Knows no command line. What is written is complete or not there at all.
 import hashlib
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +14,17 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from fercore.contracts.card import FACE_SIZE, FEATURES_NAME, INPUT_NAME, LOGITS_NAME, Metric, ModelCard
+from fercore.contracts.card import (
+    FACE_SIZE,
+    FEATURES_NAME,
+    INPUT_NAME,
+    LOGITS_NAME,
+    Metric,
+    ModelCard,
+    QualityBounds,
+)
 from fercore.inference.backend import MAX_BATCH
+from fercore.inference.calibration import softmax
 from fercore.inference.repository import FOLDER_PREFIX
 from training.config import RunConfig
 from training.data.faces import DataSet, Split
@@ -28,7 +37,7 @@ from training.learning.run_folder import load_run
 from training.measuring import graphs
 from training.measuring.calibrate import find_uncertain_bound, fit_temperature
 from training.measuring.evaluate import evaluate
-from training.measuring.metrics import softmax
+from training.measuring.models import write_card
 from training.networks.build import Servable
 
 TOLERANCE = 1e-4
@@ -51,6 +60,7 @@ class Export:
         data_arguments: what every command needs to find the data, nothing where the default does.
         logit_adjustment: tau of `post_hoc_shift`.
         description: the card's, if not the usual one.
+        quality_bounds: the card's; `python -m training quality --write` measures them.
     """
 
     name: str
@@ -60,6 +70,7 @@ class Export:
     data_arguments: tuple[str, ...] = ()
     logit_adjustment: float = 0.0
     description: str = ""
+    quality_bounds: QualityBounds = field(default_factory=QualityBounds)
 
     @property
     def folder(self) -> Path:
@@ -119,7 +130,7 @@ def write_model(
             card = _make_card(config, data, target, folder, hashlib.sha256(graph).hexdigest())
         except ValidationError as err:
             raise TrainingError(f"export refused: the card is not complete: {tell(err, 'card')}") from err
-        (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_card(folder, card)
     return card
 
 
@@ -208,6 +219,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
         metrics=tuple(metrics),
         temperature=temperature,
         uncertain_below=bound,
+        quality_bounds=target.quality_bounds,
         opset=OPSET,
         sha256=sha256,
         features_output=True,

@@ -81,7 +81,8 @@ def make_variant(
         TrainingError: fewer than 99 % of the labels agree; nothing is written.
     """
     bits = " with weights of 7 bits" if reduce_range else ""
-    target = replace(target, description=f"{card.description}, {precision.upper()}{bits}")
+    description = f"{card.description}, {precision.upper()}{bits}"
+    target = replace(target, description=description, quality_bounds=card.quality_bounds)
     file = source / card.version / "model.onnx"
     validation = data.splits["validation"]
     original = graphs.run_folder(source, validation.crops())

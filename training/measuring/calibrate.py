@@ -6,7 +6,7 @@ Knows numpy only. Both are fitted on the validation split, never on the test spl
 import numpy as np
 import numpy.typing as npt
 
-from training.measuring.metrics import softmax
+from fercore.inference.calibration import softmax
 
 LOWEST, HIGHEST = 0.1, 10.0
 WANTED_PRECISION = 0.95

@@ -1,36 +1,50 @@
 """Answers of a running cluster: framed faces through `POST /classify`, photographs through `POST /predict`.
 
-Knows no figure: what comes back is measured as any other model's answers are.
+Knows no figure: what comes back is measured as any other model's answers are. The client of the cluster asks.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
 import cv2
+import httpx
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from tqdm import tqdm
 
+from ferclient import AsyncClient, ClientError, Refused
+from ferclient.calls import BUSY, Call, read_answer
 from fercore.contracts.api import ModelRef
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from training.errors import TrainingError
 from training.measuring.metrics import Labels, Probabilities
-from training.measuring.posting import Post, post_all
 
-Answer = TypeVar("Answer", bound=BaseModel)
+TIMEOUT_S = 60.0
+PATIENCE_S = 120.0
+"""A request that a busy cluster turns away is repeated for so long."""
+
+RETRY_ON = BUSY | {httpx.codes.GATEWAY_TIMEOUT}
 
 
-class _Face(BaseModel):
+class NothingThereError(TrainingError):
+    """The service has no such route or no such model (404)."""
+
+
+class Face(BaseModel):
     """What is read of a face; unknown fields are ignored, as clients must."""
 
     probabilities: dict[Emotion, float]
     detection_score: float = 1.0
 
 
-class _Faces(BaseModel):
+class Faces(BaseModel):
+    """What is read of an answer."""
+
     model: ModelRef
-    faces: list[_Face]
+    faces: list[Face]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +54,66 @@ class Service:
     Attributes:
         url: of the service that has the route, without it.
         model: which emotion model; the service's own default where it is None.
-        detector: which detector, likewise.
+        detector: which detector, or None for the default.
         at_once: how many requests.
-        pictures_each: how many framed faces a request.
+        images_each: how many framed faces a request.
     """
 
     url: str
     model: str | None = None
     detector: str | None = None
     at_once: int = 4
-    pictures_each: int = 16
+    images_each: int = 16
 
-    def post(self, route: str, pictures: Sequence[bytes], **query: str | None) -> Post:
-        """Make one request."""
-        chosen = {"model": self.model, **query}
-        return Post(
-            f"{self.url.rstrip('/')}/{route}",
-            tuple(pictures),
-            {name: value for name, value in chosen.items() if value is not None},
+    def ask(self, route: str, batches: Sequence[Sequence[bytes]], **query: str | None) -> list[Faces]:
+        """Post batches of encoded images, several requests at a time; return the answers in their order.
+
+        A request is repeated while the service is busy (429, 503, 504).
+
+        Raises:
+            NothingThereError: an answer is 404.
+            TrainingError: nobody answers there, or an answer is another error.
+        """
+        place = f"{self.url.rstrip('/')}/{route}"
+        calls = [self._call(route, images, query) for images in batches]
+        try:
+            return asyncio.run(self._ask(calls, [len(images) for images in batches], route))
+        except Refused as err:
+            reason = f"{err.status} {err.detail}"
+            if err.status in RETRY_ON:
+                raise TrainingError(f"{place} was given up after {PATIENCE_S:g} s: {reason}") from err
+            is_missing = err.status == httpx.codes.NOT_FOUND
+            raise (NothingThereError if is_missing else TrainingError)(f"{place} answered {reason}") from err
+        except (ClientError, ValueError) as err:
+            raise TrainingError(" ".join(str(err).split())) from err
+
+    def _call(self, route: str, images: Sequence[bytes], query: dict[str, str | None]) -> Call[Faces]:
+        files = [("file", (f"{number}", image)) for number, image in enumerate(images)]
+        form = httpx.Request("POST", self.url, files=files)
+        return Call(
+            "POST",
+            route,
+            partial(read_answer, Faces),
+            {name: value for name, value in {"model": self.model, **query}.items() if value is not None},
+            form.read(),
+            content_type=form.headers["content-type"],
+            retry_on=RETRY_ON,
         )
+
+    async def _ask(self, calls: Sequence[Call[Faces]], sizes: Sequence[int], title: str) -> list[Faces]:
+        async with AsyncClient(self.url, timeout_s=TIMEOUT_S, patience_s=0) as client:
+            await client.ask(Call("GET", "livez", lambda _: None))  # nobody there is said at once
+        permits = asyncio.Semaphore(self.at_once)
+        async with AsyncClient(self.url, timeout_s=TIMEOUT_S, patience_s=PATIENCE_S) as client:
+            with tqdm(total=sum(sizes), desc=title, unit="image") as bar:
+
+                async def ask(call: Call[Faces], size: int) -> Faces:
+                    async with permits:
+                        answer = await client.ask(call)
+                    bar.update(size)
+                    return answer
+
+                return await asyncio.gather(*map(ask, calls, sizes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +143,19 @@ def classify_faces(service: Service, tiles: npt.NDArray[np.uint8]) -> Served:
     Raises:
         TrainingError: it cannot be reached, answers an error, or not one for each face.
     """
-    step = service.pictures_each
-    parts = [tiles[start : start + step] for start in range(0, len(tiles), step)]
-    posts = [service.post("classify", [_to_png(tile) for tile in part]) for part in parts]
-    answers = [
-        _read(body, _Faces, posts[0].url)
-        for body in post_all(posts, at_once=service.at_once, title="classifying")
+    step = service.images_each
+    batches = [
+        [_to_png(tile) for tile in tiles[start : start + step]] for start in range(0, len(tiles), step)
     ]
-    for part, answer in zip(parts, answers, strict=True):
-        if len(answer.faces) != len(part):
-            raise TrainingError(f"{posts[0].url} answered {len(answer.faces)} of {len(part)} faces")
+    answers = service.ask("classify", batches)
+    for batch, answer in zip(batches, answers, strict=True):
+        if len(answer.faces) != len(batch):
+            raise TrainingError(f"{service.url} answered {len(answer.faces)} of {len(batch)} faces")
     return _together(answers, [face for answer in answers for face in answer.faces], np.arange(len(tiles)))
 
 
 def predict_photographs(service: Service, photographs: Sequence[bytes]) -> Served:
-    """Have a gateway find the likeliest face of each photograph and answer it.
+    """Have a gateway find the face with the highest score in each photograph and answer it.
 
     Args:
         service: the gateway's address.
@@ -111,19 +164,15 @@ def predict_photographs(service: Service, photographs: Sequence[bytes]) -> Serve
     Raises:
         TrainingError: it cannot be reached, answers an error, or finds no face at all.
     """
-    posts = [service.post("predict", [data], detector=service.detector) for data in photographs]
-    answers = [
-        _read(body, _Faces, posts[0].url)
-        for body in post_all(posts, at_once=service.at_once, title="predicting")
-    ]
+    answers = service.ask("predict", [[data] for data in photographs], detector=service.detector)
     rows = [row for row, answer in enumerate(answers) if answer.faces]
     if not rows:
-        raise TrainingError(f"{posts[0].url} found no face in any of {len(posts)} photographs")
-    likeliest = [max(answers[row].faces, key=lambda face: face.detection_score) for row in rows]
-    return _together([answers[row] for row in rows], likeliest, np.array(rows, np.int64))
+        raise TrainingError(f"{service.url} found no face in any of {len(photographs)} photographs")
+    primary = [max(answers[row].faces, key=lambda face: face.detection_score) for row in rows]
+    return _together([answers[row] for row in rows], primary, np.array(rows, np.int64))
 
 
-def _together(answers: Sequence[_Faces], faces: Sequence[_Face], rows: Labels) -> Served:
+def _together(answers: Sequence[Faces], faces: Sequence[Face], rows: Labels) -> Served:
     models = {f"{answer.model.name} {answer.model.version}" for answer in answers}
     known = {frozenset(face.probabilities) for face in faces}
     if len(models) > 1 or len(known) > 1:
@@ -131,13 +180,6 @@ def _together(answers: Sequence[_Faces], faces: Sequence[_Face], rows: Labels) -
     emotions = tuple(emotion for emotion in EMOTIONS if emotion in faces[0].probabilities)
     probabilities = np.array([[face.probabilities[emotion] for emotion in emotions] for face in faces])
     return Served(models.pop(), emotions, probabilities / probabilities.sum(axis=1, keepdims=True), rows)
-
-
-def _read(body: bytes, form: type[Answer], url: str) -> Answer:
-    try:
-        return form.model_validate_json(body)
-    except ValidationError as err:
-        raise TrainingError(f"{url} answered something else than faces ({err.error_count()} faults)") from err
 
 
 def _to_png(tile: npt.NDArray[np.uint8]) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
+from fercore.inference.calibration import softmax
 from training.config import RunConfig
 from training.data.faces import NO_MAJORITY, DataSet, Faces
 from training.errors import TrainingError
@@ -22,7 +23,7 @@ from training.learning.fit import fit
 from training.learning.provenance import git_commit
 from training.learning.run_folder import load_run
 from training.measuring import graphs
-from training.measuring.metrics import measure, softmax
+from training.measuring.metrics import measure
 
 PLAN, SUMMARY, RESULT = "folds.json", "cross_validation.json", "result.json"
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "negative_log_likelihood")

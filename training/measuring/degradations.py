@@ -3,13 +3,15 @@
 Knows no model and no data set.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fercore.contracts.card import QualityBounds
 from fercore.contracts.messages import FaceQuality
 
 TRUSTED_SHARE = 0.75
@@ -26,11 +28,13 @@ class Degradation:
         steps: from mild to strong.
         apply: gives a tile, uint8 [h, h], made worse by a step.
         measure: what of the quality tells of it.
+        bound: the field of `QualityBounds` that it sets.
     """
 
     steps: Sequence[float]
     apply: Callable[[Tile, float], Tile]
     measure: Callable[[FaceQuality], float]
+    bound: str
 
 
 def shrink(tile: Tile, side: float) -> Tile:
@@ -59,11 +63,11 @@ def overexpose(tile: Tile, gain: float) -> Tile:
 
 
 DEGRADATIONS: Mapping[str, Degradation] = {
-    "size_px": Degradation((36, 24, 20, 16, 12), shrink, lambda quality: quality.size_px),
-    "blur": Degradation((0.7, 1, 1.5, 2, 3), blur, lambda quality: quality.blur),
-    "contrast (dark)": Degradation((0.5, 0.25, 0.12, 0.06), darken, lambda quality: quality.contrast),
-    "contrast (pale)": Degradation((0.5, 0.25, 0.12, 0.06), fade, lambda quality: quality.contrast),
-    "clipped": Degradation((1.5, 2, 3, 4), overexpose, lambda quality: quality.clipped),
+    "size_px": Degradation((36, 24, 20, 16, 12), shrink, attrgetter("size_px"), "min_size_px"),
+    "blur": Degradation((0.7, 1, 1.5, 2, 3), blur, attrgetter("blur"), "max_blur"),
+    "contrast (dark)": Degradation((0.5, 0.25, 0.12, 0.06), darken, attrgetter("contrast"), "min_contrast"),
+    "contrast (pale)": Degradation((0.5, 0.25, 0.12, 0.06), fade, attrgetter("contrast"), "min_contrast"),
+    "clipped": Degradation((1.5, 2, 3, 4), overexpose, attrgetter("clipped"), "max_clipped"),
 }
 
 
@@ -84,3 +88,15 @@ def find_bound(measured: Sequence[float], accuracies: Sequence[float]) -> float 
             share = (before - trusted) / (before - after)
             return measured[step - 1] + share * (measured[step] - measured[step - 1])
     return None
+
+
+def strictest(found: Iterable[tuple[str, float]]) -> QualityBounds:
+    """Return the bounds of a card from those of several degradations, rounded to two significant digits.
+
+    Of two for one field the stricter counts; a field without any keeps its default.
+    """
+    bounds: dict[str, float] = {}
+    for field, value in found:
+        strict = max if field.startswith("min_") else min
+        bounds[field] = strict(bounds.get(field, value), value)
+    return QualityBounds.model_validate({field: float(f"{value:.2g}") for field, value in bounds.items()})

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
+from fercore.inference.calibration import softmax
 from training.data.faces import NO_MAJORITY, Faces
 from training.errors import TrainingError
 from training.measuring.bootstrap import RESAMPLES, SEED, Intervals, bootstrap
 from training.measuring.graphs import Logits
-from training.measuring.metrics import Labels, Measures, Probabilities, measure, softmax
+from training.measuring.metrics import Labels, Measures, Probabilities, measure
 
 SUBSETS = ("all", "without_copies", "without_uncertain", "without_either")
 

@@ -84,13 +84,6 @@ class CalibrationBins:
         return float(np.abs(self.right - self.confidence).sum() / self.rows.sum())
 
 
-def softmax(logits: npt.NDArray[np.float32], temperature: float) -> Probabilities:
-    """Turn logits [n, K] into probabilities [n, K] after dividing by the temperature."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
 def measure(
     probabilities: Probabilities, labels: Labels, emotions: tuple[Emotion, ...] = EMOTIONS
 ) -> Measures:

@@ -14,14 +14,16 @@ from pydantic import ValidationError
 
 from fercore.contracts.card import LOGITS_NAME, ModelCard
 from fercore.contracts.emotions import EMOTIONS, Emotion
+from fercore.inference.calibration import softmax
 from training.config import DataConfig
 from training.errors import TrainingError
 from training.learning import run_folder
+from training.learning.atomic import write_whole
 from training.learning.run_folder import load_run
 from training.measuring import graphs
 from training.measuring.evaluate import fold
 from training.measuring.graphs import Crops, Logits
-from training.measuring.metrics import Labels, Probabilities, softmax
+from training.measuring.metrics import Labels, Probabilities
 
 CARD = "card.json"
 
@@ -78,7 +80,7 @@ def open_model(path: Path, *, threads: int) -> LocalModel:
         )
     if path.suffix == ".onnx":
         return _open_file(path, threads)
-    return _of_card(_read_card(path), lambda crops: graphs.run_folder(path, crops, threads=threads))
+    return _of_card(read_card(path), lambda crops: graphs.run_folder(path, crops, threads=threads))
 
 
 def find_graph(path: Path) -> Path:
@@ -87,7 +89,7 @@ def find_graph(path: Path) -> Path:
     Raises:
         TrainingError: it is neither.
     """
-    graph = path if path.suffix == ".onnx" else path / _read_card(path).version / "model.onnx"
+    graph = path if path.suffix == ".onnx" else path / read_card(path).version / "model.onnx"
     if not graph.is_file():
         raise TrainingError(f"there is no file {graph}")
     return graph
@@ -103,7 +105,7 @@ def _open_file(path: Path, threads: int) -> LocalModel:
 
     folder = find_graph(path).resolve().parent.parent
     if (folder / CARD).exists():
-        return _of_card(_read_card(folder), run)
+        return _of_card(read_card(folder), run)
     try:
         logits = graphs.output_shape(path.read_bytes(), LOGITS_NAME)
     except (KeyError, DecodeError, OSError) as err:
@@ -121,7 +123,12 @@ def _of_card(card: ModelCard, run: Callable[[Crops], Logits]) -> LocalModel:
     return LocalModel(card.labels, card.temperature, data, run)
 
 
-def _read_card(folder: Path) -> ModelCard:
+def read_card(folder: Path) -> ModelCard:
+    """Read the card of a model folder.
+
+    Raises:
+        TrainingError: there is none, or it is broken.
+    """
     try:
         return ModelCard.model_validate_json((folder / CARD).read_bytes())
     except OSError as err:
@@ -130,3 +137,8 @@ def _read_card(folder: Path) -> ModelCard:
         ) from err
     except ValidationError as err:
         raise TrainingError(f"{folder / CARD} is not a model card ({err.error_count()} faults)") from err
+
+
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Write a model folder's card; raises TrainingError when the disk is full, say."""
+    write_whole(folder / CARD, (card.model_dump_json(indent=2) + "\n").encode())
