@@ -37,7 +37,7 @@ from training.learning.run_folder import load_run
 from training.measuring import graphs
 from training.measuring.calibrate import find_uncertain_bound, fit_temperature
 from training.measuring.evaluate import evaluate
-from training.measuring.models import write_card
+from training.measuring.models import CARD, card_text
 from training.networks.build import Servable
 
 TOLERANCE = 1e-4
@@ -130,7 +130,7 @@ def write_model(
             card = _make_card(config, data, target, folder, hashlib.sha256(graph).hexdigest())
         except ValidationError as err:
             raise TrainingError(f"export refused: the card is not complete: {tell(err, 'card')}") from err
-        write_card(folder, card)
+        (folder / CARD).write_text(card_text(card), encoding="utf-8")
     return card
 
 

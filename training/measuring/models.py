@@ -141,4 +141,9 @@ def read_card(folder: Path) -> ModelCard:
 
 def write_card(folder: Path, card: ModelCard) -> None:
     """Write a model folder's card; raises TrainingError when the disk is full, say."""
-    write_whole(folder / CARD, (card.model_dump_json(indent=2) + "\n").encode())
+    write_whole(folder / CARD, card_text(card).encode())
+
+
+def card_text(card: ModelCard) -> str:
+    """Return what stands in a card's file."""
+    return card.model_dump_json(indent=2) + "\n"
