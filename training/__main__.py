@@ -13,6 +13,7 @@ from training.errors import TrainingError
 
 COMMANDS = {
     "train": "train a network as a config file says",
+    "compare": "train configs with the same budget each, and write one report of them",
     "cross-validate": "train and measure once for each fold of the training split",
     "export": "turn a run into a folder of the model repository",
     "hybrid": "fit a random forest on a run's features and texture, into the model repository",

@@ -4,7 +4,8 @@ Knows no data set and no architecture by name; the loop is `training.learning.tr
 """
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -34,6 +35,14 @@ def fit(config: RunConfig, faces: Faces, validation: Faces, folder: Path) -> Pro
         KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
         TrainingError: the loss is not a number, a balance or an ancestor is wrong, or the disk is full.
     """
+    task = prepare_task(config, faces, validation, folder)
+    state = first_state(config, task, faces.votes.shape[1], folder)
+    state.load(folder)
+    return train(task, state, config.fit, seed=config.seed, folder=folder)
+
+
+def prepare_task(config: RunConfig, faces: Faces, validation: Faces, folder: Path) -> "EmotionTask":
+    """Bring both splits into the memory of the device, with all that a run learns from; raises as `fit`."""
     if config.fit.threads:
         torch.set_num_threads(config.fit.threads)
     device = choose_device(config.fit)
@@ -42,14 +51,16 @@ def fit(config: RunConfig, faces: Faces, validation: Faces, folder: Path) -> Pro
     unseen = prepare(validation, preprocessing, config.data, "cropping validation faces").to(device)
     balance = Balance(seen.targets.cpu(), config.balancing)
     teacher = load_teacher(config, faces, folder, device)
-    task = EmotionTask(config, seen, unseen, balance, Objective(config, balance, seen.targets, teacher))
+    return EmotionTask(config, seen, unseen, balance, Objective(config, balance, seen.targets, teacher))
+
+
+def first_state(config: RunConfig, task: "EmotionTask", classes: int, folder: Path) -> State:
+    """Make the network and what moves with it, as a run begins; raises as `fit`."""
     torch.manual_seed(config.seed)
-    network = _first_network(config, faces.votes.shape[1], folder)
-    network = network.to(device).to(memory_format=torch.channels_last)
+    network = _first_network(config, classes, folder)
+    network = network.to(task.device).to(memory_format=torch.channels_last)
     sparsity = config.pruning.sparsity if config.pruning else None
-    state = State(network, config.fit, find_masks(network, sparsity) if sparsity else None)
-    state.load(folder)
-    return train(task, state, config.fit, seed=config.seed, folder=folder)
+    return State(network, config.fit, find_masks(network, sparsity) if sparsity else None)
 
 
 class EmotionTask:
@@ -66,6 +77,13 @@ class EmotionTask:
         self._balance = balance
         self._objective = objective
         self.steps = math.ceil(len(seen) / config.fit.batch_size)
+        self.validation_steps = math.ceil(len(unseen) / config.fit.batch_size)
+        self.device = seen.faces.device
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds that count as cost: of the processor, or on a GPU, where it waits, of the wall clock."""
+        return time.process_time if self.device.type == "cpu" else time.monotonic
 
     def start_epoch(self, network: nn.Module) -> None:
         """Put the network into training mode."""

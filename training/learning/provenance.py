@@ -35,9 +35,14 @@ def git_commit() -> str:
 
 def cpu_features() -> str:
     """Name what matters for INT8 and half precision among this CPU's flags."""
-    flags = _cpu_info("flags").split()
+    flags = cpu_flags()
     wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "avx512_bf16")
     return ", ".join(flag for flag in wanted if flag in flags) or "with none of the flags that matter"
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return the flags that Linux states of this CPU; none elsewhere."""
+    return frozenset(_cpu_info("flags").split())
 
 
 def _processor() -> str:

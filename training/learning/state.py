@@ -83,6 +83,7 @@ class State:
     ) -> None:
         """Begin with a network; the weights that `masks` name stay zero where the mask is."""
         self.network = network
+        self.fit = fitting
         self.masks = masks or {}
         apply_masks(network, self.masks)
         self.average = AverageWeights(network, fitting.average_decay)

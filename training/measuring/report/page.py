@@ -112,7 +112,7 @@ def _whole_table(subsets: Mapping[str, Examined]) -> str:
         [title, *(_figure(getattr(e.measures, name), (e.intervals or {}).get(name)) for e in every)]
         for name, title in FIGURES.items()
     ]
-    return _table(["", *head], rows)
+    return html_table(["", *head], rows)
 
 
 def _emotion_table(examined: Examined) -> str:
@@ -124,7 +124,7 @@ def _emotion_table(examined: Examined) -> str:
             interval = intervals[emotion.value] if isinstance(intervals, dict) else None
             row.append(_figure(getattr(examined.measures, name)[emotion.value], interval))
         rows.append(row)
-    return _table(["emotion", "faces", *BY_EMOTION.values()], rows)
+    return html_table(["emotion", "faces", *BY_EMOTION.values()], rows)
 
 
 def _fact(value: object) -> str:
@@ -140,7 +140,7 @@ def _figure(value: float | None, interval: object) -> str:
     return shown
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Make a table of cells that are HTML already."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
