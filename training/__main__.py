@@ -19,6 +19,7 @@ COMMANDS = {
     "hybrid": "fit a random forest on a run's features and texture, into the model repository",
     "export-detector": "turn a run or public weights of a detector into the graphs its plug-in loads",
     "variant": "make an INT8 or FP16 variant of a model folder",
+    "import-weights": "turn published weights into a file that a network can start from",
     "evaluate": "measure a run, a model folder, an ONNX file or a running cluster",
     "train-detector": "train a face detector as a config file says",
     "evaluate-detector": "measure a face detector on annotated photographs",
