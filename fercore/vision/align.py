@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fercore.vision.crop import Framing, Square, canonical_square
 
 Points = npt.NDArray[np.float32]
-"""Five landmarks, float32 [5, 2], x y in pixels of the source picture, in the order of `Detections`."""
+"""Five landmarks, float32 [5, 2], x y in pixels of the source image, in the order of `Detections`."""
 
 
 def aligned_square(box: npt.NDArray[np.float32], landmarks: Points | None, framing: Framing) -> Square:

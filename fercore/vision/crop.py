@@ -17,13 +17,13 @@ import numpy.typing as npt
 from fercore.contracts.card import FACE_SIZE
 
 RgbImage = npt.NDArray[np.uint8]
-"""An upright picture, uint8 [height, width, 3], RGB."""
+"""An upright image, uint8 [height, width, 3], RGB."""
 
 FaceCrop = npt.NDArray[np.uint8]
 """A face in the canonical frame, uint8 [112, 112, 3], RGB."""
 
 Boxes = npt.NDArray[np.float32]
-"""Boxes, float32 [n, 4], x1 y1 x2 y2 in pixels of the source picture."""
+"""Boxes, float32 [n, 4], x1 y1 x2 y2 in pixels of the source image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Framing:
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A square in pixels of the source picture; it may reach beyond its edges.
+    """A square in pixels of the source image; it may reach beyond its edges.
 
     Attributes:
         left: as it lies before it is turned.
@@ -84,10 +84,10 @@ def canonical_square(box: npt.NDArray[np.float32], framing: Framing) -> Square:
 
 
 def crop_face(image: RgbImage, square: Square) -> FaceCrop:
-    """Resample a square of the picture to 112 x 112 pixels, upright in it.
+    """Resample a square of the image to 112 x 112 pixels, upright in it.
 
     A face larger than that is averaged down first (no aliasing), a smaller one is enlarged linearly;
-    what lies beyond the picture repeats its edge.
+    what lies beyond the image repeats its edge.
 
     Args:
         image: uint8 [height, width, 3], RGB, upright.

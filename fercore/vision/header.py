@@ -1,4 +1,4 @@
-"""Read what a picture says of itself before anything decodes it: pure Python, no numpy, no OpenCV.
+"""Read what an image says of itself before anything decodes it: pure Python, no numpy, no OpenCV.
 
 The gateway refuses here what must never reach a decoder: other formats, bombs, truncated files.
 Sources: ITU-T T.81 (JPEG), the PNG specification (third edition), RFC 9649 (WebP), TIFF 6.0 (orientation).

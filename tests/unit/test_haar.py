@@ -10,7 +10,7 @@ import skimage.data
 
 from fercore.vision.crop import RgbImage
 from fercore.vision.detection import Detector, detect_in
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 from services.detector.detectors import haar
 
 DEFAULT_MIN_SCORE = 0.5
@@ -52,7 +52,7 @@ def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector, astronaut):
 def test_a_small_face_is_found_where_more_pixels_are_shown(detector, astronaut, longer_side_px, faces):
     picture = np.full((960, 1280, 3), 128, np.uint8)
     picture[300:520, 400:620] = cv2.resize(astronaut, (220, 220), interpolation=cv2.INTER_AREA)
-    whole = Picture.in_full(picture)
+    whole = DecodedImage.in_full(picture)
     found = detect_in(detector, whole, min_face_px=10, longer_side_px=longer_side_px)
     boxes = found.boxes[found.scores >= DEFAULT_MIN_SCORE]
     assert len(boxes) == faces

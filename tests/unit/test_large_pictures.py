@@ -17,7 +17,7 @@ from fercore.service.metrics import Metrics
 from fercore.vision.crop import Framing, Square, crop_face
 from fercore.vision.decode import decode, decode_reduced
 from fercore.vision.detection import Detections, detect_in
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 from services.detector import detectors
 from services.detector.core import DetectorCore
 from tests.support.fakes import FixedDetector, plugin_package
@@ -109,7 +109,7 @@ def test_boxes_and_landmarks_come_back_in_pixels_of_the_whole_and_reach_its_edge
 
     found = detect_in(
         FixedDetector(find_all_of_it),
-        Picture(pixels, width, height, scale=scale, left=left, top=top),
+        DecodedImage(pixels, width, height, scale=scale, left=left, top=top),
         min_face_px=1,
         longer_side_px=size_px,
     )
@@ -134,14 +134,14 @@ def test_the_smallest_face_is_told_to_the_detector_in_its_own_pixels():
             asked.append(min_face_px)
             return Detections.none()
 
-    picture = Picture(np.zeros((600, 800, 3), np.uint8), 3200, 2400, scale=4)
+    picture = DecodedImage(np.zeros((600, 800, 3), np.uint8), 3200, 2400, scale=4)
     detect_in(Asked(), picture, min_face_px=41, longer_side_px=400)
     detect_in(Asked(), picture, min_face_px=1, longer_side_px=400)
     assert asked == [5, 1]
 
 
 def test_a_square_of_the_whole_lies_where_it_should_in_a_reduced_picture():
-    picture = Picture(np.zeros((51, 101, 3), np.uint8), 201, 101, scale=2, left=-1)
+    picture = DecodedImage(np.zeros((51, 101, 3), np.uint8), 201, 101, scale=2, left=-1)
     whole = picture.in_pixels(Square(201 / 2 - 20, 101 / 2 - 20, 40))
     assert whole.centre == pytest.approx((50.75, 25.25))
     assert whole.side == 20
