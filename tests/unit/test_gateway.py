@@ -133,10 +133,10 @@ async def work(queue: InMemoryQueue, answer) -> None:
     """Play a detector: end each frame with what `answer` makes of its envelope."""
     while True:
         await announce(queue)
-        for delivery in await queue.receive(FRAMES, "d", max_n=1, wait_ms=50):
-            envelope = delivery.envelope
+        for message in await queue.receive(FRAMES, "d", max_n=1, wait_ms=50):
+            envelope = message.envelope
             reply = answer(envelope)
-            await settle(queue, delivery, reply=reply)
+            await settle(queue, message, reply=reply)
 
 
 @pytest.fixture
