@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from ferclient.terminal.commands import main
-from ferclient.terminal.files import free_name, pictures, whole_file
+from ferclient.terminal.files import find_images, free_name, whole_file
 from tests.support.ferserver import FACE, PREDICTION, answering_in_thread, problem
 from tests.support.pictures import portrait_jpeg
 from tests.support.ports import free_port
@@ -57,19 +57,19 @@ def run(*arguments: str, url: str = "http://127.0.0.1:9") -> int:
 
 def test_a_folder_means_the_pictures_in_it_and_below(folder):
     found = ["pics/a.PNG", "pics/b.jpg", "pics/deep/c.webp", "pics/deep/er/d.jpeg"]
-    assert [str(path) for path in pictures(["pics"])] == found
+    assert [str(path) for path in find_images(["pics"])] == found
 
 
 def test_patterns_are_expanded_and_each_file_is_named_once(folder):
-    assert pictures(["pics/*.jpg", "pics/b.jpg"]) == [Path("pics/b.jpg")]
-    assert [path.name for path in pictures(["pics/**/*.*p*g"])] == ["b.jpg", "d.jpeg"]
-    assert pictures([str(folder / "pics" / "*.jpg")]) == [folder / "pics/b.jpg"]
-    assert pictures(["pics/*.gif"]) == []
+    assert find_images(["pics/*.jpg", "pics/b.jpg"]) == [Path("pics/b.jpg")]
+    assert [path.name for path in find_images(["pics/**/*.*p*g"])] == ["b.jpg", "d.jpeg"]
+    assert find_images([str(folder / "pics" / "*.jpg")]) == [folder / "pics/b.jpg"]
+    assert find_images(["pics/*.gif"]) == []
 
 
 def test_a_name_with_brackets_is_a_file_if_there_is_one_and_an_absent_name_stays(folder):
     Path("x[1].jpg").write_bytes(b"picture")
-    assert pictures(["x[1].jpg", "absent.jpg"]) == [Path("x[1].jpg"), Path("absent.jpg")]
+    assert find_images(["x[1].jpg", "absent.jpg"]) == [Path("x[1].jpg"), Path("absent.jpg")]
 
 
 def test_the_table_has_a_line_for_each_face(folder, url, capsys):
@@ -197,7 +197,7 @@ def test_a_server_that_cannot_serve_is_exit_code_3(folder, capsys):
 
 def test_opencv_is_asked_for_in_one_line_where_it_is_missing(folder, url, monkeypatch, capsys):
     for name in [name for name in sys.modules if name.startswith("ferclient.terminal.")]:
-        if name.rsplit(".", 1)[1] in ("drawing", "footage", "video", "webcam"):
+        if name.rsplit(".", 1)[1] in ("drawing", "frames", "video", "webcam"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.setattr(sys.modules["ferclient.terminal"], "drawing", None, raising=False)

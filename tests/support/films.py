@@ -12,7 +12,7 @@ from av.codec.context import Flags
 from av.stream import Stream
 
 from ferclient.terminal import film
-from ferclient.terminal.recording import written
+from ferclient.terminal.film_writer import open_writer
 
 OPTIONS = {"crf": "10", "b": "2M", "bf": "0"}
 CODECS = {"libvpx": "vp8", "libvpx-vp9": "vp9"}
@@ -162,12 +162,12 @@ def browser_recording(path: Path) -> Path:
 
 def copied(source: Path, target: Path) -> Path:
     """Read a film and write it again."""
-    with film.opened(source) as video, written(target, video, target) as recording:
-        for shot in video.shots():
-            recording.add(shot)
+    with film.open_film(source) as video, open_writer(target, video, target) as recording:
+        for frame in video.frames():
+            recording.add(frame)
     return target
 
 
 def times_of(path: Path) -> list[float]:
-    with film.opened(path) as video:
-        return [shot.time_s for shot in video.shots()]
+    with film.open_film(path) as video:
+        return [frame.time_s for frame in video.frames()]

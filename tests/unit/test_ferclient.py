@@ -221,9 +221,10 @@ async def test_many_pictures_are_not_read_before_their_turn():
 @pytest.mark.parametrize("code", ["unknown_model", "invalid_request"])
 async def test_a_problem_of_every_picture_ends_many(code):
     client, _ = client_of(problem(404, code))
-    with pytest.raises(Refused, match=code):
+    with pytest.raises(Refused, match=code) as caught:
         async for _ in client.predict_many([b"p"] * 9):
             pass
+    assert caught.value.is_of_the_image is caught.value.is_of_the_picture is False
 
 
 async def test_nobody_there_ends_many():
