@@ -7,7 +7,6 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
-from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
@@ -49,9 +48,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -110,10 +107,8 @@ class BlockingStream:
         self._loop.run(self._stream.__aenter__)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.run(lambda: self._stream.__aexit__(kind, error, trace))
+    def __exit__(self, *error: object) -> None:
+        self._loop.run(lambda: self._stream.__aexit__(*error))
 
     def frames(
         self,

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
-from types import TracebackType
 from typing import Generic, Self
 
 from ferclient.connection import PASSING, Connection, ServerAway, Unreadable
@@ -64,9 +63,7 @@ class Stream:
         await self._connect()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._end_tasks()
         if self._connection is not None:
             await self._connection.close()

@@ -54,7 +54,7 @@ def return_address(fields: Mapping[str, bytes]) -> tuple[str, str] | None:
 def dead_record(message: ReceivedMessage, reason: str) -> dict[str, bytes]:
     """Build the record of a dead letter: its routing fields, and of its body only size and SHA-256.
 
-    Fields this version does not know are left out, for they may hold a picture.
+    Fields this version does not know are left out, for they may hold an image.
     """
     body = message.fields.get("body", b"")
     kept = {

@@ -127,7 +127,7 @@ def reply_key(reply_to: str) -> str:
 
 
 def flatten(fields: Mapping[str, bytes]) -> list[str | bytes]:
-    """Lay fields out as XADD wants them."""
+    """Return fields as the arguments of XADD."""
     return [part for field in fields.items() for part in field]
 
 

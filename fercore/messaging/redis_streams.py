@@ -90,14 +90,8 @@ class RedisStreams:
     async def claim(self, channel: Channel, worker_id: str, *, max_n: int) -> Claimed:
         """Claim from dead workers, drop what is past its deadline, forget names that hold nothing."""
         prefix = _worker_key(channel.service, "")
-        arguments: list[str | int] = [
-            channel.service,
-            worker_id,
-            max_n,
-            prefix,
-            _LEFT_ALONE_MS,
-            _LOOKED_AT_FOR_EXPIRY,
-        ]
+        who: list[str | int] = [channel.service, worker_id, max_n, prefix]
+        arguments = [*who, _LEFT_ALONE_MS, _LOOKED_AT_FOR_EXPIRY]
         expired, claimed = await self._ask(self._claim_script([channel.stream], arguments))
         messages = [
             _received(channel, message_id, dict(zip(fields[::2], fields[1::2], strict=True)), count)
@@ -246,7 +240,7 @@ def _by_name(fields: Mapping[bytes, bytes]) -> dict[str, bytes]:
 
 
 def _entries(found: Any) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:  # noqa: ANN401 - untyped in redis-py
-    """Take the entries of the one stream that was read."""
+    """Return the entries of the one stream that was read."""
     return found[0][1] if found else []
 
 

@@ -141,7 +141,7 @@ def _averaged_down(image: RgbImage, square: Square) -> tuple[RgbImage, Square]:
 
 
 def crop_whole(image: RgbImage) -> FaceCrop:
-    """Bring an already framed face (a FER2013 tile, a client's crop) to 112 x 112 pixels.
+    """Resize an already framed face (a FER2013 tile, a client's crop) to 112 x 112 pixels.
 
     Args:
         image: uint8 [height, width, 3], RGB; its centred square of the shorter side is taken.

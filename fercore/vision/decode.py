@@ -66,7 +66,7 @@ def decode(data: bytes) -> RgbImage:
         UnsupportedMedia: another format.
         InvalidImage: the bytes do not decode, or are cut short.
     """
-    return _decode(*_opened(data))
+    return _decode(*_open(data))
 
 
 def _decode(data: bytes, header: ImageHeader) -> RgbImage:
@@ -88,7 +88,7 @@ def decode_reduced(data: bytes, *, longer_side_px: int) -> DecodedImage:
         UnsupportedMedia: another format.
         InvalidImage: the bytes do not decode, or are cut short.
     """
-    data, header = _opened(data)
+    data, header = _open(data)
     stored = header.width, header.height
     divisor = next((n for n in _REDUCED if max(stored) >= n * longer_side_px), 1)
     if header.format != "jpeg" or divisor == 1:
@@ -124,10 +124,10 @@ def mend(data: bytes) -> bytes:
         UnsupportedMedia: not JPEG, PNG or WebP by its first bytes.
         InvalidImage: a damaged header, or a file that is cut short.
     """
-    return _opened(data)[0]
+    return _open(data)[0]
 
 
-def _opened(data: bytes) -> tuple[bytes, ImageHeader]:
+def _open(data: bytes) -> tuple[bytes, ImageHeader]:
     data = without_line_breaks(data)
     header = read_header(data)
     if header.has_end:

@@ -97,7 +97,7 @@ class DetectorCore:
                     module = load_plugin(self._plugins, name)
                     self._loaded[name] = module.create(self._model_repository)
                 except Exception as err:  # the border to a plug-in: whatever it raises is its bug
-                    _tell("a detector cannot be loaded", name, err, logging.ERROR)
+                    _log_missing("a detector cannot be loaded", name, err, logging.ERROR)
                     raise NotReady(f"the detector {name!r} cannot be loaded: {_reason(err)}") from err
             return self._loaded[name]
 
@@ -106,7 +106,7 @@ class DetectorCore:
         try:
             weights: Sequence[str] = getattr(load_plugin(self._plugins, name), "WEIGHTS", ())
         except Exception as err:  # noqa: BLE001 - likewise
-            _tell("a detector is not offered", name, err, logging.WARNING)
+            _log_missing("a detector is not offered", name, err, logging.WARNING)
             return False
         missing = [file for file in weights if not (self._model_repository / file).is_file()]
         if missing:
@@ -159,7 +159,7 @@ class DetectorCore:
         return FoundFaces(decoded.width, decoded.height, tuple(faces), crops, timings)
 
     async def analyze_apart(self, image: bytes, options: DetectOptions) -> FoundFaces:
-        """Do `analyze` in a thread of this core; its logs carry the request that is running here."""
+        """Run `analyze` in a thread of this core; its logs carry the request that is running here."""
         context = copy_context()
         return await asyncio.get_running_loop().run_in_executor(
             self.pool, lambda: context.run(self.analyze, image, options)
@@ -184,7 +184,7 @@ class DetectorCore:
 def _keep(
     detections: Detections, decoded: DecodedImage, options: DetectOptions
 ) -> tuple[Boxes, npt.NDArray[np.intp]]:
-    """Clip, filter, sort and count off; gives all boxes clipped, and the places of those kept."""
+    """Clip, filter, sort and count off; returns all boxes clipped, and the places of those kept."""
     width, height = decoded.width, decoded.height
     boxes = np.clip(detections.boxes, 0, np.array([width, height, width, height], np.float32))
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -219,7 +219,7 @@ def _px(value: np.float32) -> float:
     return round(float(value), 1)
 
 
-def _tell(event: str, detector: str, err: Exception, level: int) -> None:
+def _log_missing(event: str, detector: str, err: Exception, level: int) -> None:
     """Log why a plug-in is not there: one line where something is missing, a traceback of all else."""
     is_missing = isinstance(err, OSError | ImportError)
     told = {"detector": detector, "reason": _first_line(err)}

@@ -41,7 +41,7 @@ INSIDE_SHARE = 0.5
 
 
 def create(model_repository: Path) -> Detector:  # noqa: ARG001 - its weights come with OpenCV
-    """Make the detector; it has no weights in the model repository."""
+    """Build the detector; it has no weights in the model repository."""
     return HaarDetector()
 
 
