@@ -44,7 +44,7 @@ MATRICES = {
 
 
 def stored_for(matrix: tuple[int, int, int, int], upright: np.ndarray) -> np.ndarray:
-    """Give the picture that the matrix maps to `upright`, point by point: (x, y) to (ax + cy, bx + dy)."""
+    """Give the image that the matrix maps to `upright`, point by point: (x, y) to (ax + cy, bx + dy)."""
     a, b, c, d = matrix
     height, width = upright.shape[:2]
     shape = (width, height, 3) if b else (height, width, 3)
@@ -117,7 +117,7 @@ def test_a_film_is_read_and_written_upright_however_it_was_held(tmp_path, matrix
             assert np.abs(image[y, x].astype(int) - QUARTERS[y, x]).max() < 30
 
 
-def test_a_picture_with_exif_as_a_film_is_turned_though_pyav_gives_none_of_its_side_data(tmp_path):
+def test_an_image_with_exif_as_a_film_is_turned_though_pyav_gives_none_of_its_side_data(tmp_path):
     from PIL import Image  # noqa: PLC0415
 
     exif = Image.Exif()

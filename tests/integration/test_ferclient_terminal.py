@@ -1,4 +1,4 @@
-"""`python -m ferclient predict`: which pictures, what is written, which exit code."""
+"""`python -m ferclient predict`: which images, what is written, which exit code."""
 
 import csv
 import io
@@ -18,14 +18,14 @@ import pytest
 from ferclient.terminal.commands import main
 from ferclient.terminal.files import find_images, free_name, whole_file
 from tests.support.ferserver import FACE, PREDICTION, answering_in_thread, problem
-from tests.support.pictures import portrait_jpeg
+from tests.support.images import portrait_jpeg
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def answer(request: httpx.Request) -> httpx.Response:
-    """By its bytes: nobody is on a picture that says so, and a bad one is refused."""
+    """By its bytes: nobody is on an image that says so, and a bad one is refused."""
     if request.content == b"bad":
         return problem(422, "invalid_image")
     faces = [] if request.content == b"nobody" else [FACE, FACE | {"uncertain": True, "score": 0.4}]
@@ -55,7 +55,7 @@ def run(*arguments: str, url: str = "http://127.0.0.1:9") -> int:
         return int(str(err.code))
 
 
-def test_a_folder_means_the_pictures_in_it_and_below(folder):
+def test_a_folder_means_the_images_in_it_and_below(folder):
     found = ["pics/a.PNG", "pics/b.jpg", "pics/deep/c.webp", "pics/deep/er/d.jpeg"]
     assert [str(path) for path in find_images(["pics"])] == found
 
@@ -138,7 +138,7 @@ def test_options_reach_the_server(folder):
     assert seen == [{"model": "cnn3", "min_score": "0.7", "max_faces": "2"}]
 
 
-def test_drawn_pictures_have_the_box(folder, url):
+def test_drawn_images_have_the_box(folder, url):
     Path("me.jpg").write_bytes(portrait_jpeg())
     Path("pics/me.jpg").write_bytes(portrait_jpeg())
     assert run("predict", "me.jpg", "pics/me.jpg", "--draw", "out", url=url) == 0
@@ -149,7 +149,7 @@ def test_drawn_pictures_have_the_box(folder, url):
     assert after.shape == before.shape
 
 
-def test_a_picture_that_cannot_be_drawn_is_told_and_counts_as_failed(folder, url, capsys):
+def test_an_image_that_cannot_be_drawn_is_told_and_counts_as_failed(folder, url, capsys):
     assert run("predict", "pics/b.jpg", "--draw", "out", url=url) == 1
     assert "not drawn: OpenCV cannot read pics/b.jpg" in capsys.readouterr().err
     assert list(Path("out").iterdir()) == []

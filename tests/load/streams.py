@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.load.client import Load, run_load
 from tests.load.report import commit, machine, table
 from tests.support.cluster import Cluster, resident_mb
-from tests.support.pictures import portrait_640x480
+from tests.support.images import portrait_640x480
 
 STREAMS = 10
 CAMERA_FRAMES_A_SECOND = 25

@@ -54,7 +54,7 @@ def write_film(
     is_live: bool = False,
     is_interlaced: bool = False,
 ) -> Path:
-    """Write pictures (BGR) at their times, and a tone beside them.
+    """Write images (BGR) at their times, and a tone beside them.
 
     Args:
         matrix: a, b, c, d of the display matrix.
@@ -117,7 +117,7 @@ def _tone(stream: av.AudioStream, from_ms: int, length_ms: int) -> av.AudioFrame
 
 
 def read_film(path: Path) -> tuple[list[float], list[np.ndarray]]:
-    """Give the times of all frames in seconds, and the pictures (BGR), as PyAV reads them."""
+    """Give the times of all frames in seconds, and the images (BGR), as PyAV reads them."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
         return [float(f.pts * f.time_base) for f in frames], [f.to_ndarray(format="bgr24") for f in frames]
@@ -130,7 +130,7 @@ def duration_s(path: Path) -> float:
 
 
 def codecs(path: Path) -> list[str]:
-    """Give what the pictures and the sound are coded in."""
+    """Give what the images and the sound are coded in."""
     with av.open(str(path)) as container:
         streams = [*container.streams.video, *container.streams.audio]
         return [stream.codec_context.codec.canonical_name for stream in streams]

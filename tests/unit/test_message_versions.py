@@ -36,7 +36,7 @@ from services.detector.handler import FrameHandler
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 from tests.support.fakes import BrightnessBackend, model_folder
-from tests.support.pictures import no_face_jpeg
+from tests.support.images import no_face_jpeg
 
 pytestmark = pytest.mark.anyio
 
