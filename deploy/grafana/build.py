@@ -78,7 +78,7 @@ OVERVIEW = [
     Panel("Frames a second", [("fer:frames:rate1m", "frames")], kind="number", width=6),
     Panel("Faces a second", [("fer:faces:rate1m", "faces")], kind="number", width=6),
     Panel("p95 of a frame", [("fer:frame_seconds:p95", "p95")], "s", "number", 6),
-    Panel("In flight", [("sum(fer_inflight)", "pictures")], kind="number", width=6),
+    Panel("In flight", [("sum(fer_inflight)", "images")], kind="number", width=6),
     Panel(
         "Requests by status",
         [("fer:requests:rate1m", "{{code}}"), ("fer:door_failures:rate5m", "5xx by HAProxy itself")],
