@@ -27,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     server = parser.add_argument_group("server")
     server.add_argument(
         "--url",
-        help=f"its address; default: FER_URL, or {DEFAULT_URL}",
+        help=f"address of the server; default: FER_URL, or {DEFAULT_URL}",
     )
     server.add_argument("--model", metavar="NAME", help="emotion model; default: the server's own")
     server.add_argument("--detector", metavar="NAME", help="face detector; default: the server's own")
-    server.add_argument("--max-faces", metavar="N", help="keep the largest so many faces")
+    server.add_argument("--max-faces", metavar="N", help="maximum number of faces, largest first")
     server.add_argument("--min-face-px", metavar="PIXELS", help="leave out smaller faces")
     server.add_argument(
         "--min-score", metavar="SCORE", help="leave out faces with a lower detection score, 0 to 1"
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=5.0,
         metavar="SECONDS",
-        help="wait so long for a server that is busy or away; default: %(default)s",
+        help="how long to wait for a server that is busy or away; default: %(default)s",
     )
 
 

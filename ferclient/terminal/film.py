@@ -69,7 +69,7 @@ class Film:
         self.start_s = float(self._start * self.time_base) - origin_s(container)
 
     def frames(self, every: int = 1) -> Iterator[TimedFrame]:
-        """Yield the frames to the end, or of so many one, the first among them.
+        """Yield every n-th frame to the end, beginning with the first.
 
         Times count from the first frame. A frame without a time comes one usual interval after the last.
         """

@@ -141,7 +141,7 @@ def _size(film: Film) -> tuple[int, int]:
 
 
 def _fit(image: BgrImage, pixel_aspect: Fraction, width: int, height: int) -> BgrImage:
-    """Fit it into this size, with black beside it: the film of a window changes size as that does."""
+    """Fit it into this size, padded with black: the film of a window changes size as that does."""
     if pixel_aspect == 1 and image.shape[:2] == (height, width):
         return image
     shown = float(image.shape[1] * pixel_aspect), image.shape[0]

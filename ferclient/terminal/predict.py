@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _make_draw(folder: Path) -> Draw:
-    """Return what draws one file into a folder, and returns whether it could."""
+    """Return a function that draws one file into a folder, and returns whether it could."""
     from ferclient.terminal import drawing  # noqa: PLC0415  # OpenCV is needed for --draw only
 
     taken: set[Path] = set()

@@ -42,7 +42,7 @@ def similarity_square(landmarks: Points, canonical: tuple[tuple[float, float], .
         canonical: `Framing.points`.
 
     Returns:
-        None where the landmarks tell no direction: they fall together.
+        None where the landmarks coincide, so that they have no direction.
     """
     found, wanted = _complex(landmarks), _complex(canonical)
     spread = wanted - wanted.mean()

@@ -48,8 +48,8 @@ class Square:
     """A square in pixels of the source image; it may reach beyond its edges.
 
     Attributes:
-        left: as it lies before it is turned.
-        top: likewise.
+        left: of its left edge, before it is turned.
+        top: of its top edge, before it is turned.
         side: > 0.
         tilt: radians that it is turned by about its centre, clockwise for the viewer.
     """

@@ -29,7 +29,7 @@ class ImageHeader:
     Attributes:
         format: by its first bytes.
         width: as stored, not yet upright, in pixels.
-        height: likewise.
+        height: as stored, not yet upright, in pixels.
         has_alpha: it may be transparent.
         orientation: 1 to 8, of its EXIF block (TIFF 6.0, tag 274).
         is_grey: a JPEG with one component.

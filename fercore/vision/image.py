@@ -16,7 +16,7 @@ class DecodedImage:
     Attributes:
         pixels: uint8 [h, w, 3], RGB, upright.
         width: of the full image, upright, in pixels.
-        height: likewise.
+        height: of the full image, upright, in pixels.
         scale: so many pixels of the full image, along either axis, are one of `pixels`.
         left: where the first column of `pixels` begins, in pixels of the full image; below 0 where it
             reaches over the edge.

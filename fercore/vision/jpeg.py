@@ -36,7 +36,7 @@ class JpegStructure:
 
     Attributes:
         width: stored, in pixels.
-        height: likewise.
+        height: stored, in pixels.
         is_grey: it has one component.
         exif: the TIFF block of its EXIF segment; empty where there is none.
         has_end: its end marker is there. Where it is not, all scans have begun, and only decoding tells

@@ -89,7 +89,7 @@ def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) ->
         points: their places in the canonical square for a level face.
 
     Returns:
-        None where the landmarks fall together.
+        None where the landmarks coincide.
     """
     across, down = (_fit(points) @ (landmarks - landmarks.mean(axis=0))).T
     scale = float(np.linalg.norm(across) + np.linalg.norm(down)) / 2

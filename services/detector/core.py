@@ -39,7 +39,7 @@ class FoundFaces:
 
     Attributes:
         width: of the upright image, in pixels.
-        height: likewise.
+        height: of the upright image, in pixels.
         crops: uint8 [n, 112, 112, 3], RGB, canonical framing, one for each face.
         timings: of the detector's stages.
     """
