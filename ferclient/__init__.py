@@ -1,7 +1,4 @@
-"""The client of a fer-cluster: `Client`, `AsyncClient`, their streams, `python -m ferclient`.
-
-Knows the public contracts of `fercore`, nothing else of this repository.
-"""
+"""The client of a fer-cluster: `Client`, `AsyncClient`, their streams, `python -m ferclient`."""
 
 from ferclient.blocking import BlockingStream, Client
 from ferclient.client import AsyncClient, Outcome

@@ -9,7 +9,7 @@ from ferclient.terminal import commands
 
 
 def main() -> int:
-    """Run one command and give its exit code."""
+    """Run one command and return its exit code."""
     is_installed = Path(sys.argv[0]).stem == "ferclient"
     return commands.main(
         sys.argv[1:],

@@ -1,13 +1,12 @@
 """The same client for code that does not await: scripts, notebooks, OpenCV loops.
 
-Knows nothing of the server: every method runs that of `AsyncClient` in a thread of its own.
+Every method runs that of `AsyncClient` in a thread of its own.
 """
 
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
-from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
@@ -27,7 +26,7 @@ Item = TypeVar("Item")
 class Client:
     """A server, by its address; may be used from several threads.
 
-    Takes what `AsyncClient` takes; its methods take, give and raise what those of `AsyncClient` do.
+    It takes what `AsyncClient` takes; its methods take, return and raise what those of `AsyncClient` do.
     """
 
     def __init__(
@@ -43,15 +42,13 @@ class Client:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """The address of the server."""
         return self._client.url
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -60,13 +57,13 @@ class Client:
         self._loop.stop()
 
     def predict(self, image: Image, options: PredictOptions | None = None) -> Prediction:
-        """Find every face of a picture and tell its emotion."""
+        """Find every face of an image and its emotion."""
         return self._loop.run(lambda: self._client.predict(image, options))
 
     def predict_many(
         self, images: Iterable[Image], options: PredictOptions | None = None, *, at_once: int = 4
     ) -> Iterator[Outcome]:
-        """Do so with many pictures; gives one outcome for each, in order."""
+        """Do so with many images; yields one outcome for each, in order."""
         return self._loop.iterate(self._client.predict_many(images, options, at_once=at_once))
 
     def models(self) -> list[ModelInfo]:
@@ -82,15 +79,15 @@ class Client:
         return self._loop.run(self._client.emotions)
 
     def trend(self, session_id: str, bucket_s: int = 10) -> Trend:
-        """Tell what a recorded session saw, in buckets of so many seconds."""
+        """Return what a recorded session saw, in buckets of so many seconds."""
         return self._loop.run(lambda: self._client.trend(session_id, bucket_s))
 
     def delete_session(self, session_id: str) -> None:
-        """Forget a recorded session."""
+        """Delete a recorded session."""
         self._loop.run(lambda: self._client.delete_session(session_id))
 
     def stream(self, options: StreamOptions | None = None) -> "BlockingStream":
-        """Give a live stream to be entered: `with client.stream() as stream`."""
+        """Build a live stream to be entered: `with client.stream() as stream`."""
         return BlockingStream(self._client.stream(options), self._loop)
 
 
@@ -103,17 +100,15 @@ class BlockingStream:
 
     @property
     def session_id(self) -> str | None:
-        """Of the recorded session; changes with a `Reconnected` event."""
+        """Id of the recorded session; changes with a `Reconnected` event."""
         return self._stream.session_id
 
     def __enter__(self) -> Self:
         self._loop.run(self._stream.__aenter__)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.run(lambda: self._stream.__aexit__(kind, error, trace))
+    def __exit__(self, *error: object) -> None:
+        self._loop.run(lambda: self._stream.__aexit__(*error))
 
     def frames(
         self,
@@ -121,7 +116,7 @@ class BlockingStream:
         *,
         is_lossless: bool = False,
     ) -> Iterator[Event[Frame]]:
-        """Send frames and give what becomes of them; the source is read in a thread."""
+        """Send frames and yield what becomes of them; the source is read in a thread."""
         return self._loop.iterate(self._stream.frames(source, is_lossless=is_lossless))
 
 
@@ -135,7 +130,7 @@ class _LoopThread:
         self._thread.start()
 
     def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Do it in the thread and wait for it; what interrupts the caller (Ctrl-C) cancels it.
+        """Run it in the thread and wait for it; what interrupts the caller (Ctrl-C) cancels it.
 
         Raises:
             RuntimeError: the client is closed.
@@ -154,7 +149,7 @@ class _LoopThread:
         def cancel() -> None:
             tasks[0].cancel()
 
-        # only there is it made, so that an interruption of the caller leaves no coroutine that nobody awaits
+        # created there, so that an interruption of the caller leaves no coroutine that nobody awaits
         self._loop.call_soon_threadsafe(lambda: tasks.append(self._loop.create_task(do())))
         try:
             return done.result()
@@ -163,7 +158,7 @@ class _LoopThread:
                 self._loop.call_soon_threadsafe(cancel)
 
     def iterate(self, items: AsyncGenerator[Item, None]) -> Iterator[Item]:
-        """Iterate step by step; what is left when the caller breaks off is cancelled."""
+        """Yield item by item; what is left when the caller breaks off is cancelled."""
         turn = asyncio.Lock()  # a step that Ctrl-C cancels takes a moment to end
 
         async def step() -> tuple[Item] | None:
@@ -184,7 +179,7 @@ class _LoopThread:
                 self.run(end)
 
     def stop(self) -> None:
-        """End what still runs, and the thread."""
+        """Stop what still runs, and the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._runner.close()

@@ -1,7 +1,4 @@
-"""What can be asked of a server: each request, and how its answer is read.
-
-Knows no connection: `ferclient.client` sends what stands here.
-"""
+"""The requests that a server answers, and how each answer is read; `ferclient.client` sends them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +30,7 @@ USER_AGENT = f"ferclient/{VERSION}"
 """Sent with every request and every stream."""
 
 Image: TypeAlias = bytes | str | PathLike[str] | BinaryIO
-"""An encoded picture (JPEG, PNG or WebP), its path, or an open file of it."""
+"""An encoded image (JPEG, PNG or WebP), its path, or an open file of it."""
 
 Answer = TypeVar("Answer")
 Body = TypeVar("Body", bound=BaseModel)
@@ -47,7 +44,7 @@ class Call(Generic[Answer]):
     """One request.
 
     Attributes:
-        read: makes the result of an answer, or raises a `ClientError`.
+        read: returns the result of an answer, or raises a `ClientError`.
         may_repeat: a broken connection does not tell whether the request was served; ask again?
         content_type: of the content; a server looks at the bytes of an image itself.
         retry_on: statuses after which the request is repeated.
@@ -64,7 +61,7 @@ class Call(Generic[Answer]):
 
 
 def image_bytes(image: Image) -> bytes:
-    """Give the encoded picture; reads it where it is a file.
+    """Return the encoded image, read from the file where it is one.
 
     Raises:
         OSError: it cannot be read.
@@ -75,7 +72,7 @@ def image_bytes(image: Image) -> bytes:
 
 
 def predict(image: bytes, options: PredictOptions) -> Call[Prediction]:
-    """Ask for the faces of one picture; options that the caller left alone are the server's to choose."""
+    """Ask for the faces of one image; options that the caller left alone are the server's to choose."""
     query = {name: str(value) for name, value in options.model_dump(exclude_unset=True).items()}
     return Call("POST", "predict", partial(read_answer, Prediction), query, image)
 
@@ -102,12 +99,12 @@ def trend(session_id: str, bucket_s: int) -> Call[Trend]:
 
 
 def delete_session(session_id: str) -> Call[None]:
-    """Ask to forget a recorded session; asked twice, a server would not know it any more."""
+    """Ask to delete a recorded session; a server that is asked twice would not know it any more."""
     return Call("DELETE", f"sessions/{quote(session_id, safe='')}", _read_nothing, may_repeat=False)
 
 
 def refusal(status: int, reason_phrase: str, body: bytes) -> Refused | UnreadableAnswer:
-    """Give the exception for an answer that is no success."""
+    """Build the exception for an answer that is no success."""
     try:
         return Refused.by(Problem.model_validate_json(body, extra="ignore"))
     except ValidationError:

@@ -1,12 +1,8 @@
-"""Ask a server, asynchronously: pictures, catalogue, recorded sessions, live streams.
-
-Knows no thread and no terminal; `ferclient.blocking` is the same for code that does not await.
-"""
+"""Ask a server, asynchronously: images, catalogue, recorded sessions, live streams."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
-from types import TracebackType
 from typing import Self, TypeAlias, TypeVar
 
 import httpx
@@ -25,7 +21,7 @@ CONNECT_TIMEOUT_S = 5.0
 
 Answer = TypeVar("Answer")
 Outcome: TypeAlias = Prediction | Refused | OSError
-"""What came of one picture of many: its faces, or why there are none."""
+"""What came of one image of many: its faces, or why there are none."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 _BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
@@ -52,7 +48,7 @@ class AsyncClient:
         patience_s: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.url = _checked(url)
+        self.url = _check_url(url)
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._http = httpx.AsyncClient(
@@ -65,9 +61,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -75,13 +69,13 @@ class AsyncClient:
         await self._http.aclose()
 
     async def predict(self, image: Image, options: PredictOptions | None = None) -> Prediction:
-        """Find every face of a picture and tell its emotion.
+        """Find every face of an image and its emotion.
 
         Raises:
             Refused: the server answered a problem.
             Unreachable: nobody answers there.
             UnreadableAnswer: something else answers there.
-            OSError: the picture cannot be read.
+            OSError: the image cannot be read.
         """
         data = image if isinstance(image, bytes) else await asyncio.to_thread(image_bytes, image)
         return await self.ask(calls.predict(data, options or PredictOptions()))
@@ -89,19 +83,19 @@ class AsyncClient:
     async def predict_many(
         self, images: Iterable[Image], options: PredictOptions | None = None, *, at_once: int = 4
     ) -> AsyncGenerator[Outcome, None]:
-        """Do so with many pictures, each in a request of its own; gives one outcome for each, in order.
+        """Do so with many images, each in a request of its own; yields one outcome for each, in order.
 
-        A picture that is refused or cannot be read has its exception as outcome.
+        An image that is refused or cannot be read has its exception as outcome.
 
         Raises:
-            Refused: no picture would be answered, as for an unknown model.
+            Refused: no image would be answered, as for an unknown model.
             Unreachable: nobody answers there.
             UnreadableAnswer: something else answers there.
         """
         pending: deque[asyncio.Task[Outcome]] = deque()
         try:
             for image in images:
-                pending.append(asyncio.create_task(self._outcome(image, options)))
+                pending.append(asyncio.create_task(self._try_predict(image, options)))
                 if len(pending) == at_once:
                     yield await pending[0]
                     pending.popleft()
@@ -126,11 +120,11 @@ class AsyncClient:
         return await self.ask(calls.emotions())
 
     async def trend(self, session_id: str, bucket_s: int = 10) -> Trend:
-        """Tell what a recorded session saw, in buckets of so many seconds; raises as `predict`."""
+        """Return what a recorded session saw, in buckets of so many seconds; raises as `predict`."""
         return await self.ask(calls.trend(session_id, bucket_s))
 
     async def delete_session(self, session_id: str) -> None:
-        """Forget a recorded session; raises as `predict`."""
+        """Delete a recorded session; raises as `predict`."""
         await self.ask(calls.delete_session(session_id))
 
     async def ask(self, call: Call[Answer]) -> Answer:
@@ -160,19 +154,19 @@ class AsyncClient:
             await asyncio.sleep(wait_s)
 
     def stream(self, options: StreamOptions | None = None) -> Stream:
-        """Give a live stream to be entered: `async with client.stream() as stream`."""
+        """Build a live stream to be entered: `async with client.stream() as stream`."""
         return Stream(
             self.url, options or StreamOptions(), timeout_s=self._timeout_s, patience_s=self._patience_s
         )
 
-    async def _outcome(self, image: Image, options: PredictOptions | None) -> Outcome:
+    async def _try_predict(self, image: Image, options: PredictOptions | None) -> Outcome:
         try:
             return await self.predict(image, options)
         except Refused as err:
-            if not err.is_of_the_picture:
+            if not err.is_of_the_image:
                 raise
             return err
-        except Unreachable:  # an OSError too, and not of this picture
+        except Unreachable:  # an OSError too, and not of this image
             raise
         except OSError as err:
             return err
@@ -183,7 +177,7 @@ class AsyncClient:
         return reason_of(error)
 
 
-def _checked(url: str) -> str:
+def _check_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as err:
@@ -194,6 +188,6 @@ def _checked(url: str) -> str:
 
 
 def _retry_after_s(response: httpx.Response) -> float:
-    """Give the seconds of `Retry-After`; a date (RFC 9110 allows one) is not read."""
+    """Return the seconds of `Retry-After`; a date (RFC 9110 allows one) is not read."""
     stated = response.headers.get("retry-after", "")
     return float(stated) if stated.isdecimal() else 0.0

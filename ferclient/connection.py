@@ -1,6 +1,6 @@
 """One WebSocket to `/stream`: opened with the options, read message by message, leniently.
 
-Knows no frame of the caller; which of its ends mean that the server may come back stands here.
+It decides which ends of a connection mean that the server may come back.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ PASSING = frozenset({"overloaded", "not_ready", "upstream_unavailable", "rate_li
 
 AWAY_STATUSES = frozenset({429, 502, 503, 504})
 CLOSE_TIMEOUT_S = 2.0
-WITHOUT_A_WORD = 1006
+ABNORMAL_CLOSURE = 1006
 
 Message: TypeAlias = Started | StreamResult | Dropped | StreamError | Alert | StreamStats
 
@@ -88,21 +88,21 @@ class Connection:
             status, body = err.response.status_code, bytes(err.response.body or b"")
             fault = refusal(status, httpx.codes.get_reason_phrase(status), body)
             if status in AWAY_STATUSES:
-                raise ServerAway(WITHOUT_A_WORD, str(fault)) from err
+                raise ServerAway(ABNORMAL_CLOSURE, str(fault)) from err
             raise fault from err
         except InvalidHandshake as err:
             raise UnreadableAnswer(f"{address} is no stream: {err}") from err
         except TimeoutError as err:
-            raise ServerAway(WITHOUT_A_WORD, f"no answer in {timeout_s:g} s") from err
+            raise ServerAway(ABNORMAL_CLOSURE, f"no answer in {timeout_s:g} s") from err
         except OSError as err:
-            raise ServerAway(WITHOUT_A_WORD, reason_of(err)) from err
+            raise ServerAway(ABNORMAL_CLOSURE, reason_of(err)) from err
         connection = cls(socket, None)
         try:
             async with asyncio.timeout(timeout_s):
                 await connection._start(options)
         except TimeoutError as err:
             await connection.close()
-            raise ServerAway(WITHOUT_A_WORD, f"the stream did not start in {timeout_s:g} s") from err
+            raise ServerAway(ABNORMAL_CLOSURE, f"the stream did not start in {timeout_s:g} s") from err
         except BaseException:
             await connection.close()
             raise
@@ -116,7 +116,7 @@ class Connection:
             raise _end_of(err) from err
 
     async def send_stop(self) -> None:
-        """Tell that no frame will come; raises as `receive` does when the connection has ended."""
+        """Announce that no frame will come; raises as `receive` does when the connection has ended."""
         try:
             await self._socket.send('{"type":"stop"}')
         except ConnectionClosed as err:
@@ -141,7 +141,7 @@ class Connection:
             return Unreadable()
 
     async def close(self) -> None:
-        """Close it politely, and for certain."""
+        """Close it by a handshake, or in bounded time without one."""
         await self._socket.close()
 
     async def _start(self, options: StreamOptions) -> None:
@@ -157,12 +157,12 @@ class Connection:
                     return
                 case StreamError() | Unreadable(type="error") as error:
                     if error.code in PASSING:
-                        raise ServerAway(WITHOUT_A_WORD, error.detail)
+                        raise ServerAway(ABNORMAL_CLOSURE, error.detail)
                     raise Refused(error.code, error.detail, request_id=error.request_id)
 
 
 def _end_of(closed: ConnectionClosed) -> ServerAway | StreamClosed:
-    code = WITHOUT_A_WORD if closed.rcvd is None else closed.rcvd.code
+    code = ABNORMAL_CLOSURE if closed.rcvd is None else closed.rcvd.code
     reason = "" if closed.rcvd is None else closed.rcvd.reason
     if code in AWAY_CODES:
         return ServerAway(code, f"the connection broke ({code} {reason})".replace(" )", ")"))

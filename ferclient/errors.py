@@ -1,12 +1,10 @@
 """What may go wrong between a caller and a server; the one family of the client's exceptions.
 
-Knows no transport.
-
-    ClientError
-    +-- Unreachable          nobody answers there; also a ConnectionError
-    +-- Refused              the server answered a problem: code, status, detail, request_id
-    +-- StreamClosed         the server closed a stream for good: close_code, reason
-    +-- UnreadableAnswer     what came is no answer of this service
+ClientError
++-- Unreachable          nobody answers there; also a ConnectionError
++-- Refused              the server answered a problem: code, status, detail, request_id
++-- StreamClosed         the server closed a stream for good: close_code, reason
++-- UnreadableAnswer     what came is no answer of this service
 """
 
 import os
@@ -24,7 +22,7 @@ OF_EVERY_REQUEST = AWAY | {
     "unknown_detector",
     "unauthorized",
 }
-"""Codes that every picture with the same options would be answered."""
+"""Codes that every image with the same options would be answered."""
 
 
 class ClientError(Exception):
@@ -44,11 +42,11 @@ class Refused(ClientError):
     """The server answered a problem (RFC 9457).
 
     Attributes:
-        code: the machine's word for it, such as `invalid_image`; the README lists them.
+        code: stable and machine-readable, such as `invalid_image`; the README lists them.
         status: of HTTP; None for a problem that came through a stream.
         detail: one sentence for a person.
         request_id: what the server's log calls this request.
-        is_of_the_picture: another picture may be answered; False means that none will be.
+        is_of_the_image: another image may be answered; False means that none will be.
     """
 
     def __init__(self, code: str, detail: str, *, request_id: str, status: int | None = None) -> None:
@@ -57,12 +55,17 @@ class Refused(ClientError):
         self.status = status
         self.detail = detail
         self.request_id = request_id
-        self.is_of_the_picture = code not in OF_EVERY_REQUEST
+        self.is_of_the_image = code not in OF_EVERY_REQUEST
 
     @classmethod
     def by(cls, problem: Problem) -> Self:
-        """Make it of the body of an answer."""
+        """Build it from the body of an answer."""
         return cls(problem.code, problem.detail, request_id=problem.request_id, status=problem.status)
+
+    @property
+    def is_of_the_picture(self) -> bool:
+        """The former name of `is_of_the_image`."""
+        return self.is_of_the_image
 
 
 class StreamClosed(ClientError):
@@ -84,7 +87,7 @@ class UnreadableAnswer(ClientError):
 
 
 def reason_of(error: Exception) -> str:
-    """Give the system's own words for a failed connection, such as "Connection refused", where it has any."""
+    """Return the system's own words for a failed connection, such as "Connection refused", if any."""
     inner: BaseException = error
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper

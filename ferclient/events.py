@@ -1,6 +1,6 @@
-"""What a stream tells its caller; alerts and the final stats come as the server's own bodies.
+"""What a stream yields to its caller; alerts and the final stats come as the server's own bodies.
 
-Knows no connection. A frame is what the caller gave beside the picture: a number, a path, the image itself.
+A frame is what the caller gave beside the image: a number, a path, the image itself.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Reconnected:
     """The server went away and is back: a new session, in which face ids start anew.
 
     Attributes:
-        close_code: how it went away (RFC 6455; 1006 is without a word).
+        close_code: how it went away (RFC 6455; 1006: without a close frame).
         session_id: of the new session, if it is recorded.
         away_s: seconds.
     """

@@ -1,7 +1,4 @@
-"""How long to wait before the next try, and when to give up.
-
-Knows no transport and does not wait itself.
-"""
+"""How long to wait before the next try, and when to give up."""
 
 import random
 import time
@@ -17,7 +14,7 @@ class Patience:
     Args:
         total_s: from now; 0 allows one try only.
         now: monotonic seconds.
-        chance: gives a number from 0 to 1, so that many clients do not come back at once.
+        chance: returns a number from 0 to 1, so that many clients do not come back at once.
     """
 
     def __init__(
@@ -33,7 +30,7 @@ class Patience:
         self._tries = 0
 
     def next_wait_s(self, at_least_s: float = 0.0) -> float | None:
-        """Give the seconds to the next try, or None when they would end too late.
+        """Return the seconds to the next try, or None when they would end too late.
 
         Args:
             at_least_s: what the server asked for (`Retry-After`).

@@ -1,13 +1,9 @@
-"""A live stream: frames go out as fast as they are answered, lost connections are made again.
-
-Knows no HTTP call and no picture's content.
-"""
+"""A live stream: frames go out as fast as they are answered, lost connections are made again."""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
-from types import TracebackType
 from typing import Generic, Self
 
 from ferclient.connection import PASSING, Connection, ServerAway, Unreadable
@@ -67,9 +63,7 @@ class Stream:
         await self._connect()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._end_tasks()
         if self._connection is not None:
             await self._connection.close()
@@ -80,7 +74,7 @@ class Stream:
         *,
         is_lossless: bool = False,
     ) -> AsyncGenerator[Event[Frame], None]:
-        """Send frames and give what becomes of them, until the source ends; can be used once.
+        """Send frames and yield what becomes of them, until the source ends; can be used once.
 
         Live (the default), the newest frame wins: the source is read as fast as it gives, and what is newer
         replaces what could not be sent yet. Lossless, the source has to wait instead, and a frame that was
@@ -88,7 +82,7 @@ class Stream:
         another order. Either way each frame that was sent has one event, and at most two are unanswered.
 
         Args:
-            source: pairs of a frame, as the caller calls it, and its encoded picture. One that is not
+            source: pairs of a frame, as the caller calls it, and its encoded image. One that is not
                 asynchronous is read in a thread.
             is_lossless: for recordings.
 
@@ -163,7 +157,7 @@ class Stream:
     async def _settle(
         self, seq: int, message: StreamResult | Dropped | StreamError | Unreadable, run: _Run[Frame]
     ) -> None:
-        """Tell what became of a frame, or send it again."""
+        """Report what became of a frame, or send it again."""
         pending = run.window.unanswered(seq)
         if pending is None:
             return  # no frame of ours
@@ -185,7 +179,7 @@ class Stream:
     def _wait_s(
         self, pending: Pending[Frame], message: StreamResult | Dropped | StreamError | Unreadable
     ) -> float | None:
-        """Give the seconds after which a frame may be sent again; None: what came is final."""
+        """Return the seconds after which a frame may be sent again; None: what came is final."""
         if isinstance(message, Dropped):
             return 0.0
         if isinstance(message, StreamResult) or message.code not in PASSING:

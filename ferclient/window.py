@@ -1,7 +1,4 @@
-"""The frames between a source and a connection: which is sent next, which are unanswered.
-
-Knows no connection and no message.
-"""
+"""The frames between a source and a connection: which is sent next, which are unanswered."""
 
 import asyncio
 from collections import deque
@@ -62,13 +59,13 @@ class Window(Generic[Frame]):
             self._changed.notify_all()
 
     async def end(self) -> None:
-        """Tell that the source has no more."""
+        """Note that the source has no more."""
         async with self._changed:
             self._is_over = True
             self._changed.notify_all()
 
     async def next_image(self) -> bytes | None:
-        """Wait for a picture that may be sent; None when all are answered and none will come."""
+        """Wait for an image that may be sent; None when all are answered and none will come."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._may_send() or self._is_done())
             if not self._waiting:
@@ -80,11 +77,11 @@ class Window(Generic[Frame]):
             return pending.image
 
     def unanswered(self, seq: int) -> Pending[Frame] | None:
-        """Give the frame that was sent as the n-th of this connection; it stays unanswered."""
+        """Return the frame that was sent as the n-th of this connection; it stays unanswered."""
         return self._unanswered.get(seq)
 
     async def settle(self, seq: int) -> None:
-        """Take out a frame of which all has been said."""
+        """Take out a frame that is answered."""
         async with self._changed:
             del self._unanswered[seq]
             self._changed.notify_all()
@@ -96,7 +93,7 @@ class Window(Generic[Frame]):
             self._changed.notify_all()
 
     async def connection_lost(self) -> list[Frame]:
-        """Begin to count anew; gives the frames that will not be sent again."""
+        """Begin to count anew; returns the frames that will not be sent again."""
         async with self._changed:
             lost = list(self._unanswered.values())
             self._unanswered.clear()

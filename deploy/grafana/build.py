@@ -58,12 +58,12 @@ FRAMES = 'fer_stage_duration_seconds_bucket{stage="total"}'
 
 
 def per_second(metric: str, by: str = "") -> str:
-    """Give the rate of a counter, summed."""
+    """Return the rate of a counter, summed."""
     return _summed("rate", metric, by)
 
 
 def added(metric: str, by: str = "") -> str:
-    """Give by how much a counter grew, summed."""
+    """Return by how much a counter grew, summed."""
     return _summed("increase", metric, by)
 
 
@@ -78,7 +78,7 @@ OVERVIEW = [
     Panel("Frames a second", [("fer:frames:rate1m", "frames")], kind="number", width=6),
     Panel("Faces a second", [("fer:faces:rate1m", "faces")], kind="number", width=6),
     Panel("p95 of a frame", [("fer:frame_seconds:p95", "p95")], "s", "number", 6),
-    Panel("In flight", [("sum(fer_inflight)", "pictures")], kind="number", width=6),
+    Panel("In flight", [("sum(fer_inflight)", "images")], kind="number", width=6),
     Panel(
         "Requests by status",
         [("fer:requests:rate1m", "{{code}}"), ("fer:door_failures:rate5m", "5xx by HAProxy itself")],
@@ -173,7 +173,7 @@ NAMED = "{{model}} {{version}}"
 
 
 def share_of_faces(metric: str, by: str) -> tuple[str, str]:
-    """Give the share of a model version's faces by one label more, and how each series is called."""
+    """Return the share of a model version's faces by one label more, and how each series is called."""
     faces = f"({per_second('fer_predictions_total', VERSION)} > 0)"
     share = f"{per_second(metric, f'{VERSION}, {by}')} / ignoring ({by}) group_left () {faces}"
     return share, f"{NAMED} {{{{{by}}}}}"
@@ -248,8 +248,8 @@ DASHBOARDS: dict[str, tuple[str, Sequence[Panel]]] = {
 
 
 def panel(wanted: Panel) -> Drawn:
-    """Draw one panel."""
-    drawn = _drawing(wanted.kind)
+    """Build one panel."""
+    drawn = _build_kind(wanted.kind)
     form = PromQueryFormat.HEATMAP if wanted.kind == "heat" else PromQueryFormat.TIME_SERIES
     drawn = drawn.title(wanted.title).description(wanted.text).unit(wanted.unit).datasource(SOURCE)
     drawn = drawn.span(wanted.width).height(4 if wanted.kind == "number" else 8)
@@ -259,7 +259,7 @@ def panel(wanted: Panel) -> Drawn:
     return drawn
 
 
-def _drawing(kind: Kind) -> Drawn:
+def _build_kind(kind: Kind) -> Drawn:
     if kind == "number":
         return stat.Panel()
     if kind == "heat":
@@ -275,7 +275,7 @@ def _drawing(kind: Kind) -> Drawn:
 
 
 def build() -> dict[Path, str]:
-    """Give each dashboard's file and its JSON."""
+    """Return each dashboard's file and its JSON."""
     files = {}
     for uid, (title, panels) in DASHBOARDS.items():
         board = dashboard.Dashboard(f"FER: {title}").uid(f"fer-{uid}").tags(["fer"]).readonly()

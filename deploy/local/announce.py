@@ -1,7 +1,4 @@
-"""Print the address once the cluster is ready, or what it still waits for; end when the cluster ends.
-
-Knows only the gateway's `/readyz`.
-"""
+"""Print the address once the cluster is ready, or what it still waits for; end when the cluster ends."""
 
 import json
 import os

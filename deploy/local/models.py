@@ -1,7 +1,7 @@
 """Fetch the weights of detectors that are not shipped: `make models`, or with NAMES="yunet mtcnn".
 
-Knows no detector, only the table beside it; needs nothing but Python 3.11. A file counts when its SHA-256 is
-the table's; what was cut short stands beside it as *.partial and is gone on with.
+Needs nothing but Python 3.11. A file counts when its SHA-256 is that of the table, models.toml; what was cut
+short stands beside it as *.partial and is resumed.
 """
 
 import argparse
@@ -48,7 +48,7 @@ class Interrupted(Exception):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fetch, and give the exit code: 0 all there, 1 something is not, 130 stopped by the user."""
+    """Fetch, and return the exit code: 0 all there, 1 something is not, 130 stopped by the user."""
     parser = argparse.ArgumentParser(prog="make models", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="detectors (default: all but those only fetched by name)")
     parser.add_argument("--list", action="store_true", help="list the table and stop")
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := [name for name in options.names if name not in table]:
         parser.error(f"there is no {', '.join(unknown)}; there is: {', '.join(table)}")
     if options.list:
-        print(listing(table))
+        print(list_table(table))
         return 0
     names = options.names or [name for name, entry in table.items() if not entry.get("only_by_name")]
     try:
@@ -70,8 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(are_there) else 1
 
 
-def listing(table: dict[str, Entry]) -> str:
-    """Show what there is to fetch."""
+def list_table(table: dict[str, Entry]) -> str:
+    """Return what there is to fetch, as text."""
     lines = []
     for name, entry in table.items():
         size = sum(file["bytes"] for file in entry["files"])
@@ -82,7 +82,7 @@ def listing(table: dict[str, Entry]) -> str:
 
 
 def fetch_all(name: str, entry: Entry, root: Path) -> bool:
-    """Fetch one detector's files and say how it went."""
+    """Fetch one detector's files, print how it went, and return whether all are there."""
     try:
         for file in entry["files"]:
             fetch(Wanted(**file), root)
@@ -100,17 +100,17 @@ def fetch(wanted: Wanted, root: Path, *, pause: Callable[[float], None] = time.s
         Failed: it cannot be had or written, or another one stands in its place.
     """
     target = root / wanted.path
-    with local(target):
+    with report_disk_faults(target):
         if target.exists():
             if sha256(target) == wanted.sha256:
                 return
             raise Failed(f"{wanted.path} is another file than the table's: move it away to fetch this one")
         target.parent.mkdir(parents=True, exist_ok=True)
-        bring(wanted, target, pause)
+        fetch_in_parts(wanted, target, pause)
 
 
-def bring(wanted: Wanted, target: Path, pause: Callable[[float], None]) -> None:
-    """Try some times to put the file into its place.
+def fetch_in_parts(wanted: Wanted, target: Path, pause: Callable[[float], None]) -> None:
+    """Try `TRIES` times to fetch the file into its place.
 
     Raises:
         Failed: it is not the table's, or too little of it came each time.
@@ -152,7 +152,7 @@ def transfer(wanted: Wanted, partial: Path, had: int) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             # a server that knows no ranges sends the whole again
             is_rest = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-            with local(partial), partial.open("ab" if is_rest else "wb") as file:
+            with report_disk_faults(partial), partial.open("ab" if is_rest else "wb") as file:
                 while file.tell() <= wanted.bytes and (chunk := receive(answer)):
                     file.write(chunk)
                     show_progress(wanted, file.tell())
@@ -163,30 +163,30 @@ def transfer(wanted: Wanted, partial: Path, had: int) -> None:
             raise Failed(f"{wanted.url} answers {err.code} {err.reason}") from err
         raise Interrupted(f"the server answers {err.code} {err.reason}") from err
     except (OSError, http.client.HTTPException) as err:
-        raise broken_off(err) from err
+        raise to_interrupted(err) from err
     if (size := partial.stat().st_size) < wanted.bytes:
         raise Interrupted(f"{size} of {wanted.bytes} bytes came")
 
 
 def receive(answer: http.client.HTTPResponse) -> bytes:
-    """Give the next bytes, none at the end; what the network does is told apart from what the disk does."""
+    """Return the next bytes, none at the end; faults of the network are told apart from those of the disk."""
     try:
         return answer.read(CHUNK_BYTES)
     except (OSError, http.client.HTTPException) as err:
-        raise broken_off(err) from err
+        raise to_interrupted(err) from err
 
 
-def broken_off(err: Exception) -> Interrupted:
-    """Say what the network did."""
+def to_interrupted(err: Exception) -> Interrupted:
+    """Return the exception for what the network did."""
     return Interrupted(f"{getattr(err, 'reason', None) or str(err) or type(err).__name__}")
 
 
 @contextmanager
-def local(path: Path) -> Iterator[None]:
-    """Turn what this machine refuses to do with its own files into one line; to try again would not help.
+def report_disk_faults(path: Path) -> Iterator[None]:
+    """Turn a fault of the disk into one line; to try again would not help.
 
     Raises:
-        Failed: it did.
+        Failed: a file cannot be read or written.
     """
     try:
         yield
@@ -202,7 +202,7 @@ def show_progress(wanted: Wanted, size: int) -> None:
 
 
 def sha256(file: Path) -> str:
-    """Give a file's SHA-256."""
+    """Return a file's SHA-256."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

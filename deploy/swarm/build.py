@@ -28,7 +28,7 @@ Service = dict[str, Any]
 
 
 def build() -> str:
-    """Give the text of the stack."""
+    """Return the text of the stack."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     configs: dict[str, Any] = {}
     services = {
@@ -97,7 +97,7 @@ def _service(service: Service, configs: dict[str, Any]) -> Service:
 
 
 def _volumes(service: Service, configs: dict[str, Any], made: Service) -> list[Any]:
-    """Give the volumes; files of the checkout become configs, which Swarm hands to every node."""
+    """Return the volumes; files of the checkout become configs, which Swarm hands to every node."""
     volumes = []
     for volume in service.get("volumes", []):
         source, target = volume.removesuffix(":ro").rsplit(":", 1)

@@ -1,6 +1,6 @@
 """Run tritonserver on the emotion models; end it when it no longer answers, so that a supervisor repairs it.
 
-Knows no client of the server. A killed stub leaves the server "ready" but dead, so health here is one real
+A killed stub leaves the server "ready" but dead, so health here is one real
 inference a model every few seconds; three failures in a row end the server and this process. A model that is
 only busy gets on with its count of inferences meanwhile, and that is an answer too.
 
@@ -157,13 +157,13 @@ def _start(repository: Path, models: list[str], http_port: int, shm_prefix: str)
 
 
 def _die_with_parent() -> None:
-    """Let the kernel end the server when this process is killed and can end nothing any more."""
+    """Have the kernel end the server when this process is killed and can end nothing any more."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _watch(server: subprocess.Popen[bytes], check: "SelfCheck", interval_s: float) -> int:
-    """Check until the server ends, or no longer answers; give the exit status."""
+    """Check until the server ends, or no longer answers; return the exit status."""
     started = time.monotonic()
     while True:
         try:
@@ -230,11 +230,11 @@ class SelfCheck:
 
     @property
     def is_well(self) -> bool:
-        """Tell whether there is no reason to look again soon."""
+        """Whether there is no reason to look again soon."""
         return bool(self.answered) and self.failures == 0
 
     def run(self) -> str:
-        """Ask every model once; give the name of one that answered before and does not now."""
+        """Ask every model once; return the name of one that answered before and does not now."""
         failing = ""
         for model in self.models:
             if self._answers(model) or self._gets_on(model):
@@ -247,7 +247,7 @@ class SelfCheck:
         return failing
 
     def _answers(self, model: str) -> bool:
-        """Tell whether the model gives non-empty outputs for a batch of one input of zeros."""
+        """Return whether the model gives non-empty outputs for a batch of one input of zeros."""
         base = f"{self._url}/v2/models/{model}"
         try:
             with urllib.request.urlopen(base, timeout=CHECK_TIMEOUT_S) as answer:
@@ -277,7 +277,7 @@ class SelfCheck:
             return False
 
     def _gets_on(self, model: str) -> bool:
-        """Tell whether the model has answered anybody since this was last asked."""
+        """Return whether the model has answered any request since this was last asked."""
         try:
             with urllib.request.urlopen(f"{self._url}/v2/models/{model}/stats", timeout=1) as answer:
                 count = json.load(answer)["model_stats"][0]["inference_stats"]["success"]["count"]

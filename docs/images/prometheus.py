@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.load.client import run_load
 from tests.support.cluster import Cluster
-from tests.support.pictures import portrait_640x480
+from tests.support.images import portrait_640x480
 from tests.support.prometheus_server import Prometheus
 
 PICTURE = Path(__file__).parent / "prometheus-latency.png"

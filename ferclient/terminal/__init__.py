@@ -1,4 +1,1 @@
-"""`python -m ferclient`: pictures, videos and a camera in a terminal.
-
-Knows the SDK; OpenCV only where pixels are drawn.
-"""
+"""`python -m ferclient`: images, videos and a camera in a terminal; OpenCV only where pixels are drawn."""

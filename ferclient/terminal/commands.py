@@ -1,7 +1,4 @@
-"""The command line: `python -m ferclient --help`.
-
-Knows no detail of any command and imports only the chosen one.
-"""
+"""The command line, `python -m ferclient --help`: it imports only the command that is run."""
 
 import argparse
 import importlib
@@ -12,7 +9,7 @@ from ferclient.errors import AWAY, ClientError, Refused, Unreachable
 from fercore.version import VERSION
 
 COMMANDS = {
-    "predict": "find the faces of pictures and tell their emotions, as table, JSON lines or CSV",
+    "predict": "find the faces of images and their emotions, as table, JSON lines or CSV",
     "video": "send every frame of a video through a stream; writes a video with boxes, and a CSV",
     "webcam": "send a camera through a live stream; shows it with boxes, or prints JSON lines",
 }
@@ -25,7 +22,7 @@ HINTS = {
 EPILOG = """\
 exit codes:
   0    all was done
-  1    something failed: a picture, a frame, a file, a video that is cut, or OpenCV or PyAV is missing
+  1    something failed: an image, a frame, a file, a video that is cut, or OpenCV or PyAV is missing
   2    wrong use: unknown options, files, model or detector
   3    nobody answers at the address, or the server there cannot serve
   130  stopped by Ctrl-C; no half-written file is left
@@ -47,7 +44,7 @@ class Failure(Exception):
 
 
 def main(arguments: list[str], *, default_url: str, program: str = "python -m ferclient") -> int:
-    """Run one command and give its exit code.
+    """Run one command and return its exit code.
 
     Args:
         arguments: without the program's name.
@@ -96,6 +93,6 @@ def _sentence(error: Exception) -> str:
 def _code(error: Exception) -> int:
     if isinstance(error, Unreachable) or (isinstance(error, Refused) and error.code in AWAY):
         return UNREACHABLE
-    if isinstance(error, WrongUse) or (isinstance(error, Refused) and not error.is_of_the_picture):
+    if isinstance(error, WrongUse) or (isinstance(error, Refused) and not error.is_of_the_image):
         return WRONG_USE
     return FAILED

@@ -1,6 +1,6 @@
-"""Draw faces on a picture: box, face id, emotion and score.
+"""Draw faces on an image: box, face id, emotion and score.
 
-Knows no server. Pictures are OpenCV's own: uint8 [height, width, 3], BGR. Needs OpenCV.
+Images are OpenCV's own: uint8 [height, width, 3], BGR. Needs OpenCV.
 """
 
 import math
@@ -36,7 +36,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_faces(image: BgrImage, faces: Sequence[Face]) -> None:
-    """Draw on the picture itself; what is uncertain has a thin box and a question mark."""
+    """Draw on the image itself; what is uncertain has a thin box and a question mark."""
     unit = _unit(image)
     for face in sorted(faces, key=lambda face: face.box.width * face.box.height):  # the largest on top
         followed = face.smoothed if isinstance(face, LiveFace) else face
@@ -57,7 +57,7 @@ def draw_notice(image: BgrImage, text: str) -> None:
 
 
 def draw_file(source: Path, faces: Sequence[Face], target: Path) -> None:
-    """Read a picture upright, as the server does, and write it with its faces.
+    """Read an image upright, as the server does, and write it with its faces.
 
     Raises:
         OSError: it cannot be read or written.
@@ -80,7 +80,7 @@ def _label(
     *,
     room_px: float = math.inf,
 ) -> None:
-    """Write dark letters on a bar whose lower left corner is given, moved into the picture.
+    """Write dark letters on a bar whose lower left corner is given, moved into the image.
 
     Letters are made smaller, to a half, where there is less room, so that labels of a crowd do not overlap.
     """
@@ -98,5 +98,5 @@ def _label(
 
 
 def _unit(image: BgrImage) -> float:
-    """Give what one pixel of a 640-pixel picture is here, so that letters are as large on any screen."""
+    """Return what one pixel of a 640-pixel image is here, so that letters are as large on any screen."""
     return float(np.clip(max(image.shape[:2]) / 640, 0.6, 6))

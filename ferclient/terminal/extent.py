@@ -1,6 +1,6 @@
 """How long a film is, and whether its end is there, found by reading it once without decoding.
 
-Knows no frame. What a film says of itself is often missing or wrong: recordings of browsers say nothing,
+What a film says of itself is often missing or wrong: recordings of browsers say nothing,
 Matroska and AVI files of variable rate are taken for more frames than they have.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 
-from ferclient.terminal.film import origin_s, pictures, read
+from ferclient.terminal.film import choose_video, open_container, origin_s
 
 MISSING_S = 1.0
 """A film that ends earlier than it says by more than this lacks its end."""
@@ -22,7 +22,7 @@ class Extent:
     """What a film holds.
 
     Attributes:
-        frames: how many packets hold pictures; a few of them may give none, or two of them one.
+        frames: how many packets hold frames; a few of them may give none, or two of them one.
         is_whole: nothing is missing, as far as can be told without decoding.
     """
 
@@ -30,15 +30,15 @@ class Extent:
     is_whole: bool
 
 
-def extent(path: Path) -> Extent:
+def measure_extent(path: Path) -> Extent:
     """Measure a film.
 
     Raises:
         Failure: it is none.
     """
     frames, end_s, is_whole = 0, 0.0, True
-    with _words() as words, read(path) as container:
-        film = pictures(container, path)
+    with _collect_errors() as errors, open_container(path) as container:
+        film = choose_video(container, path)
         try:
             for packet in container.demux():
                 frames += packet.stream_index == film.index and packet.size > 0 and not packet.is_discard
@@ -49,19 +49,19 @@ def extent(path: Path) -> Extent:
             is_whole = False
         stated_s = (container.duration or 0) / av.time_base
         end_s -= origin_s(container)
-    breaks_off = any("prematurely" in word or "partial file" in word for _, _, word in words)
+    breaks_off = any("prematurely" in word or "partial file" in word for _, _, word in errors)
     return Extent(frames, is_whole and not breaks_off and end_s > stated_s - MISSING_S)
 
 
 @contextmanager
-def _words() -> Iterator[list[tuple[int, str, str]]]:
-    """Collect what FFmpeg says of errors: that a file breaks off, it tells in no other way."""
+def _collect_errors() -> Iterator[list[tuple[int, str, str]]]:
+    """Collect the error messages of FFmpeg: that a file breaks off, it reports in no other way."""
     is_skipping = av.logging.get_skip_repeated()
     av.logging.set_skip_repeated(False)
     av.logging.set_level(av.logging.ERROR)
     try:
-        with av.logging.Capture() as words:
-            yield words
+        with av.logging.Capture() as errors:
+            yield errors
     finally:
         av.logging.set_level(None)  # as PyAV has it
         av.logging.set_skip_repeated(is_skipping)

@@ -1,7 +1,4 @@
-"""Which pictures are meant, and files that are whole or not there at all.
-
-Knows no server and no picture's content.
-"""
+"""Which image files are meant, and files that are whole or not there at all."""
 
 import errno
 import glob
@@ -10,19 +7,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp"})
 
 
-def pictures(names: Iterable[str]) -> list[Path]:
-    """Give the files that names, folders and patterns mean, each once, in order.
+def find_images(names: Iterable[str]) -> list[Path]:
+    """Return the files that names, folders and patterns mean, each once, in order.
 
-    A folder means the pictures in it and below; a pattern may hold `**`; a name stays, file or not.
+    A folder means the images in it and below; a pattern may hold `**`; a name stays, file or not.
     """
     found: dict[Path, None] = {}
     for name in names:
         path = Path(name)
         if path.is_dir():
-            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
+            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
         elif not path.exists() and glob.has_magic(name):
             matches = sorted(p for p in map(Path, glob.iglob(name, recursive=True)) if p.is_file())  # noqa: PTH207  # absolute patterns too
         else:
@@ -33,7 +30,7 @@ def pictures(names: Iterable[str]) -> list[Path]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a name to write to; it takes the place of `path` when the block ends well, and else is removed.
+    """Yield a name to write to; it takes the place of `path` when the block ends well, and else is removed.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -49,7 +46,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def free_name(folder: Path, stem: str, suffix: str, taken: set[Path]) -> Path:
-    """Give a name in a folder that this run has not given before: two folders may hold a file of one name."""
+    """Return a name in a folder that this run has not used yet: two folders may hold a file of one name."""
     number, path = 1, folder / f"{stem}{suffix}"
     while path in taken:
         number += 1

@@ -1,7 +1,4 @@
-"""Read a film: every frame once, upright, at its own time; needs PyAV.
-
-Knows no server and nothing of how a film is written.
-"""
+"""Read a film: every frame once, upright, at its own time; needs PyAV."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +20,7 @@ from av.video.stream import VideoStream
 
 from ferclient.terminal.commands import Failure
 from ferclient.terminal.drawing import BgrImage
-from ferclient.terminal.footage import Shot
+from ferclient.terminal.frames import TimedFrame
 from ferclient.terminal.turning import Turn
 
 USUAL_RATE = Fraction(25)
@@ -51,11 +48,11 @@ class Film:
 
     def __init__(self, path: Path, container: InputContainer) -> None:
         self._container = container
-        self._stream = stream = pictures(container, path)
+        self._stream = stream = choose_video(container, path)
         stream.thread_type = ThreadType.AUTO
         self._reformatter = VideoReformatter()
         self.damaged = 0
-        self._frames = self._decoded()
+        self._frames = self._decode_frames()
         first = next(self._frames, None)
         if first is None:
             raise Failure(f"{path} has no frame that can be read")
@@ -71,8 +68,8 @@ class Film:
         self._start = stream.start_time or 0
         self.start_s = float(self._start * self.time_base) - origin_s(container)
 
-    def shots(self, every: int = 1) -> Iterator[Shot]:
-        """Read to the end; of so many frames one is given, the first among them.
+    def frames(self, every: int = 1) -> Iterator[TimedFrame]:
+        """Yield every n-th frame to the end, beginning with the first.
 
         Times count from the first frame. A frame without a time comes one usual interval after the last.
         """
@@ -85,10 +82,10 @@ class Film:
                 time_s += interval_s
             if index % every == 0:
                 mean_s = time_s / index if index else interval_s
-                yield Shot(index, time_s, self._image(frame), self._duration_s(frame, time_s, mean_s))
+                yield TimedFrame(index, time_s, self._image(frame), self._duration_s(frame, time_s, mean_s))
 
     def _duration_s(self, frame: VideoFrame, time_s: float, mean_s: float) -> float:
-        """Give how long a frame is shown if it is the last; the others are shown until the next.
+        """Return how long a frame is shown if it is the last; the others are shown until the next.
 
         Recordings of browsers say 1 ms, or nothing; in an mp4 it is the time to the next one that is stored,
         which may be shown earlier.
@@ -105,8 +102,8 @@ class Film:
         yield self.first
         yield from self._frames
 
-    def _decoded(self) -> Iterator[VideoFrame]:
-        for packet in packets(self._container, self._stream):
+    def _decode_frames(self) -> Iterator[VideoFrame]:
+        for packet in read_packets(self._container, self._stream):
             try:
                 yield from self._stream.decode(packet)
             except av.FFmpegError:
@@ -118,18 +115,18 @@ class Film:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Film]:
+def open_film(path: Path) -> Iterator[Film]:
     """Open a film.
 
     Raises:
         Failure: it is none.
     """
-    with read(path) as container:
+    with open_container(path) as container:
         yield Film(path, container)
 
 
 @contextmanager
-def read(path: Path) -> Iterator[InputContainer]:
+def open_container(path: Path) -> Iterator[InputContainer]:
     """Open what a film is packed in.
 
     Raises:
@@ -145,16 +142,16 @@ def read(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def packets(container: InputContainer, *streams: Stream) -> Iterator[AnyPacket]:
-    """Give the packets of streams, or of all; a film that breaks off ends there."""
+def read_packets(container: InputContainer, *streams: Stream) -> Iterator[AnyPacket]:
+    """Yield the packets of streams, or of all; a film that breaks off ends there."""
     try:
         yield from container.demux(*streams)
     except av.FFmpegError:
         return
 
 
-def pictures(container: InputContainer, path: Path) -> VideoStream:
-    """Choose the pictures; the cover of a piece of music is none.
+def choose_video(container: InputContainer, path: Path) -> VideoStream:
+    """Choose the video stream; the cover of a piece of music is none.
 
     Raises:
         Failure: there are none.
@@ -162,12 +159,12 @@ def pictures(container: InputContainer, path: Path) -> VideoStream:
     best = container.streams.best("video")
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not films:
-        raise Failure(f"{path} has no pictures" + (", only sound" if container.streams.audio else ""))
+        raise Failure(f"{path} has no video" + (", only sound" if container.streams.audio else ""))
     return next((stream for stream in films if stream is best), films[0])
 
 
-def sound(container: InputContainer) -> AudioStream | None:
-    """Choose the sound: that which a player plays unless told otherwise."""
+def choose_sound(container: InputContainer) -> AudioStream | None:
+    """Choose the sound stream: that which a player plays unless told otherwise."""
     best = container.streams.best("audio")
     if isinstance(best, AudioStream) and best.codec_context is not None:  # None: nobody knows the codec
         return best
@@ -175,13 +172,13 @@ def sound(container: InputContainer) -> AudioStream | None:
 
 
 def origin_s(container: InputContainer) -> float:
-    """Give the time at which a film starts, by its own clock; broadcasts start at any.
+    """Return the time at which a film starts, by its own clock; broadcasts start at any.
 
     Sound that a decoder needs to begin, and that is not heard, lies before.
     """
     starts = [
         float(stream.start_time * stream.time_base)
-        for stream in (container.streams.best("video"), sound(container))
+        for stream in (container.streams.best("video"), choose_sound(container))
         if stream is not None and stream.start_time is not None and stream.time_base is not None
     ]
     return min(starts, default=0.0)

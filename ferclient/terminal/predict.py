@@ -1,7 +1,7 @@
-"""Find the faces of pictures and tell their emotions.
+"""Find the faces of images and their emotions.
 
-A folder means every JPEG, PNG and WebP picture in it and below; a pattern in quotes may hold `**`.
-A picture that cannot be read or analysed is a row with its error, and the exit code is 1 at the end.
+A folder means every JPEG, PNG and WebP image in it and below; a pattern in quotes may hold `**`.
+An image that cannot be read or analysed is a row with its error, and the exit code is 1 at the end.
 
 Examples:
   python -m ferclient predict photo.jpg
@@ -21,9 +21,9 @@ from typing import TextIO
 from tqdm import tqdm
 
 from ferclient.client import AsyncClient
-from ferclient.terminal import asking
+from ferclient.terminal import arguments
 from ferclient.terminal.commands import DONE, FAILED, WrongUse
-from ferclient.terminal.files import free_name, pictures, whole_file
+from ferclient.terminal.files import find_images, free_name, whole_file
 from ferclient.terminal.rows import CsvRows, JsonLines, Rows, Table
 from fercore.contracts.api import Prediction, PredictOptions
 
@@ -37,36 +37,36 @@ MOST_AT_ONCE = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
-    parser.add_argument("files", nargs="+", metavar="FILE|DIR|GLOB", help="pictures")
+    """Add the arguments of the command."""
+    parser.add_argument("files", nargs="+", metavar="FILE|DIR|GLOB", help="images")
     parser.add_argument("--format", choices=FORMATS, default="table", help="default: %(default)s")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there; default: standard output")
     parser.add_argument(
         "--concurrency", type=int, default=4, metavar="N", help="requests at once; default: %(default)s"
     )
-    parser.add_argument("--draw", type=Path, metavar="DIR", help="write each picture with its boxes there")
-    asking.add_arguments(parser)
+    parser.add_argument("--draw", type=Path, metavar="DIR", help="write each image with its boxes there")
+    arguments.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     if not 1 <= options.concurrency <= MOST_AT_ONCE:
         raise WrongUse(f"--concurrency {options.concurrency}: must be 1 to {MOST_AT_ONCE}")
-    files = pictures(options.files)
+    files = find_images(options.files)
     if not files:
-        raise WrongUse(f"no picture matches {' '.join(options.files)}")
-    chosen = asking.chosen(PredictOptions, options)
-    client = asking.client(AsyncClient, options)
-    draw = None if options.draw is None else _drawing(options.draw)
+        raise WrongUse(f"no image matches {' '.join(options.files)}")
+    wanted = arguments.parse_options(PredictOptions, options)
+    client = arguments.make_client(AsyncClient, options)
+    draw = None if options.draw is None else _make_draw(options.draw)
     shows_rows = options.output is None and sys.stdout.isatty()
-    bar = tqdm(total=len(files), unit="picture", disable=asking.has_no_bar() or shows_rows)
-    with bar, asking.output(options.output) as output:
+    bar = tqdm(total=len(files), unit="image", disable=arguments.has_no_bar() or shows_rows)
+    with bar, arguments.open_output(options.output) as output:
         rows = FORMATS[options.format](output, files)
         failed = 0
 
         async def predict() -> None:
             nonlocal failed
-            outcomes = client.predict_many(files, chosen, at_once=options.concurrency)
+            outcomes = client.predict_many(files, wanted, at_once=options.concurrency)
             async with client, contextlib.aclosing(outcomes):
                 for file in files:
                     outcome = await anext(outcomes)
@@ -81,8 +81,8 @@ def run(options: argparse.Namespace) -> int:
     return FAILED if failed else DONE
 
 
-def _drawing(folder: Path) -> Draw:
-    """Give what draws one file into a folder, and tells whether it could."""
+def _make_draw(folder: Path) -> Draw:
+    """Return a function that draws one file into a folder, and returns whether it could."""
     from ferclient.terminal import drawing  # noqa: PLC0415  # OpenCV is needed for --draw only
 
     taken: set[Path] = set()

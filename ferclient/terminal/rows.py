@@ -1,7 +1,4 @@
-"""What came of a picture, as text: a table for people, JSON lines and CSV for programs.
-
-Knows no server and no file.
-"""
+"""What came of an image, as text: a table for people, JSON lines and CSV for programs."""
 
 import csv
 import json
@@ -20,7 +17,7 @@ CSV_FACE = (*CSV_BOX, "detection_score", "emotion", "score", "uncertain", *EMOTI
 
 
 class Rows(Protocol):
-    """Writes what came of one picture after the other."""
+    """Writes what came of one image after the other."""
 
     def write(self, file: Path, outcome: Outcome) -> None:
         """Write one."""
@@ -36,7 +33,7 @@ class Table:
         self._line("FILE", "FACE", "EMOTION", "SCORE", "BOX (x y width height)")
 
     def write(self, file: Path, outcome: Outcome) -> None:
-        """Write the faces of one picture, or why there are none."""
+        """Write the faces of one image, or why there are none."""
         if not isinstance(outcome, Prediction):
             code, detail = error_of(outcome)
             self._line(str(file), "-", f"{code}: {detail}")
@@ -54,7 +51,7 @@ class Table:
 
 
 class JsonLines:
-    """One JSON object a picture: the server's answer, or `error`."""
+    """One JSON object an image: the server's answer, or `error`."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -71,14 +68,14 @@ class JsonLines:
 
 
 class CsvRows:
-    """One row a face; a picture without any has one row, without a face's number."""
+    """One row a face; an image without any has one row, without a face's number."""
 
     def __init__(self, output: TextIO) -> None:
         self._writer = csv.writer(output, lineterminator="\n")
         self._writer.writerow(["file", "face", *CSV_FACE, "error"])
 
     def write(self, file: Path, outcome: Outcome) -> None:
-        """Write the rows of one picture."""
+        """Write the rows of one image."""
         if not isinstance(outcome, Prediction):
             self._writer.writerow([file, "", *no_face_cells(), ": ".join(error_of(outcome))])
             return
@@ -89,7 +86,7 @@ class CsvRows:
 
 
 def face_cells(face: Face) -> list[object]:
-    """Give the cells of `CSV_FACE`; an emotion that the model does not know is empty."""
+    """Return the cells of `CSV_FACE`; an emotion that the model does not know is empty."""
     return [
         *dict(face.box).values(),
         face.detection_score,
@@ -101,12 +98,12 @@ def face_cells(face: Face) -> list[object]:
 
 
 def no_face_cells() -> list[object]:
-    """Give as many empty cells."""
+    """Return as many empty cells."""
     return [""] * len(CSV_FACE)
 
 
 def error_of(outcome: Refused | OSError) -> tuple[str, str]:
-    """Give code and detail of what went wrong."""
+    """Return code and detail of what went wrong."""
     if isinstance(outcome, Refused):
         return outcome.code, outcome.detail
     return "unreadable_file", outcome.strerror or str(outcome)

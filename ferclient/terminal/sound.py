@@ -1,7 +1,4 @@
-"""Carry the sound of one film into another: as it is where it can be, encoded again where not.
-
-Knows no picture. Needs PyAV.
-"""
+"""Carry the sound of one film into another: as it is where it can be, encoded again where not; needs PyAV."""
 
 import math
 from collections.abc import Iterator
@@ -25,7 +22,7 @@ RATE = 48_000
 
 
 class Sound:
-    """Packets of sound that wait for the picture with which they are heard."""
+    """Packets of sound that wait for the frame with which they are heard."""
 
     def __init__(self, packets: Iterator[AnyPacket], target: OutputContainer) -> None:
         self._packets = packets
@@ -40,7 +37,7 @@ class Sound:
 
 
 @contextmanager
-def carried(
+def carry_sound(
     source: Path, target: OutputContainer, copies: frozenset[str], encoder: SoundEncoder
 ) -> Iterator[Sound]:
     """Add the sound of a film to another that is being written; without any, there is nothing to write.
@@ -55,22 +52,22 @@ def carried(
         Failure: the source is no film.
         FFmpegError: it cannot be added.
     """
-    with film.read(source) as container:
-        sound = film.sound(container)
+    with film.open_container(source) as container:
+        sound = film.choose_sound(container)
         if sound is None:
             packets: Iterator[AnyPacket] = iter(())
         elif sound.codec_context.codec.canonical_name in copies:
-            packets = _copied(container, sound, target.add_stream_from_template(sound))
+            packets = _copy(container, sound, target.add_stream_from_template(sound))
         else:
             layout = "mono" if sound.channels == 1 else "stereo"
             added = target.add_stream(encoder, RATE, layout=layout)
-            packets = _encoded(container, sound, added)
+            packets = _encode(container, sound, added)
         yield Sound(packets, target)
 
 
-def _copied(container: InputContainer, sound: AudioStream, target: AudioStream) -> Iterator[AnyPacket]:
+def _copy(container: InputContainer, sound: AudioStream, target: AudioStream) -> Iterator[AnyPacket]:
     origin_s, last = film.origin_s(container), -math.inf
-    for packet in film.packets(container, sound):
+    for packet in film.read_packets(container, sound):
         if packet.size and packet.pts is not None and packet.dts is not None and packet.dts > last:
             last, origin = packet.dts, round(origin_s / packet.time_base)
             packet.pts, packet.dts = packet.pts - origin, packet.dts - origin
@@ -78,10 +75,10 @@ def _copied(container: InputContainer, sound: AudioStream, target: AudioStream) 
             yield packet
 
 
-def _encoded(container: InputContainer, sound: AudioStream, target: AudioStream) -> Iterator[AnyPacket]:
+def _encode(container: InputContainer, sound: AudioStream, target: AudioStream) -> Iterator[AnyPacket]:
     """Encode it as one or two channels; a pause becomes silence, as the encoder counts samples."""
     resampler = AudioResampler(target.format, target.layout, RATE, frame_size=1024, options={"async": "1"})
-    for frame in _decoded(container, sound):
+    for frame in _decode(container, sound):
         for part in resampler.resample(frame):
             yield from target.encode(part)
     for part in resampler.resample(None):
@@ -89,10 +86,10 @@ def _encoded(container: InputContainer, sound: AudioStream, target: AudioStream)
     yield from target.encode(None)
 
 
-def _decoded(container: InputContainer, sound: AudioStream) -> Iterator[AudioFrame]:
+def _decode(container: InputContainer, sound: AudioStream) -> Iterator[AudioFrame]:
     """Decode what can be; what is of another form than the first frame (rate, channels) is left out."""
     origin_s, form = film.origin_s(container), None
-    for packet in film.packets(container, sound):
+    for packet in film.read_packets(container, sound):
         try:
             frames = sound.decode(packet)
         except av.FFmpegError:

@@ -1,6 +1,6 @@
 """Bring a frame upright by the display matrix of its film.
 
-Knows frames of PyAV, which does not turn them by itself, and nothing else.
+PyAV does not turn frames by itself.
 """
 
 import struct
@@ -16,7 +16,7 @@ from ferclient.terminal.drawing import BgrImage
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One of the eight ways in which a picture can lie.
+    """One of the eight ways in which an image can lie.
 
     Attributes:
         swaps_sides: rows become columns, before all else.
@@ -40,7 +40,7 @@ class Turn:
         return cls(swaps_sides=False, is_mirrored=a < 0, is_upside_down=d < 0)
 
     def upright(self, image: BgrImage) -> BgrImage:
-        """Turn a picture; gives one that owns its pixels."""
+        """Turn an image; returns one that owns its pixels."""
         if self.swaps_sides:
             image = image.transpose(1, 0, 2)
         if self.is_mirrored:
@@ -53,7 +53,7 @@ class Turn:
 def _matrix(frame: VideoFrame) -> tuple[float, float, float, float]:
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV 18 gives none at all of a frame that has a kind unknown to it, as EXIF
+    except ValueError:  # PyAV 18 returns none at all for a frame that has a kind unknown to it, as EXIF
         angle = np.deg2rad(frame.rotation)  # counter-clockwise
         return float(np.cos(angle)), float(-np.sin(angle)), float(np.sin(angle)), float(np.cos(angle))
     if not isinstance(data, Buffer):

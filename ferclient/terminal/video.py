@@ -27,13 +27,13 @@ from tqdm import tqdm
 
 from ferclient.blocking import Client
 from ferclient.events import Event, FrameFailed, FrameResult, Reconnected
-from ferclient.terminal import asking, film, footage
+from ferclient.terminal import arguments, film, frames
 from ferclient.terminal.commands import DONE, FAILED, WrongUse
 from ferclient.terminal.drawing import draw_faces, draw_notice
-from ferclient.terminal.extent import extent
+from ferclient.terminal.extent import measure_extent
 from ferclient.terminal.files import whole_file
-from ferclient.terminal.footage import Shot
-from ferclient.terminal.recording import Recording, written
+from ferclient.terminal.film_writer import FilmWriter, open_writer
+from ferclient.terminal.frames import TimedFrame
 from ferclient.terminal.rows import CSV_FACE, face_cells, no_face_cells
 from fercore.contracts.live import StreamOptions, StreamResult
 
@@ -72,7 +72,7 @@ class Sink(Protocol):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Add the arguments of the command."""
     parser.add_argument("file", type=Path, metavar="FILE", help="any video that FFmpeg can read")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the video with boxes there")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row for each face and frame there")
@@ -84,14 +84,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="analyse every n-th frame only; default: %(default)s",
     )
     parser.add_argument("--smoothing", metavar="FRAMES", help="frames that are averaged; 1 is off")
-    asking.add_arguments(parser)
+    arguments.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     if options.every < 1:
         raise WrongUse(f"--every {options.every}: must be 1 or more")
-    chosen = asking.chosen(StreamOptions, options, smoothing=options.smoothing)
+    wanted = arguments.parse_options(StreamOptions, options, smoothing=options.smoothing)
     if options.output is None and options.csv is None:
         options.output = Path(f"{options.file.stem}_annotated.mp4")
         options.csv = Path(f"{options.file.stem}_annotated.csv")
@@ -102,17 +102,17 @@ def run(options: argparse.Namespace) -> int:
             raise WrongUse(f"{target} is the video itself")
     with ExitStack() as stack:
         stack.enter_context(options.file.open("rb")).close()  # says why it cannot, in Python's words
-        length = extent(options.file)
-        video = stack.enter_context(film.opened(options.file))
-        client = stack.enter_context(asking.client(Client, options))
-        stream = stack.enter_context(client.stream(chosen))
+        length = measure_extent(options.file)
+        video = stack.enter_context(film.open_film(options.file))
+        client = stack.enter_context(arguments.make_client(Client, options))
+        stream = stack.enter_context(client.stream(wanted))
         total = math.ceil(length.frames / options.every)
-        bar = stack.enter_context(tqdm(total=total, unit="frame", disable=asking.has_no_bar()))
+        bar = stack.enter_context(tqdm(total=total, unit="frame", disable=arguments.has_no_bar()))
         sinks: list[Sink] = []
         if options.output is not None:
-            sinks.append(stack.enter_context(_annotated(options.file, options.output)))
+            sinks.append(stack.enter_context(_annotate(options.file, options.output)))
         if options.csv is not None:
-            sinks.append(stack.enter_context(_tabled(options.csv)))
+            sinks.append(stack.enter_context(_write_table(options.csv)))
         done = failed = 0
         events = stream.frames(_source(video, options.every), is_lossless=True)
         for answer in in_order(events, options.every):
@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def in_order(events: Iterable[Event[Moment]], every: int) -> Iterator[Answer]:
-    """Give the answers in the video's order: after a reconnection they may come in another."""
+    """Yield the answers in the video's order: after a reconnection they may come in another."""
     waiting: dict[int, Answer] = {}
     index, part = 0, 1
     for event in events:
@@ -151,16 +151,16 @@ def in_order(events: Iterable[Event[Moment]], every: int) -> Iterator[Answer]:
 
 
 def _source(video: film.Film, every: int) -> Iterator[tuple[Moment, bytes]]:
-    for shot in video.shots(every):
-        yield Moment(shot.index, shot.time_s), footage.jpeg(shot.image)
+    for frame in video.frames(every):
+        yield Moment(frame.index, frame.time_s), frames.encode_jpeg(frame.image)
 
 
 class _Annotator:
     """Reads the video a second time, so that no frame has to be kept until its answer comes."""
 
-    def __init__(self, shots: Iterator[Shot], recording: Recording) -> None:
-        self._shots = shots
-        self._recording = recording
+    def __init__(self, frames: Iterator[TimedFrame], writer: FilmWriter) -> None:
+        self._frames = frames
+        self._writer = writer
         self._last: Answer | None = None
 
     def take(self, answer: Answer) -> None:
@@ -173,21 +173,25 @@ class _Annotator:
         self._write(None)
 
     def _write(self, end: int | None) -> None:
-        while self._last is not None and (shot := next(self._shots, None)) is not None:
+        while self._last is not None and (frame := next(self._frames, None)) is not None:
             outcome = self._last.outcome
             if isinstance(outcome, FrameFailed):
-                draw_notice(shot.image, f"not analysed: {outcome.code}")
+                draw_notice(frame.image, f"not analysed: {outcome.code}")
             else:
-                draw_faces(shot.image, outcome.faces)
-            self._recording.add(shot)
-            if end is not None and shot.index + 1 >= end:
+                draw_faces(frame.image, outcome.faces)
+            self._writer.add(frame)
+            if end is not None and frame.index + 1 >= end:
                 return
 
 
 @contextmanager
-def _annotated(file: Path, target: Path) -> Iterator[Sink]:
-    with whole_file(target) as part, film.opened(file) as video, written(part, video, target) as recording:
-        annotator = _Annotator(video.shots(), recording)
+def _annotate(file: Path, target: Path) -> Iterator[Sink]:
+    with (
+        whole_file(target) as part,
+        film.open_film(file) as video,
+        open_writer(part, video, target) as writer,
+    ):
+        annotator = _Annotator(video.frames(), writer)
         yield annotator
         annotator.finish()
 
@@ -213,6 +217,6 @@ class _Table:
 
 
 @contextmanager
-def _tabled(target: Path) -> Iterator[Sink]:
-    with asking.output(target) as file:
+def _write_table(target: Path) -> Iterator[Sink]:
+    with arguments.open_output(target) as file:
         yield _Table(file)

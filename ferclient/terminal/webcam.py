@@ -2,7 +2,7 @@
 
 Frames are sent only as fast as they are answered; of those that the camera gave meanwhile, the newest.
 With --no-window each answer is a line of JSON. Nothing is kept unless --record is given; then the server
-keeps scores, never pictures, and the session's id and trend are told at the end.
+keeps scores, never images, and the session's id and trend are printed at the end.
 
 Examples:
   python -m ferclient webcam
@@ -20,21 +20,21 @@ import cv2
 from ferclient.blocking import BlockingStream, Client
 from ferclient.errors import ClientError
 from ferclient.events import Event, FrameDropped, FrameFailed, FrameResult, Reconnected
-from ferclient.terminal import asking, footage
+from ferclient.terminal import arguments, frames
 from ferclient.terminal.commands import DONE, Failure
 from ferclient.terminal.drawing import BgrImage, draw_faces, draw_notice
-from ferclient.terminal.footage import Shot
+from ferclient.terminal.frames import TimedFrame
 from fercore.contracts.live import Alert, StreamOptions, StreamStats, Trend
 
 WINDOW = "fer-cluster (q ends)"
 END_KEYS = frozenset({ord("q"), 27})
 
-Show: TypeAlias = Callable[[Event[Shot]], bool]
+Show: TypeAlias = Callable[[Event[TimedFrame]], bool]
 """Shows an event; False when the person has seen enough."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Add the arguments of the command."""
     parser.add_argument(
         "--camera", default="0", metavar="N", help="number, file or address; default: %(default)s"
     )
@@ -42,12 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--record", action="store_true", help="have the server keep scores for a trend")
     parser.add_argument("--label", metavar="TEXT", help="your own name for the recorded session")
     parser.add_argument("--smoothing", metavar="FRAMES", help="frames that are averaged; 1 is off")
-    asking.add_arguments(parser)
+    arguments.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    chosen = asking.chosen(
+    wanted = arguments.parse_options(
         StreamOptions,
         options,
         smoothing=options.smoothing,
@@ -57,18 +57,20 @@ def run(options: argparse.Namespace) -> int:
     show = _print if options.no_window else _open_window()
     camera = int(options.camera) if options.camera.isdecimal() else options.camera
     sessions: list[str | None] = []
-    with asking.client(Client, options) as client, footage.opened(camera) as video:
+    with arguments.make_client(Client, options) as client, frames.open_camera(camera) as video:
         try:
-            with client.stream(chosen) as stream:
+            with client.stream(wanted) as stream:
                 sessions.append(stream.session_id)
                 _watch(stream, video, show, sessions)
         finally:
             for session_id in filter(None, sessions):
-                print(_story(client, session_id), file=sys.stderr)
+                print(_summarize(client, session_id), file=sys.stderr)
     return DONE
 
 
-def _watch(stream: BlockingStream, video: footage.Footage, show: Show, sessions: list[str | None]) -> None:
+def _watch(
+    stream: BlockingStream, video: Iterator[TimedFrame], show: Show, sessions: list[str | None]
+) -> None:
     for event in stream.frames(_source(video)):
         match event:
             case Reconnected(session_id=session_id, away_s=away_s):
@@ -82,20 +84,20 @@ def _watch(stream: BlockingStream, video: footage.Footage, show: Show, sessions:
             return
 
 
-def _source(video: footage.Footage) -> Iterator[tuple[Shot, bytes]]:
-    for shot in video.shots():
-        yield shot, footage.jpeg(shot.image)
+def _source(video: Iterator[TimedFrame]) -> Iterator[tuple[TimedFrame, bytes]]:
+    for frame in video:
+        yield frame, frames.encode_jpeg(frame.image)
 
 
-def _print(event: Event[Shot]) -> bool:
+def _print(event: Event[TimedFrame]) -> bool:
     """Print an event as one line of JSON."""
     match event:
-        case FrameResult(frame=shot, result=result):
-            body = {"frame": shot.index, **result.model_dump(mode="json")}
-        case FrameDropped(frame=shot):
-            body = {"type": "dropped", "frame": shot.index}
-        case FrameFailed(frame=shot, code=code, detail=detail):
-            body = {"type": "error", "frame": shot.index, "code": code, "detail": detail}
+        case FrameResult(frame=frame, result=result):
+            body = {"frame": frame.index, **result.model_dump(mode="json")}
+        case FrameDropped(frame=frame):
+            body = {"type": "dropped", "frame": frame.index}
+        case FrameFailed(frame=frame, code=code, detail=detail):
+            body = {"type": "error", "frame": frame.index, "code": code, "detail": detail}
         case Reconnected(session_id=session_id, away_s=away_s):
             body = {"type": "reconnected", "session_id": session_id, "away_s": away_s}
         case Alert() | StreamStats():
@@ -105,7 +107,7 @@ def _print(event: Event[Shot]) -> bool:
 
 
 def _open_window() -> Show:
-    """Give what shows events in a window.
+    """Return what shows events in a window.
 
     Raises:
         Failure: this OpenCV has none.
@@ -119,13 +121,13 @@ def _open_window() -> Show:
     return _show
 
 
-def _show(event: Event[Shot]) -> bool:
+def _show(event: Event[TimedFrame]) -> bool:
     match event:
-        case FrameResult(frame=shot, result=result):
-            image: BgrImage = shot.image
+        case FrameResult(frame=frame, result=result):
+            image: BgrImage = frame.image
             draw_faces(image, result.faces)
-        case FrameFailed(frame=shot, code=code):
-            image = shot.image
+        case FrameFailed(frame=frame, code=code):
+            image = frame.image
             draw_notice(image, f"not analysed: {code}")
         case _:
             return True
@@ -134,17 +136,17 @@ def _show(event: Event[Shot]) -> bool:
     return cv2.waitKey(1) & 0xFF not in END_KEYS and is_open
 
 
-def _story(client: Client, session_id: str) -> str:
-    """Tell a recorded session in three lines."""
-    forget = f"forget it: curl -X DELETE {client.url}/sessions/{session_id}"
+def _summarize(client: Client, session_id: str) -> str:
+    """Summarize a recorded session in three lines."""
+    delete = f"delete it: curl -X DELETE {client.url}/sessions/{session_id}"
     try:
-        told = _told(client.trend(session_id))
+        trend = _describe(client.trend(session_id))
     except ClientError as err:
-        told = f"no trend: {err}"
-    return f"session {session_id}\n  {told}\n  {forget}"
+        trend = f"no trend: {err}"
+    return f"session {session_id}\n  {trend}\n  {delete}"
 
 
-def _told(trend: Trend) -> str:
+def _describe(trend: Trend) -> str:
     totals = trend.totals
     shares = sorted(totals.shares.items(), key=lambda item: -item[1])
     seen = ", ".join(f"{emotion} {share:.0%}" for emotion, share in shares if share) or "no face"

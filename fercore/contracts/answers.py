@@ -23,7 +23,7 @@ from fercore.contracts.messages import FaceEmotions, FaceQuality, FoundFace, Fra
 
 
 def to_prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
-    """Return the answer for one picture.
+    """Return the answer for one image.
 
     Args:
         result: what the workers found.

@@ -58,13 +58,13 @@ class PayloadTooLarge(FerError):
 
 
 class UnsupportedMedia(FerError):
-    """The bytes are no JPEG, PNG or WebP picture, or the body's content type is not known."""
+    """The bytes are no JPEG, PNG or WebP image, or the body's content type is not known."""
 
     code = "unsupported_media"
 
 
 class InvalidImage(FerError):
-    """A picture that does not decode, has no pixels, or more of them than is allowed."""
+    """An image that does not decode, has no pixels, or more of them than is allowed."""
 
     code = "invalid_image"
 

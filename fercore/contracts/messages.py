@@ -24,7 +24,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DetectOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller may ask of the detector; lengths in pixels of the upright picture."""
+    """What a caller may ask of the detector; lengths in pixels of the upright image."""
 
     detector: str
     max_faces: int
@@ -43,7 +43,7 @@ class DetectOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FrameJob(_Message, frozen=True, kw_only=True):
-    """Gateway to detector: one encoded picture."""
+    """Gateway to detector: one encoded image."""
 
     image: bytes
     options: DetectOptions
@@ -68,7 +68,7 @@ class FaceQuality(msgspec.Struct, frozen=True, kw_only=True):
     """How well a face can be seen; see `fercore.vision.quality`.
 
     Attributes:
-        size_px: side of the square that was cropped, in pixels of the picture.
+        size_px: side of the square that was cropped, in pixels of the image.
         blur: from 0 (sharp) to 1.
         brightness: mean, in [0, 1].
         contrast: standard deviation of the brightness, in [0, 0.5].
@@ -88,7 +88,7 @@ class FoundFace(msgspec.Struct, frozen=True, kw_only=True):
     """One face as the detector saw it.
 
     Attributes:
-        box: x, y, width, height in pixels of the upright picture, clipped to it.
+        box: x, y, width, height in pixels of the upright image, clipped to it.
         score: in [0, 1].
         landmarks: five x y pairs, or None.
         quality: of its crop.
@@ -123,7 +123,7 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaceBatch(_Message, frozen=True, kw_only=True):
-    """Detector to classifier: the faces of one picture, largest first, and their crops.
+    """Detector to classifier: the faces of one image, largest first, and their crops.
 
     Attributes:
         crops: uint8 [n, 112, 112, 3] RGB, canonical framing, as raw bytes in C order.
@@ -152,7 +152,7 @@ class FaceEmotions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
-    """Detector (no face) or classifier to gateway: the analysis of one picture.
+    """Detector (no face) or classifier to gateway: the analysis of one image.
 
     Attributes:
         model_version: None when there was no face, hence no model was asked.

@@ -1,4 +1,1 @@
-"""Move envelopes: the Queue protocol, Redis streams, the in-memory queue, the one consume loop.
-
-Never looks into a body.
-"""
+"""Move envelopes: the Queue protocol, Redis streams, the in-memory queue, the one consume loop."""

@@ -14,10 +14,10 @@ from fercore.messaging.queue import (
     MAX_ATTEMPTS,
     WORKER_KEY_TTL_MS,
     Channel,
-    Delivery,
     Ending,
     Envelope,
     Queue,
+    ReceivedMessage,
 )
 from fercore.messaging.retry import Retry
 
@@ -127,14 +127,14 @@ class _Loop:
         limit.reschedule(asyncio.get_running_loop().time() + self.options.finish_s)
 
     async def _work_on_new(self) -> None:
-        def receive() -> Awaitable[list[Delivery]]:
+        def receive() -> Awaitable[list[ReceivedMessage]]:
             return self.queue.receive(
                 self.channel, self.options.worker_id, max_n=self.options.max_batch, wait_ms=RECEIVE_WAIT_MS
             )
 
         while self._is_running():
-            deliveries = await self.broker.until_answered(receive, as_long_as=self._is_running)
-            await self._work_on(deliveries or [])
+            messages = await self.broker.until_answered(receive, as_long_as=self._is_running)
+            await self._work_on(messages or [])
 
     async def _work_on_claimed(self) -> None:
         while self._is_running():
@@ -145,8 +145,8 @@ class _Loop:
                 await self._pause(WORKER_KEY_TTL_MS / 1000)
                 continue
             self._count("expired", claimed.expired)
-            self._count("taken_over", len(claimed.deliveries))
-            await self._work_on(claimed.deliveries)
+            self._count("taken_over", len(claimed.messages))
+            await self._work_on(claimed.messages)
             await self._pause(CLAIM_EVERY_S)
 
     async def _pause(self, pause_s: float) -> None:
@@ -154,65 +154,65 @@ class _Loop:
             async with asyncio.timeout(pause_s):
                 await self.stop.wait()
 
-    async def _work_on(self, deliveries: Sequence[Delivery]) -> None:
-        """Bring every delivery to its end, small ones first: they must not wait for a heavy neighbour."""
-        for group in group_by_size(deliveries, self.options.max_batch_bytes):
+    async def _work_on(self, messages: Sequence[ReceivedMessage]) -> None:
+        """Bring every message to its end, small ones first: they must not wait for a heavy neighbour."""
+        for group in group_by_size(messages, self.options.max_batch_bytes):
             await self._work_on_group(group)
 
-    async def _work_on_group(self, deliveries: Sequence[Delivery]) -> None:
-        in_time: list[Delivery] = []
+    async def _work_on_group(self, messages: Sequence[ReceivedMessage]) -> None:
+        in_time: list[ReceivedMessage] = []
         over: list[Ending] = []
-        for delivery in deliveries:
-            if delivery.envelope is None:
-                over.append(self._dead_letter(delivery, "unreadable envelope"))
-            elif delivery.attempts > MAX_ATTEMPTS:
-                over.append(self._dead_letter(delivery, f"delivered {delivery.attempts} times"))
-            elif self.queue.now_ms() >= delivery.envelope.deadline_ms:
-                over.append(Ending(delivery))
+        for message in messages:
+            if message.envelope is None:
+                over.append(self._dead_letter(message, "unreadable envelope"))
+            elif message.attempts > MAX_ATTEMPTS:
+                over.append(self._dead_letter(message, f"delivered {message.attempts} times"))
+            elif self.queue.now_ms() >= message.envelope.deadline_ms:
+                over.append(Ending(message))
             else:
-                in_time.append(delivery)
+                in_time.append(message)
         if over:
             await self._end(over)
         if in_time:
             outcomes = await self._outcomes(in_time)
             await self._end([self._ending(*pair) for pair in zip(in_time, outcomes, strict=True)])
 
-    async def _outcomes(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+    async def _outcomes(self, messages: Sequence[ReceivedMessage]) -> Sequence[Outcome]:
         try:
-            outcomes = await self.handle(deliveries)
-            if len(outcomes) != len(deliveries):
-                raise ValueError(f"{len(outcomes)} outcomes for {len(deliveries)} messages")
+            outcomes = await self.handle(messages)
+            if len(outcomes) != len(messages):
+                raise ValueError(f"{len(outcomes)} outcomes for {len(messages)} messages")
         except FerError as fault:
-            return [Reply(self.options.encode_error(fault))] * len(deliveries)
+            return [Reply(self.options.encode_error(fault))] * len(messages)
         except Exception:  # noqa: BLE001 - a border: callers are answered, the loop goes on
-            request_ids = [delivery.envelope.caller_id for delivery in deliveries if delivery.envelope]
+            request_ids = [message.envelope.caller_id for message in messages if message.envelope]
             _log.exception(
                 "the handler failed", extra={"stream": self.channel.stream, "request_ids": request_ids}
             )
-            return [Reply(self.options.encode_error(InternalError()))] * len(deliveries)
+            return [Reply(self.options.encode_error(InternalError()))] * len(messages)
         return outcomes
 
-    def _ending(self, delivery: Delivery, outcome: Outcome) -> Ending:
-        envelope = delivery.envelope
+    def _ending(self, message: ReceivedMessage, outcome: Outcome) -> Ending:
+        envelope = message.envelope
         assert envelope is not None  # noqa: S101 - only such reach a handler
         match outcome:
             case Forward(channel, body, trace):
                 onward = replace(envelope, body=body, trace=trace or envelope.trace)
-                return Ending(delivery, forward=(channel, onward))
+                return Ending(message, forward=(channel, onward))
             case Reply(body):
-                return Ending(delivery, reply=replace(envelope, body=body))
+                return Ending(message, reply=replace(envelope, body=body))
             case Dead(reason):
-                return self._dead_letter(delivery, reason)
+                return self._dead_letter(message, reason)
 
-    def _dead_letter(self, delivery: Delivery, reason: str) -> Ending:
+    def _dead_letter(self, message: ReceivedMessage, reason: str) -> Ending:
         told = {"stream": self.channel.stream, "reason": reason}
         reply = None
-        if (address := return_address(delivery.fields)) is not None:
+        if (address := return_address(message.fields)) is not None:
             body = self.options.encode_error(InternalError())
             reply = Envelope(*address, deadline_ms=self.queue.now_ms(), body=body)
             told["request_id"] = reply.caller_id
         _log.error("a dead message", extra=told)
-        return Ending(delivery, reply=reply, dead_reason=reason)
+        return Ending(message, reply=reply, dead_reason=reason)
 
     async def _end(self, endings: Sequence[Ending]) -> None:
         ended = await self.broker.until_answered(
@@ -223,30 +223,30 @@ class _Loop:
                 self._count(_outcome_of(ending), 1)
 
     def _has_time(self, ending: Ending) -> bool:
-        envelope = ending.delivery.envelope
+        envelope = ending.message.envelope
         return envelope is None or self.queue.now_ms() < envelope.deadline_ms
 
     def _count(self, outcome: str, messages: int) -> None:
         self.options.observer.messages_ended(self.channel.stream, outcome, messages)
 
 
-def group_by_size(deliveries: Sequence[Delivery], max_bytes: int | None) -> list[list[Delivery]]:
-    """Part deliveries into groups of at most `max_bytes` of bodies, at least one each, smallest first."""
+def group_by_size(messages: Sequence[ReceivedMessage], max_bytes: int | None) -> list[list[ReceivedMessage]]:
+    """Split messages into groups of at most `max_bytes` of bodies, at least one each, smallest first."""
     if max_bytes is None:
-        return [list(deliveries)] if deliveries else []
-    groups: list[list[Delivery]] = []
+        return [list(messages)] if messages else []
+    groups: list[list[ReceivedMessage]] = []
     room = 0
-    for delivery in sorted(deliveries, key=_body_bytes):
-        if not groups or _body_bytes(delivery) > room:
+    for message in sorted(messages, key=_body_bytes):
+        if not groups or _body_bytes(message) > room:
             groups.append([])
             room = max_bytes
-        groups[-1].append(delivery)
-        room -= _body_bytes(delivery)
+        groups[-1].append(message)
+        room -= _body_bytes(message)
     return groups
 
 
-def _body_bytes(delivery: Delivery) -> int:
-    return len(delivery.envelope.body) if delivery.envelope is not None else 0
+def _body_bytes(message: ReceivedMessage) -> int:
+    return len(message.envelope.body) if message.envelope is not None else 0
 
 
 def _outcome_of(ending: Ending) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 
-from fercore.messaging.queue import ENVELOPE_VERSION, Delivery, Envelope
+from fercore.messaging.queue import ENVELOPE_VERSION, Envelope, ReceivedMessage
 
 _VERSION = str(ENVELOPE_VERSION).encode()
 _ROUTING_FIELDS = ("v", "request_id", "reply_to", "deadline_ms", "trace", "sent_ms")
@@ -51,19 +51,19 @@ def return_address(fields: Mapping[str, bytes]) -> tuple[str, str] | None:
     return (request_id, reply_to) if request_id and reply_to else None
 
 
-def dead_record(delivery: Delivery, reason: str) -> dict[str, bytes]:
+def dead_record(message: ReceivedMessage, reason: str) -> dict[str, bytes]:
     """Build the record of a dead letter: its routing fields, and of its body only size and SHA-256.
 
-    Fields this version does not know are left out, for they may hold a picture.
+    Fields this version does not know are left out, for they may hold an image.
     """
-    body = delivery.fields.get("body", b"")
+    body = message.fields.get("body", b"")
     kept = {
-        name: delivery.fields[name][:_MAX_KEPT_BYTES] for name in _ROUTING_FIELDS if name in delivery.fields
+        name: message.fields[name][:_MAX_KEPT_BYTES] for name in _ROUTING_FIELDS if name in message.fields
     }
     return kept | {
-        "stream": delivery.channel.stream.encode(),
-        "message_id": delivery.message_id.encode(),
-        "deliveries": str(delivery.attempts).encode(),
+        "stream": message.channel.stream.encode(),
+        "message_id": message.message_id.encode(),
+        "deliveries": str(message.attempts).encode(),
         "reason": reason.encode()[:_MAX_KEPT_BYTES],
         "body_bytes": str(len(body)).encode(),
         "body_sha256": hashlib.sha256(body).hexdigest().encode(),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fercore.messaging.queue import Backlog, Channel, Delivery
+from fercore.messaging.queue import Backlog, Channel, ReceivedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ OUTCOMES = ("done", "expired", "dead", "taken_over")
 class Handler(Protocol):
     """What a service does with its messages; nothing it raises ends the loop."""
 
-    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Return for each delivery, in order, how it ends; a raised fault answers all of them.
+    async def __call__(self, messages: Sequence[ReceivedMessage]) -> Sequence[Outcome]:
+        """Return for each message, in order, how it ends; a raised fault answers all of them.
 
-        Every delivery has an envelope and, when the call begins, time left.
+        Every message has an envelope and, when the call begins, time left.
         """
         ...
 

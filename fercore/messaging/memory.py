@@ -19,9 +19,9 @@ from fercore.messaging.queue import (
     Backlog,
     Channel,
     Claimed,
-    Delivery,
     Ending,
     Envelope,
+    ReceivedMessage,
 )
 
 
@@ -29,8 +29,8 @@ from fercore.messaging.queue import (
 class _Stream:
     """Messages that wait, messages in hand by message id, and the names of those who ever received."""
 
-    waiting: deque[Delivery] = field(default_factory=deque)
-    pending: dict[str, tuple[str, Delivery]] = field(default_factory=dict)
+    waiting: deque[ReceivedMessage] = field(default_factory=deque)
+    pending: dict[str, tuple[str, ReceivedMessage]] = field(default_factory=dict)
     consumers: set[str] = field(default_factory=set)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -79,31 +79,33 @@ class InMemoryQueue:
         """Append fields as they are, be they an envelope or not."""
         stream = self._streams[channel.stream]
         message_id = f"{int(self.now_ms())}-{next(self._numbers)}"  # as Redis: when, and a number
-        stream.waiting.append(Delivery(channel, message_id, from_fields(fields), fields, attempts=0))
+        stream.waiting.append(ReceivedMessage(channel, message_id, from_fields(fields), fields, attempts=0))
         if len(stream.waiting) > STREAM_MAXLEN:
             stream.waiting.popleft()
         stream.arrived.set()
 
-    async def receive(self, channel: Channel, worker_id: str, *, max_n: int, wait_ms: int) -> list[Delivery]:
+    async def receive(
+        self, channel: Channel, worker_id: str, *, max_n: int, wait_ms: int
+    ) -> list[ReceivedMessage]:
         """Take up to `max_n` new messages, waiting up to `wait_ms` for the first."""
         stream = self._streams[channel.stream]
         stream.consumers.add(worker_id)
         await _wait_for(stream, wait_ms)
         taken = [stream.waiting.popleft() for _ in range(min(max_n, len(stream.waiting)))]
-        return [self._hand_out(stream, worker_id, delivery) for delivery in taken]
+        return [self._hand_out(stream, worker_id, message) for message in taken]
 
     async def claim(self, channel: Channel, worker_id: str, *, max_n: int) -> Claimed:
         """Claim from dead workers, drop what is past its deadline, forget names that hold nothing."""
         stream, now_ms = self._streams[channel.stream], self.now_ms()
         living = {*self._living(channel.service), worker_id}
-        taken: list[Delivery] = []
+        taken: list[ReceivedMessage] = []
         expired = 0
-        for message_id, (holder, delivery) in list(stream.pending.items()):
-            if delivery.envelope is not None and now_ms >= delivery.envelope.deadline_ms:
+        for message_id, (holder, message) in list(stream.pending.items()):
+            if message.envelope is not None and now_ms >= message.envelope.deadline_ms:
                 del stream.pending[message_id]
                 expired += 1
             elif holder not in living and len(taken) < max_n:
-                taken.append(self._hand_out(stream, worker_id, delivery))
+                taken.append(self._hand_out(stream, worker_id, message))
         stream.consumers &= living | {holder for holder, _ in stream.pending.values()}
         return Claimed(taken, expired)
 
@@ -138,7 +140,7 @@ class InMemoryQueue:
     async def backlog(self, channel: Channel) -> Backlog:
         """Return how many messages are waiting or in hand, and for how long."""
         stream = self._streams[channel.stream]
-        ids = [*stream.pending, *(delivery.message_id for delivery in stream.waiting)]
+        ids = [*stream.pending, *(message.message_id for message in stream.waiting)]
         published_ms = min((int(message_id.split("-")[0]) for message_id in ids), default=None)
         oldest_ms = 0.0 if published_ms is None else max(0.0, self.now_ms() - published_ms)
         return Backlog(len(ids), oldest_ms)
@@ -150,20 +152,20 @@ class InMemoryQueue:
         self._workers.clear()
 
     async def _end(self, ending: Ending) -> bool:
-        delivery = ending.delivery
-        if self._streams[delivery.channel.stream].pending.pop(delivery.message_id, None) is None:
+        message = ending.message
+        if self._streams[message.channel.stream].pending.pop(message.message_id, None) is None:
             return False
         if ending.forward is not None:
             await self.publish(*ending.forward)
         if ending.reply is not None:
             self._reply(ending.reply)
         if ending.dead_reason is not None:
-            self._dead.append(dead_record(delivery, ending.dead_reason))
+            self._dead.append(dead_record(message, ending.dead_reason))
         return True
 
-    def _hand_out(self, stream: _Stream, worker_id: str, delivery: Delivery) -> Delivery:
-        handed_out = replace(delivery, attempts=delivery.attempts + 1)
-        stream.pending[delivery.message_id] = (worker_id, handed_out)
+    def _hand_out(self, stream: _Stream, worker_id: str, message: ReceivedMessage) -> ReceivedMessage:
+        handed_out = replace(message, attempts=message.attempts + 1)
+        stream.pending[message.message_id] = (worker_id, handed_out)
         return handed_out
 
     def _living(self, service: str) -> dict[str, bytes]:

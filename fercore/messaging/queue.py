@@ -67,7 +67,7 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class ReceivedMessage:
     """One message in the hands of one worker; it ends by exactly one `settle`, or is claimed by another.
 
     Attributes:
@@ -87,7 +87,7 @@ class Delivery:
 class Ending:
     """How one message ends: forwarded or answered or neither, and as dead if there is a `dead_reason`."""
 
-    delivery: Delivery
+    message: ReceivedMessage
     forward: tuple[Channel, Envelope] | None = None
     reply: Envelope | None = None
     dead_reason: str | None = None
@@ -97,7 +97,7 @@ class Ending:
 class Claimed:
     """What was claimed from dead workers, and how many messages were dropped past their deadline."""
 
-    deliveries: list[Delivery]
+    messages: list[ReceivedMessage]
     expired: int
 
 
@@ -133,7 +133,9 @@ class Queue(Protocol):
         """Append one message."""
         ...
 
-    async def receive(self, channel: Channel, worker_id: str, *, max_n: int, wait_ms: int) -> list[Delivery]:
+    async def receive(
+        self, channel: Channel, worker_id: str, *, max_n: int, wait_ms: int
+    ) -> list[ReceivedMessage]:
         """Take up to `max_n` new messages for this worker; an empty list when none came in `wait_ms`."""
         ...
 

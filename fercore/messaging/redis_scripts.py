@@ -127,15 +127,15 @@ def reply_key(reply_to: str) -> str:
 
 
 def flatten(fields: Mapping[str, bytes]) -> list[str | bytes]:
-    """Lay fields out as XADD wants them."""
+    """Return fields as the arguments of XADD."""
     return [part for field in fields.items() for part in field]
 
 
 def end_arguments(ending: Ending, *, sent_ms: float) -> tuple[list[str], list[str | int | bytes]]:
     """Return the keys and the arguments with which `END` ends a message."""
-    delivery = ending.delivery
-    keys = [delivery.channel.stream]
-    arguments: list[str | int | bytes] = [delivery.channel.service, delivery.message_id]
+    message = ending.message
+    keys = [message.channel.stream]
+    arguments: list[str | int | bytes] = [message.channel.service, message.message_id]
 
     def publish(key: str, trim: str, maxlen: int, ttl_ms: int, fields: Mapping[str, bytes]) -> None:
         parts = flatten(fields)
@@ -149,5 +149,5 @@ def end_arguments(ending: Ending, *, sent_ms: float) -> tuple[list[str], list[st
         fields = to_fields(ending.reply, sent_ms=sent_ms)
         publish(reply_key(ending.reply.reply_to), "~", STREAM_MAXLEN, REPLY_STREAM_TTL_MS, fields)
     if ending.dead_reason is not None:
-        publish(DEAD_STREAM, "=", DEAD_STREAM_MAXLEN, 0, dead_record(delivery, ending.dead_reason))
+        publish(DEAD_STREAM, "=", DEAD_STREAM_MAXLEN, 0, dead_record(message, ending.dead_reason))
     return keys, arguments

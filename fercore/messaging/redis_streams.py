@@ -17,9 +17,9 @@ from fercore.messaging.queue import (
     Backlog,
     Channel,
     Claimed,
-    Delivery,
     Ending,
     Envelope,
+    ReceivedMessage,
 )
 from fercore.messaging.redis_scripts import BACKLOG, CLAIM, END, WITHDRAW, end_arguments, reply_key
 from fercore.redis.connection import RedisConnection
@@ -79,29 +79,25 @@ class RedisStreams:
         """Append fields as they are, be they an envelope or not."""
         await self._ask(self._append(channel, fields))
 
-    async def receive(self, channel: Channel, worker_id: str, *, max_n: int, wait_ms: int) -> list[Delivery]:
+    async def receive(
+        self, channel: Channel, worker_id: str, *, max_n: int, wait_ms: int
+    ) -> list[ReceivedMessage]:
         """Take up to `max_n` new messages, waiting up to `wait_ms` for the first."""
         await self._keep_clock()
         found = await self._ask(self._read_group(channel, worker_id, max_n, wait_ms), wait_ms=wait_ms)
-        return [_delivery(channel, message_id, fields, 1) for message_id, fields in found]
+        return [_received(channel, message_id, fields, 1) for message_id, fields in found]
 
     async def claim(self, channel: Channel, worker_id: str, *, max_n: int) -> Claimed:
         """Claim from dead workers, drop what is past its deadline, forget names that hold nothing."""
         prefix = _worker_key(channel.service, "")
-        arguments: list[str | int] = [
-            channel.service,
-            worker_id,
-            max_n,
-            prefix,
-            _LEFT_ALONE_MS,
-            _LOOKED_AT_FOR_EXPIRY,
-        ]
+        who: list[str | int] = [channel.service, worker_id, max_n, prefix]
+        arguments = [*who, _LEFT_ALONE_MS, _LOOKED_AT_FOR_EXPIRY]
         expired, claimed = await self._ask(self._claim_script([channel.stream], arguments))
-        deliveries = [
-            _delivery(channel, message_id, dict(zip(fields[::2], fields[1::2], strict=True)), count)
+        messages = [
+            _received(channel, message_id, dict(zip(fields[::2], fields[1::2], strict=True)), count)
             for message_id, count, fields in claimed
         ]
-        return Claimed(deliveries, expired)
+        return Claimed(messages, expired)
 
     async def settle(self, endings: Sequence[Ending]) -> list[bool]:
         """End many messages in one round trip."""
@@ -244,10 +240,12 @@ def _by_name(fields: Mapping[bytes, bytes]) -> dict[str, bytes]:
 
 
 def _entries(found: Any) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:  # noqa: ANN401 - untyped in redis-py
-    """Take the entries of the one stream that was read."""
+    """Return the entries of the one stream that was read."""
     return found[0][1] if found else []
 
 
-def _delivery(channel: Channel, message_id: bytes, fields: Mapping[bytes, bytes], attempts: int) -> Delivery:
+def _received(
+    channel: Channel, message_id: bytes, fields: Mapping[bytes, bytes], attempts: int
+) -> ReceivedMessage:
     named = _by_name(fields)
-    return Delivery(channel, message_id.decode(), from_fields(named), named, attempts)
+    return ReceivedMessage(channel, message_id.decode(), from_fields(named), named, attempts)

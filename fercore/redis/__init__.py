@@ -1,4 +1,1 @@
-"""A Redis as all rooms that keep something there reach it, and how it is.
-
-Never knows what is kept.
-"""
+"""Reach a Redis in bounded time, and read how it is."""

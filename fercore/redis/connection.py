@@ -1,7 +1,4 @@
-"""A Redis as those see it who keep something there: calls that end in bounded time, and its vitals.
-
-What redis-py raises is translated here.
-"""
+"""Connections to a Redis: calls that end in bounded time, and its vitals; translates what redis-py raises."""
 
 import asyncio
 from collections.abc import Awaitable

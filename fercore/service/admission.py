@@ -1,9 +1,5 @@
-"""Admission: a permit is taken at once, or the request is rejected; there is no wait queue.
+"""Admission: a permit is taken at once, or the request is rejected; there is no wait queue."""
 
-Knows no HTTP; counts images and their bytes.
-"""
-
-from types import TracebackType
 from typing import Self
 
 from prometheus_client import Gauge
@@ -70,7 +66,5 @@ class Permit:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._admission.give_back(self._images, self._bytes)

@@ -17,6 +17,7 @@ from fercore.contracts.api import JsonImages
 from fercore.contracts.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, UnsupportedMedia
 from fercore.service.base64_images import read_base64
 from fercore.service.errors import describe
+from fercore.service.settings import ImageLimits
 
 FILE_FIELD = "file"
 FORMS = (
@@ -52,31 +53,9 @@ OPENAPI_BODY = {
 """The `requestBody` of a route that calls `read_images`, for its OpenAPI entry."""
 
 
-class BodyLimits(Protocol):
-    """The settings that bound a body."""
-
-    @property
-    def max_image_bytes(self) -> int:
-        """Largest encoded image, in bytes."""
-        ...
-
-    @property
-    def max_body_bytes(self) -> int:
-        """Largest body, in bytes."""
-        ...
-
-    @property
-    def max_images(self) -> int:
-        """Most images in one body."""
-        ...
-
-    @property
-    def body_timeout_s(self) -> float:
-        """Seconds in which the body must arrive."""
-        ...
-
-
-async def read_images(request: Request, limits: BodyLimits, take_bytes: Callable[[int], None]) -> list[bytes]:
+async def read_images(
+    request: Request, limits: ImageLimits, take_bytes: Callable[[int], None]
+) -> list[bytes]:
     """Return the encoded images of a request, in order, at least one.
 
     Multipart and JSON are known by the content type. Any image or octet type, and no type at all, means that
@@ -116,7 +95,7 @@ class _Collector(Protocol):
     def images(self) -> list[bytes]: ...
 
 
-def _collector(content_type: str, limits: BodyLimits) -> _Collector:
+def _collector(content_type: str, limits: ImageLimits) -> _Collector:
     media, parameters = parse_options_header(content_type)
     kind = media.decode("latin-1")
     if kind == "multipart/form-data":
@@ -135,7 +114,7 @@ def _is_image_or_octets(media: str) -> bool:
 class _RawCollector:
     """The body is the image."""
 
-    def __init__(self, limits: BodyLimits) -> None:
+    def __init__(self, limits: ImageLimits) -> None:
         self._limit = limits.max_image_bytes
         self._body = bytearray()
 
@@ -151,7 +130,7 @@ class _RawCollector:
 class _JsonCollector:
     """The body is JSON with one or several images in base64."""
 
-    def __init__(self, limits: BodyLimits) -> None:
+    def __init__(self, limits: ImageLimits) -> None:
         self._limits = limits
         self._body = bytearray()
 
@@ -172,19 +151,19 @@ class _JsonCollector:
             faults = err.errors(include_url=False, include_input=False, include_context=False)
             raise InvalidRequest(describe(faults)) from err
         if parsed.images is None:
-            return [self._decoded(parsed.image or "", "image")]
+            return [self._decode(parsed.image or "", "image")]
         if len(parsed.images) > self._limits.max_images:
             raise InvalidRequest(f"more than {self._limits.max_images} images")
-        return [self._decoded(text, f"images[{number}]") for number, text in enumerate(parsed.images)]
+        return [self._decode(text, f"images[{number}]") for number, text in enumerate(parsed.images)]
 
-    def _decoded(self, text: str, name: str) -> bytes:
+    def _decode(self, text: str, name: str) -> bytes:
         return read_base64(text, name, max_bytes=self._limits.max_image_bytes)
 
 
 class _MultipartCollector:
     """The body is a form: each part with a file name or an image type is an image, whatever its name."""
 
-    def __init__(self, boundary: bytes, limits: BodyLimits) -> None:
+    def __init__(self, boundary: bytes, limits: ImageLimits) -> None:
         if not boundary:
             raise InvalidRequest("the multipart body names no boundary")
         self._limits = limits

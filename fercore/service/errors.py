@@ -101,7 +101,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def describe(faults: object) -> str:
-    """Put pydantic's list of faults into one line, without the values that were sent."""
+    """Return pydantic's list of faults as one line, without the values that were sent."""
     if not isinstance(faults, list | tuple) or not faults:
         return "the request is not of the documented form"
     lines = []

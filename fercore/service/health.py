@@ -1,7 +1,4 @@
-"""Liveness and readiness: the process answers, and its named dependencies do.
-
-Knows no dependency but the queue: a service hands in its other checks by name.
-"""
+"""Liveness and readiness: the process answers, and its named dependencies do."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,7 +28,7 @@ def health_routes(checks: Mapping[str, Check]) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
         """Answer 200 when every dependency is well, otherwise 503 with the reasons."""
-        reasons = await asyncio.gather(*(_bounded(check) for check in checks.values()))
+        reasons = await asyncio.gather(*(_run_bounded(check) for check in checks.values()))
         results = {name: reason or "ok" for name, reason in zip(checks, reasons, strict=True)}
         is_ready = all(reason is None for reason in reasons)
         body = {"status": "ready" if is_ready else "unready", "checks": results}
@@ -53,7 +50,7 @@ def queue_check(queue: Queue) -> Check:
     return check
 
 
-async def _bounded(check: Check) -> str | None:
+async def _run_bounded(check: Check) -> str | None:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             return await check()

@@ -1,7 +1,4 @@
-"""Intake of every route that takes images: admit, read, refuse, and answer for one image or many.
-
-Knows no route; what is done with an image is the caller's.
-"""
+"""Intake of every route that takes images: admit, read, refuse, and answer for one image or many."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,6 +1,6 @@
 """The form of a log: each line one JSON object, of the fields that docs/operations.md lists.
 
-Knows no pixels and no client file names; what a caller sent never stands in a log.
+What a caller sent never stands in a log: no pixels, no file names.
 """
 
 import json

@@ -1,10 +1,8 @@
-"""The metrics of one process, in a registry of its own (base units, histograms, closed labels).
-
-Knows prometheus_client and nothing of HTTP or queues; a process may have several.
-"""
+"""The metrics of one process, in a registry of its own (base units, histograms, closed labels)."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 from typing import Literal, get_args
 
@@ -46,101 +44,66 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
         labels = ("service", "route", "code")
-        self.requests = Counter("fer_requests_total", "Requests answered", labels, registry=registry)
-        self.request_duration = Histogram(
-            "fer_request_duration_seconds",
-            "Time to answer",
-            labels,
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
+        self.requests = counter("fer_requests_total", "Requests answered", labels)
+        self.request_duration = histogram(
+            "fer_request_duration_seconds", "Time to answer", labels, buckets=_REQUEST_BUCKETS
         )
-        self.incomplete_answers = Counter(
+        self.incomplete_answers = counter(
             "fer_incomplete_answers_total",
             "Requests for several images that were answered, though we failed some of these",
             ("route",),
-            registry=registry,
         )
-        self.stage_duration = Histogram(
-            "fer_stage_duration_seconds",
-            "Time in a stage",
-            ("stage",),
-            buckets=_STAGE_BUCKETS,
-            registry=registry,
+        self.stage_duration = histogram(
+            "fer_stage_duration_seconds", "Time in a stage", ("stage",), buckets=_STAGE_BUCKETS
         )
-        self.queue_depth = Gauge(
-            "fer_queue_depth", "Messages waiting or in hand", ("stream",), registry=registry
+        self.queue_depth = gauge("fer_queue_depth", "Messages waiting or in hand", ("stream",))
+        self.queue_oldest = gauge(
+            "fer_queue_oldest_seconds", "Age of the oldest message waiting or in hand", ("stream",)
         )
-        self.queue_oldest = Gauge(
-            "fer_queue_oldest_seconds",
-            "Age of the oldest message waiting or in hand",
-            ("stream",),
-            registry=registry,
-        )
-        self.queue_messages = Counter(
-            "fer_queue_messages_total", "Messages by how they ended", ("stream", "outcome"), registry=registry
+        self.queue_messages = counter(
+            "fer_queue_messages_total", "Messages by how they ended", ("stream", "outcome")
         )
         redis = ("redis",)
-        self.redis_up = Gauge(
-            "fer_redis_up", "1 while this Redis answers, otherwise 0", redis, registry=registry
+        self.redis_up = gauge("fer_redis_up", "1 while this Redis answers, otherwise 0", redis)
+        self.redis_memory = gauge("fer_redis_memory_bytes", "Memory that Redis uses", redis)
+        self.redis_memory_limit = gauge(
+            "fer_redis_memory_limit_bytes", "Memory at which Redis refuses writes; 0: no limit", redis
         )
-        self.redis_memory = Gauge(
-            "fer_redis_memory_bytes", "Memory that Redis uses", redis, registry=registry
+        self.redis_clients = gauge("fer_redis_clients", "Connections to Redis, of all processes", redis)
+        self.inflight = gauge("fer_inflight", "Images admitted and not answered")
+        self.faces_per_frame = histogram(
+            "fer_faces_per_frame", "Faces found in an image", buckets=_COUNT_BUCKETS
         )
-        self.redis_memory_limit = Gauge(
-            "fer_redis_memory_limit_bytes",
-            "Memory at which Redis refuses writes; 0: no limit",
-            redis,
-            registry=registry,
+        self.batch_size = histogram("fer_batch_size", "Faces in one inference call", buckets=_COUNT_BUCKETS)
+        self.predictions = counter(
+            "fer_predictions_total", "Faces by top emotion", ("model", "version", "emotion")
         )
-        self.redis_clients = Gauge(
-            "fer_redis_clients", "Connections to Redis, of all processes", redis, registry=registry
-        )
-        self.inflight = Gauge("fer_inflight", "Images admitted and not answered", registry=registry)
-        self.faces_per_frame = Histogram(
-            "fer_faces_per_frame", "Faces found in an image", buckets=_COUNT_BUCKETS, registry=registry
-        )
-        self.batch_size = Histogram(
-            "fer_batch_size", "Faces in one inference call", buckets=_COUNT_BUCKETS, registry=registry
-        )
-        self.predictions = Counter(
-            "fer_predictions_total",
-            "Faces by top emotion",
-            ("model", "version", "emotion"),
-            registry=registry,
-        )
-        self.uncertain_faces = Counter(
+        self.uncertain_faces = counter(
             "fer_uncertain_faces_total",
             "Faces that are marked uncertain, by reason; one may have both",
             ("model", "version", "reason"),
-            registry=registry,
         )
-        self.streams = Gauge("fer_streams", "Live streams that are open", registry=registry)
-        self.stream_frames = Counter(
-            "fer_stream_frames_total",
-            "Frames of live streams by how they were answered",
-            ("outcome",),
-            registry=registry,
+        self.streams = gauge("fer_streams", "Live streams that are open")
+        self.stream_frames = counter(
+            "fer_stream_frames_total", "Frames of live streams by how they were answered", ("outcome",)
         )
-        self.session_rows_lost = Counter(
+        self.session_rows_lost = counter(
             "fer_session_rows_lost_total",
             "Seconds times faces of recorded sessions that were not kept",
             ("reason",),
-            registry=registry,
         )
-        self.alerts = Counter("fer_alerts_total", "Alerts by rule", ("rule",), registry=registry)
-        self.webhook_deliveries = Counter(
+        self.alerts = counter("fer_alerts_total", "Alerts by rule", ("rule",))
+        self.webhook_deliveries = counter(
             "fer_webhook_deliveries_total",
             "Tries to deliver an alert, and deliveries dropped, by outcome",
             ("outcome",),
-            registry=registry,
         )
-        self.model_info = Gauge(
-            "fer_model_info", "1 for each model offered", ("model", "version"), registry=registry
-        )
-        self.build_info = Gauge(
-            "fer_build_info", "1; the labels tell what runs", ("version", "service"), registry=registry
-        )
+        self.model_info = gauge("fer_model_info", "1 for each model offered", ("model", "version"))
+        self.build_info = gauge("fer_build_info", "1; the labels tell what runs", ("version", "service"))
 
     @contextmanager
     def stage(self, name: str) -> Iterator["StageTimer"]:

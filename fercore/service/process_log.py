@@ -41,7 +41,7 @@ def process_log(service: str) -> Iterator[None]:
     sys.excepthook = _log_uncaught
     sys.unraisablehook = _log_unraisable
     threading.excepthook = _log_uncaught_in_thread
-    with _prints_logged():
+    with _log_all_prints():
         try:
             yield
         except SystemExit as stop:
@@ -79,7 +79,7 @@ def _log_uncaught_in_thread(uncaught: threading.ExceptHookArgs) -> None:
 
 
 @contextmanager
-def _prints_logged() -> Iterator[None]:
+def _log_all_prints() -> Iterator[None]:
     """Log what is printed by Python or C, such as libjpeg's warnings about corrupt input."""
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)  # no print waits: what comes faster than it is read is lost

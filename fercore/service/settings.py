@@ -141,13 +141,13 @@ def load(settings_class: type[Settings]) -> Settings:
         for fault in err.errors(include_url=False):
             field = str(fault["loc"][0]) if fault["loc"] else "?"
             variable = f"{ENV_PREFIX}{field.upper()}"
-            value = "(secret)" if field in names else _shown(os.environ.get(variable, ""))
+            value = "(secret)" if field in names else _hide_secrets(os.environ.get(variable, ""))
             source = f"{folder}/{variable.lower()}" if field in secrets else f"{variable}={value}"
             lines.append(f"{source}: {fault['msg'].removeprefix('Value error, ')}")
         sys.exit("wrong setting: " + "; ".join(lines))
 
 
-def _shown(value: str) -> str:
+def _hide_secrets(value: str) -> str:
     """Quote a value, without what stands before an @: it may be a password that has no place there."""
     return re.sub(r"[^\s/]*@", "(secret)@", repr(value))
 

@@ -1,6 +1,6 @@
 """Send spans to a collector by OTLP over HTTP; an outage and its end are logged once each.
 
-Knows OpenTelemetry's exporter, no service. Imported only where traces are sent.
+Imported only where traces are sent.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Traces: where the time of one request went, in every process; off unless FER_OTLP_ENDPOINT is set.
 
-Knows OpenTelemetry, no service and no queue. In another process a trace goes on by its W3C traceparent.
+In another process a trace goes on by its W3C traceparent.
 """
 
 from collections.abc import Iterator, Sequence

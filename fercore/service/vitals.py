@@ -1,7 +1,4 @@
-"""Keep the metrics of each Redis up to date: it is asked every few seconds, so that no scrape waits for it.
-
-Knows neither Redis nor what is kept there.
-"""
+"""Keep the metrics of each Redis up to date: ask it every few seconds, so that no scrape waits for it."""
 
 import asyncio
 import logging
@@ -28,7 +25,7 @@ async def watch_redis(
     Args:
         redis: what it is for, `queue` or `state`.
         read: asks it.
-        metrics: take what was read.
+        metrics: where the figures are reported.
         every_s: the pause after each answer.
     """
     outage = Outage(logger, away="a Redis is away", back="a Redis is back", redis=redis)

@@ -1,6 +1,6 @@
 """How a WebSocket ends under uvicorn: by a close handshake, or in bounded time by an abort.
 
-Knows no message. Uvicorn alone would keep a client that reads nothing connected without limit, and would end
+Uvicorn alone would keep a client that reads nothing connected without limit, and would end
 all streams at shutdown before they could send anything more.
 """
 

@@ -1,4 +1,1 @@
-"""What must outlive a process: the StateStore protocol, Redis with an append-only file, the in-memory store.
-
-Never looks into a field or a task.
-"""
+"""What outlives a process: the StateStore protocol, a Redis with an append-only file, a store in memory."""

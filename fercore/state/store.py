@@ -1,7 +1,4 @@
-"""The seam between the gateways and what outlives them: records with a lifetime, and tasks that are leased.
-
-Knows neither what a field holds nor what a task is for.
-"""
+"""The seam between gateways and what outlives them: records with a lifetime, and tasks that are leased."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

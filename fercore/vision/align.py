@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fercore.vision.crop import Framing, Square, canonical_square
 
 Points = npt.NDArray[np.float32]
-"""Five landmarks, float32 [5, 2], x y in pixels of the source picture, in the order of `Detections`."""
+"""Five landmarks, float32 [5, 2], x y in pixels of the source image, in the order of `Detections`."""
 
 
 def aligned_square(box: npt.NDArray[np.float32], landmarks: Points | None, framing: Framing) -> Square:
@@ -42,7 +42,7 @@ def similarity_square(landmarks: Points, canonical: tuple[tuple[float, float], .
         canonical: `Framing.points`.
 
     Returns:
-        None where the landmarks tell no direction: they fall together.
+        None where the landmarks coincide, so that they have no direction.
     """
     found, wanted = _complex(landmarks), _complex(canonical)
     spread = wanted - wanted.mean()

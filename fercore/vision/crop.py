@@ -17,13 +17,13 @@ import numpy.typing as npt
 from fercore.contracts.card import FACE_SIZE
 
 RgbImage = npt.NDArray[np.uint8]
-"""An upright picture, uint8 [height, width, 3], RGB."""
+"""An upright image, uint8 [height, width, 3], RGB."""
 
 FaceCrop = npt.NDArray[np.uint8]
 """A face in the canonical frame, uint8 [112, 112, 3], RGB."""
 
 Boxes = npt.NDArray[np.float32]
-"""Boxes, float32 [n, 4], x1 y1 x2 y2 in pixels of the source picture."""
+"""Boxes, float32 [n, 4], x1 y1 x2 y2 in pixels of the source image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class Framing:
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A square in pixels of the source picture; it may reach beyond its edges.
+    """A square in pixels of the source image; it may reach beyond its edges.
 
     Attributes:
-        left: as it lies before it is turned.
-        top: likewise.
+        left: of its left edge, before it is turned.
+        top: of its top edge, before it is turned.
         side: > 0.
         tilt: radians that it is turned by about its centre, clockwise for the viewer.
     """
@@ -84,10 +84,10 @@ def canonical_square(box: npt.NDArray[np.float32], framing: Framing) -> Square:
 
 
 def crop_face(image: RgbImage, square: Square) -> FaceCrop:
-    """Resample a square of the picture to 112 x 112 pixels, upright in it.
+    """Resample a square of the image to 112 x 112 pixels, upright in it.
 
     A face larger than that is averaged down first (no aliasing), a smaller one is enlarged linearly;
-    what lies beyond the picture repeats its edge.
+    what lies beyond the image repeats its edge.
 
     Args:
         image: uint8 [height, width, 3], RGB, upright.
@@ -141,7 +141,7 @@ def _averaged_down(image: RgbImage, square: Square) -> tuple[RgbImage, Square]:
 
 
 def crop_whole(image: RgbImage) -> FaceCrop:
-    """Bring an already framed face (a FER2013 tile, a client's crop) to 112 x 112 pixels.
+    """Resize an already framed face (a FER2013 tile, a client's crop) to 112 x 112 pixels.
 
     Args:
         image: uint8 [height, width, 3], RGB; its centred square of the shorter side is taken.

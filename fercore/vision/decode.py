@@ -1,4 +1,4 @@
-"""Decode a picture to upright RGB, whatever its colour type. The one place that decodes.
+"""Decode an image to upright RGB, whatever its colour type. The one place that decodes.
 
 It checks no limits: call `header.check_image` before.
 """
@@ -13,11 +13,11 @@ import numpy.typing as npt
 from fercore.contracts.errors import InvalidImage
 from fercore.vision.crop import RgbImage
 from fercore.vision.header import ImageHeader, read_header, without_line_breaks
+from fercore.vision.image import DecodedImage
 from fercore.vision.jpeg import PROBE
-from fercore.vision.picture import Picture
 
 _ROWS_AT_ONCE = 64
-"""A whole picture of 50 megapixels in wide integers would take gigabytes."""
+"""A whole image of 50 megapixels in wide integers would take gigabytes."""
 
 # the scale's bit alone: what is read is colour, by the other flag
 _REDUCED = {
@@ -66,7 +66,7 @@ def decode(data: bytes) -> RgbImage:
         UnsupportedMedia: another format.
         InvalidImage: the bytes do not decode, or are cut short.
     """
-    return _decode(*_opened(data))
+    return _decode(*_open(data))
 
 
 def _decode(data: bytes, header: ImageHeader) -> RgbImage:
@@ -79,7 +79,7 @@ def _decode(data: bytes, header: ImageHeader) -> RgbImage:
     return _upright(_in_colour(data, header), header)
 
 
-def decode_reduced(data: bytes, *, longer_side_px: int) -> Picture:
+def decode_reduced(data: bytes, *, longer_side_px: int) -> DecodedImage:
     """Decode a JPEG at the smallest of its scales 1/8, 1/4, 1/2 and 1 that leaves `longer_side_px`.
 
     Reduced sides are rounded up. PNG, WebP and lossless JPEG have no scales: they are decoded in full.
@@ -88,15 +88,15 @@ def decode_reduced(data: bytes, *, longer_side_px: int) -> Picture:
         UnsupportedMedia: another format.
         InvalidImage: the bytes do not decode, or are cut short.
     """
-    data, header = _opened(data)
+    data, header = _open(data)
     stored = header.width, header.height
     divisor = next((n for n in _REDUCED if max(stored) >= n * longer_side_px), 1)
     if header.format != "jpeg" or divisor == 1:
-        return Picture.in_full(_decode(data, header))
+        return DecodedImage.in_full(_decode(data, header))
     pixels = _in_colour(data, header, _REDUCED[divisor])
     decoded = pixels.shape[1], pixels.shape[0]
     if decoded == stored:  # OpenCV passes over the scale of a lossless JPEG
-        return Picture.in_full(_upright(pixels, header))
+        return DecodedImage.in_full(_upright(pixels, header))
     # the last pixel of a row or a column may reach over the image's edge
     beyond = [divisor * reduced - side for reduced, side in zip(decoded, stored, strict=True)]
     if not all(0 <= excess < divisor for excess in beyond):
@@ -104,7 +104,7 @@ def decode_reduced(data: bytes, *, longer_side_px: int) -> Picture:
     is_swapped, is_mirrored, is_upside_down = _TURNS[header.orientation]
     width, height = stored[::-1] if is_swapped else stored
     right, bottom = beyond[::-1] if is_swapped else beyond
-    return Picture(
+    return DecodedImage(
         _upright(pixels, header),
         width,
         height,
@@ -124,10 +124,10 @@ def mend(data: bytes) -> bytes:
         UnsupportedMedia: not JPEG, PNG or WebP by its first bytes.
         InvalidImage: a damaged header, or a file that is cut short.
     """
-    return _opened(data)[0]
+    return _open(data)[0]
 
 
-def _opened(data: bytes) -> tuple[bytes, ImageHeader]:
+def _open(data: bytes) -> tuple[bytes, ImageHeader]:
     data = without_line_breaks(data)
     header = read_header(data)
     if header.has_end:

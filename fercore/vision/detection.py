@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.vision.crop import Boxes, Framing, RgbImage
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 
 DETECT_SIZE_PX = 640
 """Default for the longer side of what a detector is shown."""
@@ -21,10 +21,10 @@ DETECT_SIZE_PX = 640
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """The faces of one picture, in any order.
+    """The faces of one image, in any order.
 
     Attributes:
-        boxes: float32 [n, 4], x1 y1 x2 y2 in pixels of the given picture; may reach beyond its edges.
+        boxes: float32 [n, 4], x1 y1 x2 y2 in pixels of the given image; may reach beyond its edges.
         scores: float32 [n], in [0, 1].
         landmarks: float32 [n, 5, 2], x y of left eye, right eye, nose, left and right mouth corner as
             the viewer sees them; None where the detector finds none.
@@ -36,7 +36,7 @@ class Detections:
 
     @classmethod
     def none(cls) -> "Detections":
-        """Return the answer for a picture without a face."""
+        """Return the answer for an image without a face."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Detections:
     def moved(
         self, scale: npt.NDArray[np.float32], offset: npt.NDArray[np.float32] | None = None
     ) -> "Detections":
-        """Return the same faces in the pixels of another picture.
+        """Return the same faces in the pixels of another image.
 
         Args:
             scale: float32 [2], along x and y.
@@ -76,7 +76,7 @@ class Detector(Protocol):
     framing: Framing
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:
-        """Find the faces of one upright picture.
+        """Find the faces of one upright image.
 
         Args:
             image: uint8 [height, width, 3], RGB, at least 1 x 1 pixels, of any proportion.
@@ -86,28 +86,28 @@ class Detector(Protocol):
 
 
 def detect_in(
-    detector: Detector, picture: Picture, *, min_face_px: int, longer_side_px: int = DETECT_SIZE_PX
+    detector: Detector, image: DecodedImage, *, min_face_px: int, longer_side_px: int = DETECT_SIZE_PX
 ) -> Detections:
-    """Find the faces of a picture, showing the detector no more pixels than it needs.
+    """Find the faces of an image, showing the detector no more pixels than it needs.
 
     Args:
-        detector: is shown the picture averaged down to at most `longer_side_px`.
-        picture: in full or reduced.
-        min_face_px: in pixels of the picture in full; a hint, see `Detector.detect`.
+        detector: is shown the image averaged down to at most `longer_side_px`.
+        image: in full or reduced.
+        min_face_px: in pixels of the full image; a hint, see `Detector.detect`.
         longer_side_px: in pixels.
 
     Returns:
-        Boxes and landmarks in pixels of the picture in full.
+        Boxes and landmarks in pixels of the full image.
     """
-    height, width = picture.pixels.shape[:2]
+    height, width = image.pixels.shape[:2]
     scale = min(1.0, longer_side_px / max(height, width))
-    shown = picture.pixels
+    shown = image.pixels
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         shown = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA), np.uint8)
-    to_full = np.array([width / shown.shape[1], height / shown.shape[0]], np.float32) * picture.scale
+    to_full = np.array([width / shown.shape[1], height / shown.shape[0]], np.float32) * image.scale
     found = detector.detect(shown, min_face_px=max(1, int(min_face_px / to_full.max())))
     if (to_full == 1).all():
         return found
-    corner = np.array([picture.left, picture.top], np.float32)
+    corner = np.array([image.left, image.top], np.float32)
     return found.moved(to_full, corner)

@@ -1,4 +1,4 @@
-"""Read what a picture says of itself before anything decodes it: pure Python, no numpy, no OpenCV.
+"""Read what an image says of itself before anything decodes it: pure Python, no numpy, no OpenCV.
 
 The gateway refuses here what must never reach a decoder: other formats, bombs, truncated files.
 Sources: ITU-T T.81 (JPEG), the PNG specification (third edition), RFC 9649 (WebP), TIFF 6.0 (orientation).
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fercore.contracts.errors import InvalidImage, PayloadTooLarge, UnsupportedMedia
-from fercore.vision.fields import big, little
+from fercore.vision.fields import read_int
 from fercore.vision.jpeg import read_jpeg
 
 ImageFormat = Literal["jpeg", "png", "webp"]
@@ -29,7 +29,7 @@ class ImageHeader:
     Attributes:
         format: by its first bytes.
         width: as stored, not yet upright, in pixels.
-        height: likewise.
+        height: as stored, not yet upright, in pixels.
         has_alpha: it may be transparent.
         orientation: 1 to 8, of its EXIF block (TIFF 6.0, tag 274).
         is_grey: a JPEG with one component.
@@ -106,14 +106,14 @@ def _read_jpeg(data: bytes) -> ImageHeader:
 def _read_png(data: bytes) -> ImageHeader:
     if data[12:16] != b"IHDR":
         raise InvalidImage("the PNG header is damaged")
-    width, height, colour_type = big(data, 16, 4), big(data, 20, 4), data[25]
+    width, height, colour_type = read_int(data, 16, 4), read_int(data, 20, 4), data[25]
     has_alpha, position = colour_type in _PNG_COLOUR_TYPES_WITH_ALPHA, 8
     orientation: int | None = None
     for _ in range(_MAX_CHUNKS):
         kind = data[position + 4 : position + 8]
         if kind == b"IEND":
             return ImageHeader("png", width, height, has_alpha, orientation or 1)
-        length = big(data, position, 4)
+        length = read_int(data, position, 4)
         if kind == b"tRNS":
             has_alpha = True
         elif kind == b"eXIf" and orientation is None:
@@ -125,18 +125,20 @@ def _read_png(data: bytes) -> ImageHeader:
 
 
 def _read_webp(data: bytes) -> ImageHeader:
-    if little(data, 4, 4) + 8 > len(data):
+    if read_int(data, 4, 4, "little") + 8 > len(data):
         raise InvalidImage("the image is truncated")
     kind = data[12:16]
     if kind == b"VP8 ":
         if data[23:26] != b"\x9d\x01\x2a":
             raise InvalidImage("the WebP header is damaged")
-        return ImageHeader("webp", little(data, 26, 2) & 0x3FFF, little(data, 28, 2) & 0x3FFF)
+        return ImageHeader(
+            "webp", read_int(data, 26, 2, "little") & 0x3FFF, read_int(data, 28, 2, "little") & 0x3FFF
+        )
     if kind == b"VP8L":
-        bits = little(data, 21, 4)
+        bits = read_int(data, 21, 4, "little")
         return ImageHeader("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1))
     if kind == b"VP8X":
-        size = little(data, 24, 3) + 1, little(data, 27, 3) + 1
+        size = read_int(data, 24, 3, "little") + 1, read_int(data, 27, 3, "little") + 1
         return ImageHeader("webp", *size, bool(data[20] & 0x10), _webp_orientation(data))
     raise InvalidImage("the WebP header is damaged")
 
@@ -146,7 +148,7 @@ def _webp_orientation(data: bytes) -> int:
     for _ in range(_MAX_CHUNKS):
         if position + 8 > len(data):
             break
-        length = little(data, position + 4, 4)
+        length = read_int(data, position + 4, 4, "little")
         if data[position : position + 4] == b"EXIF":
             return _orientation(data[position + 8 : position + 8 + length].removeprefix(b"Exif\0\0"))
         position += 8 + length + length % 2

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fercore.contracts.errors import InvalidImage
-from fercore.vision.fields import big
+from fercore.vision.fields import read_int
 
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -36,7 +36,7 @@ class JpegStructure:
 
     Attributes:
         width: stored, in pixels.
-        height: likewise.
+        height: stored, in pixels.
         is_grey: it has one component.
         exif: the TIFF block of its EXIF segment; empty where there is none.
         has_end: its end marker is there. Where it is not, all scans have begun, and only decoding tells
@@ -64,13 +64,13 @@ def read_jpeg(data: bytes) -> JpegStructure:
         if marker in _START_OF_FRAME:
             frame = position
         elif marker == _APP1 and not exif and data.startswith(_EXIF, position + 4):
-            exif = data[position + 4 + len(_EXIF) : position + 2 + big(data, position + 2, 2)]
+            exif = data[position + 4 + len(_EXIF) : position + 2 + read_int(data, position + 2, 2)]
     if frame < 0:
         raise InvalidImage("the JPEG header has no size")
     has_end = data.rfind(_END) > scan
     if not has_end and not _has_all_scans(data, frame, scan):
         raise InvalidImage("the image is truncated")
-    width, height = big(data, frame + 7, 2), big(data, frame + 5, 2)
+    width, height = read_int(data, frame + 7, 2), read_int(data, frame + 5, 2)
     return JpegStructure(width, height, data[frame + 9] == 1, exif, has_end)
 
 
@@ -87,7 +87,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int]]:
             position += 2
             continue
         yield marker, position
-        position += 2 + max(2, big(data, position + 2, 2))
+        position += 2 + max(2, read_int(data, position + 2, 2))
     raise InvalidImage("the JPEG header has too many segments")
 
 
@@ -111,7 +111,7 @@ def _has_all_scans(data: bytes, frame: int, scan: int) -> bool:
                 band = ((1 << (last + 1)) - 1) >> first << first if bits & 0x0F == 0 else 0
             for component in data[scan + 5 : scan + 5 + 2 * count : 2]:
                 sent[component] = sent.get(component, 0) | band
-        found = _MARKER_BEHIND_SCAN.search(data, scan + 2 + big(data, scan + 2, 2))
+        found = _MARKER_BEHIND_SCAN.search(data, scan + 2 + read_int(data, scan + 2, 2))
         if found is None:
             break
         scan = found.start()

@@ -1,4 +1,4 @@
-"""Letterbox: fit a picture of any size and proportion into the input of a detector's graph.
+"""Letterbox: fit an image of any size and proportion into the input of a detector's graph.
 
 The input has either a fixed size or sides that are multiples of the graph's largest stride.
 """
@@ -16,7 +16,7 @@ LARGEST_SIDE_PX = 2560
 def letterbox(
     image: RgbImage, size: tuple[int | None, int | None], *, multiple: int = 32
 ) -> tuple[RgbImage, npt.NDArray[np.float32]]:
-    """Scale a picture down (never up) until it fits, and pad it with black to the right and below.
+    """Scale an image down (never up) until it fits, and pad it with black to the right and below.
 
     Args:
         image: uint8 [height, width, 3].
@@ -25,7 +25,7 @@ def letterbox(
 
     Returns:
         The input, uint8 [input height, input width, 3], and float32 [2], by which x and y in the input
-        are multiplied to be pixels of the picture.
+        are multiplied to be pixels of the image.
     """
     height, width = image.shape[:2]
     room = [LARGEST_SIDE_PX if side is None else side for side in size]

@@ -36,7 +36,7 @@ def assess(
     Args:
         crop: uint8 [112, 112, 3], RGB.
         size_px: side of the square that it was cropped from.
-        landmarks: of the face in the picture, if there are any.
+        landmarks: of the face in the image, if there are any.
         points: `Framing.points` of the detector that found them.
 
     Returns:
@@ -58,7 +58,7 @@ def assess(
 
 
 def measure_blur(grey: npt.NDArray[np.uint8]) -> float:
-    """Measure how little a picture changes when it is blurred again (Crete et al., "The blur effect", 2007).
+    """Measure how little an image changes when it is blurred again (Crete et al., "The blur effect", 2007).
 
     Args:
         grey: uint8 [h, w].
@@ -85,17 +85,17 @@ def estimate_pose(landmarks: Points, points: tuple[tuple[float, float], ...]) ->
     `points` say and stand out by `DEPTHS`, so that a face with its landmarks there looks at the camera.
 
     Args:
-        landmarks: of one face, in the picture.
+        landmarks: of one face, in the image.
         points: their places in the canonical square for a level face.
 
     Returns:
-        None where the landmarks fall together.
+        None where the landmarks coincide.
     """
     across, down = (_fit(points) @ (landmarks - landmarks.mean(axis=0))).T
     scale = float(np.linalg.norm(across) + np.linalg.norm(down)) / 2
     if not scale > 0:
         return None
-    # the third axis of the head stands out of its face: where it points in the picture tells yaw and pitch
+    # the third axis of the head stands out of its face: where it points in the image tells yaw and pitch
     right, below = float(across[2]) / scale, float(down[2]) / scale
     ahead = sqrt(max(0.0, 1 - right * right - below * below))
     return HeadPose(

@@ -39,6 +39,6 @@ def create_app(
 
 
 def create_process(settings: AllInOneSettings, *, tracing: Tracing) -> FastAPI:
-    """Make the service with its backend."""
+    """Build the service with its backend."""
     backend = create_backend(settings, tracing=tracing)
     return create_app(settings, backend=backend, metrics=Metrics(), tracing=tracing)

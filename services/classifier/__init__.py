@@ -1,1 +1,1 @@
-"""Classifier: batches faces, asks the model, calibrates; never sees a whole picture."""
+"""Classifier: batches faces, asks the model, calibrates; never sees a whole image."""

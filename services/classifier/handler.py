@@ -29,7 +29,7 @@ from fercore.contracts.messages import (
     encode_refusal,
 )
 from fercore.messaging.handler import Dead, Outcome, Reply
-from fercore.messaging.queue import Delivery, Envelope
+from fercore.messaging.queue import Envelope, ReceivedMessage
 from fercore.service.errors import log_fault
 from fercore.service.logging import request_ids_var
 from fercore.service.tracing import OFF, Tracing
@@ -66,13 +66,13 @@ class FaceHandler:
         self._now_ms = now_ms
         self._infer_timeout_s = infer_timeout_s
 
-    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+    async def __call__(self, messages: Sequence[ReceivedMessage]) -> Sequence[Outcome]:
         """Classify the faces of all frames; see `fercore.messaging.handler.Handler`."""
-        outcomes: list[Outcome] = [Dead("unreadable envelope")] * len(deliveries)
+        outcomes: list[Outcome] = [Dead("unreadable envelope")] * len(messages)
         by_model: defaultdict[str, list[_Frame]] = defaultdict(list)
         now_ms = self._now_ms()
-        for place, delivery in enumerate(deliveries):
-            if (envelope := delivery.envelope) is None:
+        for place, message in enumerate(messages):
+            if (envelope := message.envelope) is None:
                 continue
             try:
                 batch = decode_face_batch(envelope.body)

@@ -31,7 +31,7 @@ class ClassifyOptions(Body):
 def classify_routes(
     core: ClassifierCore, intake: Intake, settings: ClassifierSettings, pool: Executor
 ) -> APIRouter:
-    """Make the route; pictures are decoded in `pool`."""
+    """Build the route; images are decoded in `pool`."""
     router = APIRouter(tags=["classifier"], dependencies=[ONCE_EACH])
 
     @router.post("/classify", response_model=Classifications, openapi_extra={"requestBody": OPENAPI_BODY})

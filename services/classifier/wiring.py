@@ -123,7 +123,7 @@ def _scan(settings: ClassifierSettings) -> RepositoryScan:
 def create_app(
     settings: ClassifierSettings, *, queue: Queue, backend: Backend, metrics: Metrics, tracing: Tracing = OFF
 ) -> FastAPI:
-    """Make the service; nothing runs before its lifespan starts."""
+    """Build the service; nothing runs before its lifespan starts."""
     worker = ClassifierWorker(settings, queue=queue, backend=backend, metrics=metrics, tracing=tracing)
     pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="classifier")
 
@@ -150,7 +150,7 @@ def create_app(
 
 
 def create_backend(settings: ClassifierSettings, *, tracing: Tracing = OFF) -> Backend:
-    """Make what runs the models; only the one that is used is imported."""
+    """Build what runs the models; only the one that is used is imported."""
     if settings.backend == "triton":
         from fercore.inference.triton import TritonBackend  # noqa: PLC0415
 
@@ -161,7 +161,7 @@ def create_backend(settings: ClassifierSettings, *, tracing: Tracing = OFF) -> B
 
 
 def create_process(settings: ClassifierSettings, *, tracing: Tracing) -> FastAPI:
-    """Make the service on its own Redis connections and its backend."""
+    """Build the service on its own Redis connections and its backend."""
     from fercore.messaging.redis_streams import RedisStreams  # noqa: PLC0415 - all in one process has no Redis
 
     queue = RedisStreams(settings.redis_url.get_secret_value())

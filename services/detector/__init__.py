@@ -1,1 +1,1 @@
-"""Detector: decodes a picture once, finds its faces, crops them; never asks for an emotion."""
+"""Detector: decodes an image once, finds its faces, crops them; never asks for an emotion."""

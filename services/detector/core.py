@@ -1,4 +1,4 @@
-"""What the detector does with one picture: decode, find faces, crop them.
+"""What the detector does with one image: decode, find faces, crop them.
 
 The queue's handler and `POST /detect` call this one core, in its threads.
 """
@@ -27,7 +27,7 @@ from fercore.vision.align import aligned_square
 from fercore.vision.crop import Boxes, crop_face
 from fercore.vision.decode import decode, decode_reduced, mend
 from fercore.vision.detection import DETECT_SIZE_PX, Detections, Detector, detect_in
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 from fercore.vision.quality import assess
 
 logger = logging.getLogger(__name__)
@@ -35,11 +35,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FoundFaces:
-    """The faces of one picture, largest first, ties from left to right.
+    """The faces of one image, largest first, ties from left to right.
 
     Attributes:
-        width: of the upright picture, in pixels.
-        height: likewise.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
         crops: uint8 [n, 112, 112, 3], RGB, canonical framing, one for each face.
         timings: of the detector's stages.
     """
@@ -57,9 +57,9 @@ class DetectorCore:
     Args:
         plugins: the package whose modules are the detectors.
         model_repository: where they find their weights.
-        threads: pictures worked on at once.
+        threads: images worked on at once.
         metrics: stages and faces are counted there.
-        detect_size_px: longer side of what a detector is shown; larger pictures are averaged down.
+        detect_size_px: longer side of what a detector is shown; larger images are averaged down.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class DetectorCore:
                     module = load_plugin(self._plugins, name)
                     self._loaded[name] = module.create(self._model_repository)
                 except Exception as err:  # the border to a plug-in: whatever it raises is its bug
-                    _tell("a detector cannot be loaded", name, err, logging.ERROR)
+                    _log_missing("a detector cannot be loaded", name, err, logging.ERROR)
                     raise NotReady(f"the detector {name!r} cannot be loaded: {_reason(err)}") from err
             return self._loaded[name]
 
@@ -106,7 +106,7 @@ class DetectorCore:
         try:
             weights: Sequence[str] = getattr(load_plugin(self._plugins, name), "WEIGHTS", ())
         except Exception as err:  # noqa: BLE001 - likewise
-            _tell("a detector is not offered", name, err, logging.WARNING)
+            _log_missing("a detector is not offered", name, err, logging.WARNING)
             return False
         missing = [file for file in weights if not (self._model_repository / file).is_file()]
         if missing:
@@ -115,7 +115,7 @@ class DetectorCore:
         return not missing
 
     def analyze(self, image: bytes, options: DetectOptions) -> FoundFaces:
-        """Decode, detect and crop one encoded picture. Blocking.
+        """Decode, detect and crop one encoded image. Blocking.
 
         A large JPEG is decoded at a reduced scale, and once more in full only where a crop gains by it.
 
@@ -128,25 +128,25 @@ class DetectorCore:
         """
         with self._metrics.stage("decode") as decoding:
             image = mend(image)  # once for both decodings
-            picture = decode_reduced(image, longer_side_px=self._detect_size_px)
+            decoded = decode_reduced(image, longer_side_px=self._detect_size_px)
         decode_ms = decoding.ms
         detector = self.load(options.detector)
         with self._metrics.stage("detect") as detecting:
-            detections = self._detect(detector, picture, options)
-            boxes, kept = _keep(detections, picture, options)
+            detections = self._detect(detector, decoded, options)
+            boxes, kept = _keep(detections, decoded, options)
             squares = [
                 aligned_square(detections.boxes[index], detections.landmarks_of(index), detector.framing)
                 for index in kept
             ]
-        if any(picture.is_too_coarse_for(square) for square in squares):
+        if any(decoded.is_too_coarse_for(square) for square in squares):
             with self._metrics.stage("decode") as decoding_again:
-                picture = Picture.in_full(decode(image))
+                decoded = DecodedImage.in_full(decode(image))
             decode_ms += decoding_again.ms
         with self._metrics.stage("align") as aligning:
             faces: list[FoundFace] = []
             crops = np.empty((len(kept), FACE_SIZE, FACE_SIZE, 3), np.uint8)
             for crop, square, index in zip(crops, squares, kept, strict=True):
-                crop[:] = crop_face(picture.pixels, picture.in_pixels(square))
+                crop[:] = crop_face(decoded.pixels, decoded.in_pixels(square))
                 quality = assess(
                     crop,
                     size_px=square.side,
@@ -156,19 +156,19 @@ class DetectorCore:
                 faces.append(_face(detections, index, boxes[index], quality))
         self._metrics.faces_per_frame.observe(len(faces))
         timings = Timings(decode_ms=decode_ms, detect_ms=detecting.ms, align_ms=aligning.ms)
-        return FoundFaces(picture.width, picture.height, tuple(faces), crops, timings)
+        return FoundFaces(decoded.width, decoded.height, tuple(faces), crops, timings)
 
     async def analyze_apart(self, image: bytes, options: DetectOptions) -> FoundFaces:
-        """Do `analyze` in a thread of this core; its logs carry the request that is running here."""
+        """Run `analyze` in a thread of this core; its logs carry the request that is running here."""
         context = copy_context()
         return await asyncio.get_running_loop().run_in_executor(
             self.pool, lambda: context.run(self.analyze, image, options)
         )
 
-    def _detect(self, detector: Detector, picture: Picture, options: DetectOptions) -> Detections:
+    def _detect(self, detector: Detector, decoded: DecodedImage, options: DetectOptions) -> Detections:
         try:
             return detect_in(
-                detector, picture, min_face_px=options.min_face_px, longer_side_px=self._detect_size_px
+                detector, decoded, min_face_px=options.min_face_px, longer_side_px=self._detect_size_px
             )
         except FerError:
             raise
@@ -182,10 +182,10 @@ class DetectorCore:
 
 
 def _keep(
-    detections: Detections, picture: Picture, options: DetectOptions
+    detections: Detections, decoded: DecodedImage, options: DetectOptions
 ) -> tuple[Boxes, npt.NDArray[np.intp]]:
-    """Clip, filter, sort and count off; gives all boxes clipped, and the places of those kept."""
-    width, height = picture.width, picture.height
+    """Clip, filter, sort and count off; returns all boxes clipped, and the places of those kept."""
+    width, height = decoded.width, decoded.height
     boxes = np.clip(detections.boxes, 0, np.array([width, height, width, height], np.float32))
     sides = boxes[:, 2:] - boxes[:, :2]
     is_kept = (
@@ -219,7 +219,7 @@ def _px(value: np.float32) -> float:
     return round(float(value), 1)
 
 
-def _tell(event: str, detector: str, err: Exception, level: int) -> None:
+def _log_missing(event: str, detector: str, err: Exception, level: int) -> None:
     """Log why a plug-in is not there: one line where something is missing, a traceback of all else."""
     is_missing = isinstance(err, OSError | ImportError)
     told = {"detector": detector, "reason": _first_line(err)}

@@ -20,7 +20,7 @@ from fercore.contracts.messages import (
     encode_refusal,
 )
 from fercore.messaging.handler import Dead, Forward, Outcome, Reply
-from fercore.messaging.queue import FACES, Delivery
+from fercore.messaging.queue import FACES, ReceivedMessage
 from fercore.service.errors import log_fault
 from fercore.service.logging import request_id_var
 from fercore.service.tracing import OFF, Tracing
@@ -37,12 +37,12 @@ class FrameHandler:
         self._now_ms = now_ms
         self._tracing = tracing
 
-    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+    async def __call__(self, messages: Sequence[ReceivedMessage]) -> Sequence[Outcome]:
         """Analyse each frame; see `fercore.messaging.handler.Handler`."""
-        return await asyncio.gather(*(self._handle(delivery) for delivery in deliveries))
+        return await asyncio.gather(*(self._handle(message) for message in messages))
 
-    async def _handle(self, delivery: Delivery) -> Outcome:
-        envelope = delivery.envelope
+    async def _handle(self, message: ReceivedMessage) -> Outcome:
+        envelope = message.envelope
         if envelope is None:
             return Dead("unreadable envelope")
         request_id_var.set(envelope.caller_id)

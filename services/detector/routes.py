@@ -22,7 +22,7 @@ from services.detector.core import DetectorCore
 def detect_routes(
     core: DetectorCore, intake: Intake, *, default_detector: str, timeout_s: float
 ) -> APIRouter:
-    """Make the route; it takes the options of `POST /predict`, of which `model` plays no part here."""
+    """Build the route; it takes the options of `POST /predict`, of which `model` plays no part here."""
     router = APIRouter(tags=["detector"], dependencies=[ONCE_EACH])
 
     @router.post(

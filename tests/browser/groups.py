@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from tests.support.pictures import astronaut, on_canvas
+from tests.support.images import astronaut, on_canvas
 
 HEAD = (134, 0, 314, 180)
 """Where the head is in the portrait."""

@@ -15,7 +15,7 @@ from fercore.service.metrics import Metrics
 from tests.browser.conftest import Watched
 from tests.browser.test_figures import reading
 from tests.browser.test_page import assert_clean, keep_screenshot
-from tests.support.pictures import portrait_jpeg
+from tests.support.images import portrait_jpeg
 from tests.support.waiting import until
 
 PATIENCE_MS = 60_000

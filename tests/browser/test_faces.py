@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.browser import camera
 from tests.browser.groups import group
 from tests.browser.test_page import assert_clean, keep_screenshot, wait_for_frames
-from tests.support.pictures import encoded, portrait_jpeg
+from tests.support.images import encoded, portrait_jpeg
 
 pytestmark = pytest.mark.e2e
 

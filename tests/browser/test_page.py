@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import camera
-from tests.support.pictures import no_face_jpeg, portrait_jpeg
+from tests.support.images import no_face_jpeg, portrait_jpeg
 
 JPEG = {"name": "me.jpg", "mimeType": "image/jpeg"}
 

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import httpx
 
-from tests.support.pictures import portrait_jpeg
+from tests.support.images import portrait_jpeg
 
 PAUSE_S = 0.1
 """After an error: an honest client does not ask again at once."""
@@ -20,7 +20,7 @@ class Callers:
 
     def __init__(self, url: str, *, count: int = 4) -> None:
         self._url = url
-        self._picture = portrait_jpeg()
+        self._image = portrait_jpeg()
         self._is_over = threading.Event()
         self._lock = threading.Lock()
         self._ended: Counter[str] = Counter()
@@ -64,7 +64,7 @@ class Callers:
     def _ask(self, client: httpx.Client) -> str:
         headers = {"Content-Type": "image/jpeg"}
         try:
-            answer = client.post("/predict", content=self._picture, headers=headers)
+            answer = client.post("/predict", content=self._image, headers=headers)
         except httpx.TransportError as err:
             return f"no answer: {err!r}"
         if answer.status_code == 200:

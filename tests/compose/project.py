@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.pictures import portrait_jpeg
+from tests.support.images import portrait_jpeg
 from tests.support.ports import free_ports
 from tests.support.triton_server import ROOT
 

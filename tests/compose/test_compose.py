@@ -28,8 +28,8 @@ from tests.compose.project import (
     metric_of_door,
     restarts,
 )
+from tests.support.images import portrait_jpeg
 from tests.support.log_lines import LogLine, log_lines
-from tests.support.pictures import portrait_jpeg
 from tests.support.readme import COMMANDS, run
 from tests.support.rules import is_of_haproxy, rules, selectors
 from tests.support.triton_server import ROOT
@@ -99,7 +99,7 @@ def test_nobody_is_root_and_nothing_can_be_written(compose: Compose) -> None:
 
 
 def test_the_inside_has_no_way_out(compose: Compose) -> None:
-    """A detector sees pictures: it can reach Redis, and nothing beyond the cluster."""
+    """A detector sees images: it can reach Redis, and nothing beyond the cluster."""
     [detector] = compose.containers("detector")
     route = ["docker", "exec", detector, "cat", "/proc/net/route"]
     lines = subprocess.run(route, capture_output=True, text=True, check=True).stdout.splitlines()[1:]

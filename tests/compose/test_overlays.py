@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from tests.compose.project import Compose, inspect, is_ready
-from tests.support.pictures import portrait_jpeg
+from tests.support.images import portrait_jpeg
 from tests.support.requires import program
 from tests.support.triton_server import ROOT
 from tests.support.waiting import until

@@ -16,13 +16,13 @@ from fercore.vision.detection import Detector
 from services.detector import detectors
 from services.detector.core import DetectorCore
 from tests.support.detector_promises import (
-    ODD_PICTURES,
+    ODD_IMAGES,
     assert_same_in_threads,
     assert_sees_no_face,
     assert_well_formed,
 )
+from tests.support.images import astronaut, encoded, portrait_jpeg
 from tests.support.options import default_options
-from tests.support.pictures import astronaut, encoded, portrait_jpeg
 from tests.support.requires import ROOT
 from tests.support.weights import repository_with
 
@@ -64,9 +64,9 @@ def test_it_finds_the_face_of_the_portrait(detector):
     assert y1 < 115 < y2
 
 
-@pytest.mark.parametrize("picture", ODD_PICTURES)
-def test_odd_pictures_have_no_face_and_do_no_harm(detector, picture):
-    assert_sees_no_face(detector, ODD_PICTURES[picture])
+@pytest.mark.parametrize("image", ODD_IMAGES)
+def test_odd_images_have_no_face_and_do_no_harm(detector, image):
+    assert_sees_no_face(detector, ODD_IMAGES[image])
 
 
 def test_it_gives_the_same_answer_in_many_threads_at_once(detector):

@@ -14,8 +14,8 @@ from fercore.inference.repository import ModelFolder, scan_repository
 from fercore.service.metrics import Metrics
 from services.detector import detectors
 from services.detector.core import DetectorCore
+from tests.support.images import portrait_jpeg
 from tests.support.options import default_options
-from tests.support.pictures import portrait_jpeg
 from tests.support.requires import ROOT
 
 SCAN = scan_repository(ROOT / "model_repository")

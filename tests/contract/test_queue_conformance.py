@@ -27,20 +27,20 @@ async def test_an_envelope_arrives_as_it_was_sent_and_stamped(queue):
     sent = envelope(queue, bytes(range(256)), request_id="r-ü")
     before_ms = queue.now_ms()
     await queue.publish(FRAMES, sent)
-    [delivery] = await receive(queue, "a")
-    got = delivery.envelope
+    [message] = await receive(queue, "a")
+    got = message.envelope
     assert (got.request_id, got.reply_to, got.body, got.trace) == ("r-ü", "gateway", sent.body, "00-aa-bb-01")
     assert got.deadline_ms == pytest.approx(sent.deadline_ms, abs=0.01)
     assert before_ms - 100 <= got.sent_ms <= queue.now_ms() + 100
-    assert delivery.attempts == 1
-    assert delivery.channel == FRAMES
+    assert message.attempts == 1
+    assert message.channel == FRAMES
 
 
 async def test_messages_sent_before_any_worker_came_are_delivered_in_order(queue):
     for number in range(5):
         await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
     got = await receive(queue, "a", max_n=3) + await receive(queue, "a", max_n=3)
-    assert [delivery.envelope.request_id for delivery in got] == ["0", "1", "2", "3", "4"]
+    assert [message.envelope.request_id for message in got] == ["0", "1", "2", "3", "4"]
 
 
 async def test_each_message_goes_to_one_of_several_workers(queue):
@@ -48,7 +48,7 @@ async def test_each_message_goes_to_one_of_several_workers(queue):
         await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
     shares = [await receive(queue, worker_id, max_n=5) for worker_id in ("a", "b", "c", "d")]
     assert [len(share) for share in shares] == [5, 5, 5, 5]
-    assert len({delivery.message_id for share in shares for delivery in share}) == 20
+    assert len({message.message_id for share in shares for message in share}) == 20
     assert await receive(queue, "e") == []
 
 
@@ -69,22 +69,22 @@ async def test_depth_counts_what_waits_and_what_is_in_hand(queue):
     assert (await queue.backlog(FRAMES)).depth == 0
     for _ in range(3):
         await queue.publish(FRAMES, envelope(queue))
-    [delivery] = await receive(queue, "a", max_n=1)
+    [message] = await receive(queue, "a", max_n=1)
     assert (await queue.backlog(FRAMES)).depth == 3
-    await settle(queue, delivery)
+    await settle(queue, message)
     assert (await queue.backlog(FRAMES)).depth == 2
 
 
 async def test_the_oldest_message_ages_until_it_is_settled(queue):
     assert (await queue.backlog(FRAMES)).oldest_ms == 0
     await queue.publish(FRAMES, envelope(queue))
-    [delivery] = await receive(queue, "a")
+    [message] = await receive(queue, "a")
     async with asyncio.timeout(5):
         while (await queue.backlog(FRAMES)).oldest_ms < 30:
             await asyncio.sleep(0.01)
     await queue.publish(FRAMES, envelope(queue))
     assert (await queue.backlog(FRAMES)).oldest_ms >= 30
-    await settle(queue, delivery)
+    await settle(queue, message)
     assert (await queue.backlog(FRAMES)).oldest_ms < 30
     [younger] = await receive(queue, "a")
     await settle(queue, younger)
@@ -93,18 +93,18 @@ async def test_the_oldest_message_ages_until_it_is_settled(queue):
 
 async def test_a_settled_message_is_replied_and_gone(queue):
     await queue.publish(FRAMES, envelope(queue))
-    [delivery] = await receive(queue, "a")
-    assert await settle(queue, delivery, reply=envelope(queue, b"answer"))
+    [message] = await receive(queue, "a")
+    assert await settle(queue, message, reply=envelope(queue, b"answer"))
     [reply] = await queue.receive_replies("gateway", wait_ms=0)
     assert (reply.request_id, reply.body) == ("r", b"answer")
     assert (await queue.backlog(FRAMES)).depth == 0
-    assert (await queue.claim(FRAMES, "b", max_n=10)).deliveries == []
+    assert (await queue.claim(FRAMES, "b", max_n=10)).messages == []
 
 
 async def test_a_settled_message_is_forwarded_and_gone(queue):
     await queue.publish(FRAMES, envelope(queue))
-    [delivery] = await receive(queue, "a")
-    assert await settle(queue, delivery, forward=(FACES, envelope(queue, b"faces")))
+    [message] = await receive(queue, "a")
+    assert await settle(queue, message, forward=(FACES, envelope(queue, b"faces")))
     assert (await queue.backlog(FRAMES)).depth == 0
     assert (await queue.backlog(FACES)).depth == 1
 
@@ -147,8 +147,8 @@ async def test_many_messages_end_at_a_time_each_for_itself(queue):
 async def test_replies_are_taken_once_and_only_by_their_gateway(queue):
     for number in range(2):
         await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
-    for delivery in await receive(queue, "a"):
-        await settle(queue, delivery, reply=delivery.envelope)
+    for message in await receive(queue, "a"):
+        await settle(queue, message, reply=message.envelope)
     assert await queue.receive_replies("other", wait_ms=0) == []
     taken = await queue.receive_replies("gateway", wait_ms=0)
     assert [reply.request_id for reply in taken] == ["0", "1"]
@@ -157,18 +157,18 @@ async def test_replies_are_taken_once_and_only_by_their_gateway(queue):
 
 async def test_a_waiting_gateway_gets_a_reply_when_it_comes(queue):
     await queue.publish(FRAMES, envelope(queue))
-    [delivery] = await receive(queue, "a")
+    [message] = await receive(queue, "a")
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(queue.receive_replies("gateway", wait_ms=20_000))
         await asyncio.sleep(0)
-        await settle(queue, delivery, reply=delivery.envelope)
+        await settle(queue, message, reply=message.envelope)
     assert len(waiting.result()) == 1
 
 
 async def test_a_dead_record_says_why_and_holds_no_body(queue):
     await queue.publish(FRAMES, envelope(queue, SECRET))
-    [delivery] = await receive(queue, "a")
-    assert await bury(queue, delivery, "body cannot be read", reply=envelope(queue, b"internal"))
+    [message] = await receive(queue, "a")
+    assert await bury(queue, message, "body cannot be read", reply=envelope(queue, b"internal"))
     [record] = await dead_records(queue)
     assert record["reason"] == b"body cannot be read"
     assert record["stream"] == b"fer:frames"
@@ -184,8 +184,8 @@ async def test_a_dead_record_says_why_and_holds_no_body(queue):
 async def test_only_the_newest_thousand_dead_records_are_kept(queue):
     for number in range(1003):
         await queue.publish(FRAMES, envelope(queue, request_id=str(number)))
-    for delivery in await receive(queue, "a", max_n=1003):
-        await bury(queue, delivery, "test")
+    for message in await receive(queue, "a", max_n=1003):
+        await bury(queue, message, "test")
     records = await dead_records(queue)
     assert len(records) == 1000
     assert records[0]["request_id"] == b"3"
@@ -214,9 +214,9 @@ READABLE = {
 )
 async def test_fields_that_are_no_envelope_are_delivered_raw_and_can_be_buried(queue, fields):
     await queue.append(FRAMES, fields)
-    [delivery] = await receive(queue, "a")
-    assert delivery.envelope is None
-    assert dict(delivery.fields) == fields
+    [message] = await receive(queue, "a")
+    assert message.envelope is None
+    assert dict(message.fields) == fields
     [taken] = await claimed(queue, "b")
     assert (taken.envelope, taken.attempts) == (None, 2)
     assert await bury(queue, taken, "unreadable")
@@ -227,8 +227,8 @@ async def test_fields_that_are_no_envelope_are_delivered_raw_and_can_be_buried(q
 async def test_a_message_of_ten_megabytes_arrives(queue):
     body = b"x" * 10_000_000
     await queue.publish(FRAMES, envelope(queue, body))
-    [delivery] = await receive(queue, "a")
-    assert delivery.envelope.body == body
+    [message] = await receive(queue, "a")
+    assert message.envelope.body == body
 
 
 async def test_the_clock_never_runs_backwards_by_much_and_never_stands_still(queue):

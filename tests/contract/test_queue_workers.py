@@ -31,18 +31,18 @@ async def test_messages_of_a_dead_worker_are_claimed_and_counted(queue):
 
 async def test_a_slow_worker_that_lives_keeps_its_message(queue):
     await queue.publish(FRAMES, envelope(queue))
-    [delivery] = await receive(queue, "slow")
+    [message] = await receive(queue, "slow")
     give_up = time.monotonic() + 2.5  # longer than an announcement holds, and than idleness counts
     while time.monotonic() < give_up:
         await queue.heartbeat("detector", "slow", b"")
-        assert (await queue.claim(FRAMES, "eager", max_n=10)).deliveries == []
-    assert await settle(queue, delivery)
+        assert (await queue.claim(FRAMES, "eager", max_n=10)).messages == []
+    assert await settle(queue, message)
 
 
 async def test_a_worker_never_takes_over_from_itself(queue):
     await queue.publish(FRAMES, envelope(queue))
     await receive(queue, "a")
-    assert (await queue.claim(FRAMES, "a", max_n=10)).deliveries == []
+    assert (await queue.claim(FRAMES, "a", max_n=10)).messages == []
     assert await consumer_names(queue, FRAMES) == {"a"}
 
 
@@ -51,35 +51,35 @@ async def test_no_more_is_claimed_than_asked_for(queue):
         await queue.publish(FRAMES, envelope(queue))
     await receive(queue, "a", max_n=3)
     await receive(queue, "b", max_n=2)
-    assert len((await queue.claim(FRAMES, "c", max_n=4)).deliveries) == 4
-    assert len((await queue.claim(FRAMES, "c", max_n=4)).deliveries) == 1
+    assert len((await queue.claim(FRAMES, "c", max_n=4)).messages) == 4
+    assert len((await queue.claim(FRAMES, "c", max_n=4)).messages) == 1
 
 
 async def test_expired_messages_of_the_dead_are_dropped_not_handed_out(queue):
     await queue.publish(FRAMES, envelope(queue, left_ms=-1))
     await receive(queue, "a")
     found = await queue.claim(FRAMES, "b", max_n=10)
-    assert found.deliveries == []
+    assert found.messages == []
     assert found.expired == 1
     assert (await queue.backlog(FRAMES)).depth == 0
 
 
 async def test_expired_messages_of_the_living_are_dropped_by_anyone(queue):
     await queue.publish(FRAMES, envelope(queue, left_ms=-1))
-    [delivery] = await receive(queue, "slow")
+    [message] = await receive(queue, "slow")
     expired = 0
 
     async def is_dropped() -> bool:
         nonlocal expired
         await queue.heartbeat("detector", "slow", b"")
         found = await queue.claim(FRAMES, "b", max_n=10)
-        assert found.deliveries == []
+        assert found.messages == []
         expired += found.expired
         return expired == 1
 
     await eventually(is_dropped)
     assert (await queue.backlog(FRAMES)).depth == 0
-    assert not await settle(queue, delivery, reply=envelope(queue))
+    assert not await settle(queue, message, reply=envelope(queue))
 
 
 async def test_offers_are_those_of_the_living_of_one_service(queue):
@@ -110,7 +110,7 @@ async def test_a_worker_that_withdraws_with_work_in_hand_leaves_it_to_others(que
     await receive(queue, "a")
     await queue.withdraw(FRAMES, "a")
     assert await consumer_names(queue, FRAMES) == {"a"}
-    assert len((await queue.claim(FRAMES, "b", max_n=1)).deliveries) == 1
+    assert len((await queue.claim(FRAMES, "b", max_n=1)).messages) == 1
 
 
 async def test_a_worker_may_withdraw_from_a_stream_that_never_was(queue):
@@ -124,8 +124,8 @@ async def test_names_of_dead_workers_do_not_accumulate(queue):
     await queue.heartbeat("detector", "alive", b"")
     await queue.publish(FRAMES, envelope(queue))
     await receive(queue, "alive", max_n=1)
-    while taken := (await queue.claim(FRAMES, "b", max_n=7)).deliveries:
-        for delivery in taken:
-            await settle(queue, delivery)
+    while taken := (await queue.claim(FRAMES, "b", max_n=7)).messages:
+        for message in taken:
+            await settle(queue, message)
     assert await consumer_names(queue, FRAMES) - {"b"} == {"alive"}
     assert (await queue.backlog(FRAMES)).depth == 1

@@ -11,7 +11,7 @@ import pytest
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detector
 from services.detector.detectors import yunet
-from tests.support.pictures import astronaut
+from tests.support.images import astronaut
 from tests.support.requires import data_folder
 
 SIDE_PX = 640
@@ -28,13 +28,13 @@ def create(size: str, folder: Path) -> Detector:
     return yunet.create(folder)
 
 
-def pictures() -> Iterator[np.ndarray]:
+def images() -> Iterator[np.ndarray]:
     """The portrait and the photographs of the data sets, as large as a detector sees them when serving."""
     yield np.asarray(astronaut())
     for file in sorted(data_folder("photos").iterdir()):
-        picture = decode(file.read_bytes())
-        scale = min(1, SIDE_PX / max(picture.shape[:2]))
-        yield cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image = decode(file.read_bytes())
+        scale = min(1, SIDE_PX / max(image.shape[:2]))
+        yield cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 @cache
@@ -42,10 +42,10 @@ def reference() -> cv2.FaceDetectorYN:
     return cv2.FaceDetectorYN.create(str(weights("640_640")), "", (SIDE_PX, SIDE_PX), 0.5, 0.3)
 
 
-def by_opencv(picture: np.ndarray) -> np.ndarray:
+def by_opencv(image: np.ndarray) -> np.ndarray:
     """Rows of x, y, width, height, ten numbers of landmarks, score; the strongest first."""
-    reference().setInputSize(picture.shape[1::-1])
-    _, rows = reference().detect(np.ascontiguousarray(picture[:, :, ::-1]))
+    reference().setInputSize(image.shape[1::-1])
+    _, rows = reference().detect(np.ascontiguousarray(image[:, :, ::-1]))
     return np.zeros((0, 15)) if rows is None else rows[np.argsort(-rows[:, 14], kind="stable")]
 
 
@@ -60,25 +60,25 @@ def assert_same(found, rows: np.ndarray) -> None:
 def test_the_graph_with_an_open_input_gives_the_same_faces(tmp_path):
     detector = create("dynamic", tmp_path)
     faces = 0
-    for picture in pictures():
-        rows = by_opencv(picture)
-        assert_same(detector.detect(picture, min_face_px=1), rows)
+    for image in images():
+        rows = by_opencv(image)
+        assert_same(detector.detect(image, min_face_px=1), rows)
         faces += len(rows)
     assert faces > 50
 
 
 def test_the_graph_with_a_fixed_input_gives_the_same_faces_on_its_canvas(tmp_path):
     detector = create("640_640", tmp_path)
-    for picture in pictures():
+    for image in images():
         canvas = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
-        canvas[: picture.shape[0], : picture.shape[1]] = picture
-        assert_same(detector.detect(picture, min_face_px=1), by_opencv(canvas))
+        canvas[: image.shape[0], : image.shape[1]] = image
+        assert_same(detector.detect(image, min_face_px=1), by_opencv(canvas))
 
 
 @pytest.mark.parametrize("size", ["dynamic", "320_320", "640_640"])
-def test_faces_of_a_larger_picture_are_told_in_its_own_pixels(size, tmp_path):
-    picture = np.asarray(astronaut().resize((1536, 1536)))
-    found = create(size, tmp_path).detect(picture, min_face_px=1)
+def test_faces_of_a_larger_image_are_told_in_its_own_pixels(size, tmp_path):
+    image = np.asarray(astronaut().resize((1536, 1536)))
+    found = create(size, tmp_path).detect(image, min_face_px=1)
     best = found.scores.argmax()  # as good as the network is with a face a fifth as high as its canvas
     assert np.abs(found.boxes[best] / 3 - (178, 65, 269, 176)).max() < 15
     assert np.abs(found.landmarks[best, 0] / 3 - (203, 104)).max() < 10

@@ -1,4 +1,4 @@
-"""The whole way of a picture in one process: the very application that `make run` starts."""
+"""The whole way of an image in one process: the very application that `make run` starts."""
 
 import asyncio
 import base64
@@ -19,8 +19,8 @@ from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
 from services.classifier.wiring import create_backend
 from tests.support.bad_inputs import BadInput, bad_inputs, multipart
+from tests.support.images import astronaut, crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
 from tests.support.jpegs import lossless, without_end
-from tests.support.pictures import astronaut, crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ BAD_INPUTS = list(bad_inputs())
 
 @pytest.fixture(scope="module")
 def patient_workers() -> Iterator[None]:
-    """Let workers be late to say that they live: tests make pictures in the same event loop."""
+    """Let workers be late to say that they live: tests make images in the same event loop."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fercore.messaging.memory.WORKER_KEY_TTL_MS", 60_000)
         yield
@@ -96,7 +96,7 @@ async def test_timings_stand_in_the_body_and_in_the_header(client):
     assert response.headers["server-timing"].startswith("queue;dur=")
 
 
-async def test_several_pictures_are_answered_in_order_each_with_its_own_error(client):
+async def test_several_images_are_answered_in_order_each_with_its_own_error(client):
     body = multipart([("file", portrait_jpeg()), ("file", b"nonsense"), ("file", no_face_jpeg())])
     response = await client.post(
         "/predict", content=body, headers={"content-type": "multipart/form-data; boundary=b0undary"}
@@ -110,7 +110,7 @@ async def test_several_pictures_are_answered_in_order_each_with_its_own_error(cl
     assert first["request_id"] != third["request_id"]
 
 
-async def test_a_picture_without_a_face_is_an_empty_list(client):
+async def test_an_image_without_a_face_is_an_empty_list(client):
     answer = await predict(client, no_face_jpeg())
     assert answer["faces"] == []
     assert answer["model"] == {"name": DEFAULT_MODEL, "version": "1"}
@@ -145,7 +145,7 @@ async def test_exif_is_applied_so_boxes_are_upright(client, kind):
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "LA", "I;16", "P"])
-async def test_grey_cmyk_alpha_deep_and_palette_pictures_have_the_face(client, mode):
+async def test_grey_cmyk_alpha_deep_and_palette_images_have_the_face(client, mode):
     if mode == "I;16":
         image = encoded(
             Image.fromarray(__import__("numpy").asarray(astronaut().convert("L"), "uint16") * 257), "PNG"
@@ -232,7 +232,7 @@ async def test_the_request_id_of_the_caller_is_kept_and_an_odd_one_replaced(clie
     assert replaced.headers["x-request-id"].isalnum()
 
 
-async def test_livez_answers_while_pictures_are_worked_on(client):
+async def test_livez_answers_while_images_are_worked_on(client):
     image = encoded(crowd(8, 8))
     flood = b"\xff\xd8" + b"\xff\xe0\0\2" * 2_000_000 + b"\xff\xd9"
     requests = [predict(client, image) for _ in range(6)]

@@ -22,7 +22,7 @@ from services.allinone.settings import AllInOneSettings
 from services.allinone.wiring import create_app
 from services.classifier.wiring import create_backend
 from tests.support.cluster import Cluster
-from tests.support.pictures import crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
+from tests.support.images import crowd, encoded, no_face_jpeg, on_canvas, portrait_jpeg
 from tests.support.triton_server import TritonServer
 
 pytestmark = pytest.mark.anyio

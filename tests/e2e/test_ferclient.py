@@ -30,7 +30,7 @@ from ferclient import (
 from fercore.contracts.defaults import DEFAULT_MODEL
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from tests.support.cluster import Service
-from tests.support.pictures import no_face_jpeg, portrait_jpeg
+from tests.support.images import no_face_jpeg, portrait_jpeg
 from tests.support.ports import free_port
 from tests.support.requires import data_folder
 
@@ -56,7 +56,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as the guide's reader has it: some pictures, a clip, a camera that is a file."""
+    """A folder as the guide's reader has it: some images, a clip, a camera that is a file."""
     monkeypatch.chdir(tmp_path)
     Path("holiday/beach").mkdir(parents=True)
     for name in ("photo.jpg", "holiday/a.jpg", "holiday/beach/b.jpg"):

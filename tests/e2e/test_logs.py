@@ -20,8 +20,8 @@ from websockets.typing import Origin
 
 from tests.support.bad_inputs import bad_inputs, multipart
 from tests.support.cluster import Cluster
+from tests.support.images import portrait_jpeg
 from tests.support.log_lines import LogLine, log_lines
-from tests.support.pictures import portrait_jpeg
 from tests.support.ports import free_port
 from tests.support.triton_server import TritonServer
 from tests.support.waiting import until
@@ -44,7 +44,7 @@ SECRETS = {
     "body": "b0dy-of-a-poison-message",
     "garbage": "g4rbage-that-is-no-http",
 }
-PICTURE = portrait_jpeg()
+IMAGE = portrait_jpeg()
 
 
 @dataclass(frozen=True)
@@ -106,20 +106,20 @@ def send_all(cluster: Cluster) -> str:
     with httpx.Client(base_url=cluster.url, headers=headers, timeout=90) as client:
         assert post(client, "plain").status_code == 200
         assert post(client, "keyed", f"?api_key={SECRETS['api key']}").status_code == 422
-        damaged = PICTURE[:20_000] + bytes(100) + PICTURE[20_100:]
+        damaged = IMAGE[:20_000] + bytes(100) + IMAGE[20_100:]
         assert post(client, "damaged", content=damaged).status_code in (200, 422)
-        text = base64.b64encode(PICTURE).decode()
+        text = base64.b64encode(IMAGE).decode()
         client.post("/predict", json={"image": text}, headers={"X-Request-ID": "base64"}).raise_for_status()
         client.post("/predict", json={"image": text, "more": text}, headers={"X-Request-ID": "too-much"})
-        body = multipart([("file", PICTURE), ("file", b"nonsense"), ("file", PICTURE)])
+        body = multipart([("file", IMAGE), ("file", b"nonsense"), ("file", IMAGE)])
         form = {"Content-Type": "multipart/form-data; boundary=b0undary", "X-Request-ID": "several"}
         assert len(client.post("/predict", content=body, headers=form).json()["results"]) == 3
-        client.post("/predict", files={"file": (SECRETS["file name"], PICTURE)}).raise_for_status()
+        client.post("/predict", files={"file": (SECRETS["file name"], IMAGE)}).raise_for_status()
         for number, bad in enumerate(list(bad_inputs())[::9]):
             wrong = bad.headers | {"X-Request-ID": f"bad-{number}"}
             client.post(f"/predict?{bad.query}", content=bad.content, headers=wrong)
         for service, path in ((cluster.detectors[0], "/detect"), (cluster.classifier, "/classify")):
-            client.post(f"{service.url}{path}", content=PICTURE, headers=JPEG | {"X-Request-ID": "direct"})
+            client.post(f"{service.url}{path}", content=IMAGE, headers=JPEG | {"X-Request-ID": "direct"})
             client.post(f"{service.url}{path}", content=b"none", headers=JPEG | {"X-Request-ID": "direct"})
         session_id = stream(cluster.url)
         client.get(f"/sessions/{session_id}/trend").raise_for_status()
@@ -133,7 +133,7 @@ def send_all(cluster: Cluster) -> str:
     return session_id
 
 
-def post(client: httpx.Client, request_id: str, query: str = "", content: bytes = PICTURE) -> httpx.Response:
+def post(client: httpx.Client, request_id: str, query: str = "", content: bytes = IMAGE) -> httpx.Response:
     headers = JPEG | {"X-Request-ID": request_id}
     return client.post(f"/predict{query}", content=content, headers=headers)
 
@@ -161,7 +161,7 @@ def stream(url: str) -> str:
         seen = set()
         give_up = time.monotonic() + PATIENCE_S
         while "alert" not in seen and time.monotonic() < give_up:
-            socket.send(PICTURE)
+            socket.send(IMAGE)
             seen.add(json.loads(socket.recv())["type"])
         socket.send(b"no picture")
         socket.send(json.dumps({"type": "stop"}))
@@ -257,7 +257,7 @@ def test_faults_are_told_with_their_requests(logs: Logs, service: str, event: st
     assert request_id in {id_ for line in told for id_ in line.concerns}
 
 
-def test_what_a_c_library_prints_of_a_damaged_picture_is_a_line_too(logs: Logs) -> None:
+def test_what_a_c_library_prints_of_a_damaged_image_is_a_line_too(logs: Logs) -> None:
     printed = [line.event for line in logs.lines("detector") if line.logger == "prints"]
     assert any("libpng" in line or "JPEG" in line for line in printed)
 

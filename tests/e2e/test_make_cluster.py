@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.images import portrait_jpeg
 from tests.support.listening import addresses
-from tests.support.pictures import portrait_jpeg
 from tests.support.ports import free_ports
 from tests.support.requires import IN_CI, missing
 from tests.support.triton_server import ROOT, why_triton_is_missing

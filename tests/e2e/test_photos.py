@@ -36,7 +36,7 @@ def test_every_face_that_looks_at_the_camera_is_found_and_nothing_else(core, nam
 
 
 @pytest.mark.parametrize("name", TURNED)
-def test_a_picture_with_a_turned_face_shows_no_other(core, name):
+def test_an_image_with_a_turned_face_shows_no_other(core, name):
     found = core.analyze((data_folder("photos") / name).read_bytes(), default_options(DEFAULT_DETECTOR))
     assert compare(name, TURNED[name], boxes_of(found)).false == 0
 

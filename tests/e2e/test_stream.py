@@ -1,4 +1,4 @@
-"""A live stream of real pictures: through the one process of `make run`, and through the cluster."""
+"""A live stream of real images: through the one process of `make run`, and through the cluster."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.cluster import Cluster, Service
-from tests.support.pictures import astronaut, encoded, on_canvas
+from tests.support.images import astronaut, encoded, on_canvas
 from tests.support.ports import free_port
 from tests.support.streaming import assert_accounted, streaming
 from tests.support.triton_server import TritonServer

@@ -13,7 +13,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.support.cluster import Cluster
-from tests.support.pictures import portrait_jpeg
+from tests.support.images import portrait_jpeg
 from tests.support.ports import free_port, free_ports
 from tests.support.prometheus_server import Prometheus
 from tests.support.redis_server import RedisServer, find_redis_server
@@ -70,7 +70,7 @@ TOLD = {
 
 @pytest.fixture(scope="module")
 def prometheus(triton_server: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Watch a cluster that is kept busy by pictures and by a live stream."""
+    """Watch a cluster that is kept busy by images and by a live stream."""
     folder = tmp_path_factory.mktemp("telemetry")
     (deaf,) = free_ports(1)
     binary = find_redis_server()
@@ -90,7 +90,7 @@ def prometheus(triton_server: TritonServer, tmp_path_factory: pytest.TempPathFac
         state.start()
         loads = [
             threading.Thread(target=load, args=(cluster.url, is_over))
-            for load in (post_pictures, stream_frames)
+            for load in (post_images, stream_frames)
         ]
         targets = {
             job: [service.url.removeprefix("http://")]
@@ -110,7 +110,7 @@ def prometheus(triton_server: TritonServer, tmp_path_factory: pytest.TempPathFac
                 load.join()
 
 
-def post_pictures(url: str, is_over: threading.Event) -> None:
+def post_images(url: str, is_over: threading.Event) -> None:
     with httpx.Client(base_url=url, timeout=30) as client:
         while not is_over.wait(0.05):
             client.post("/predict", content=portrait_jpeg(), headers={"content-type": "image/jpeg"})

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from tests.support.cluster import Cluster
 from tests.support.collector import Collector, Seen
-from tests.support.pictures import astronaut, encoded, no_face_jpeg, portrait_jpeg
+from tests.support.images import astronaut, encoded, no_face_jpeg, portrait_jpeg
 from tests.support.triton_server import TritonServer
 from tests.support.waiting import until
 
@@ -66,10 +66,10 @@ def way(spans: list[Seen]) -> list[tuple[str, str]]:
     return [(span.service, span.name) for span in chain]
 
 
-def test_a_picture_is_one_trace_from_the_door_to_the_model(cluster: Cluster, collector: Collector):
-    assert predict(cluster, portrait_jpeg(), "one-picture").status_code == 200
-    spans = collector.wait_for(lambda spans: len(of_request(spans, "one-picture")) >= 5)
-    trace = of_request(spans, "one-picture")
+def test_an_image_is_one_trace_from_the_door_to_the_model(cluster: Cluster, collector: Collector):
+    assert predict(cluster, portrait_jpeg(), "one-image").status_code == 200
+    spans = collector.wait_for(lambda spans: len(of_request(spans, "one-image")) >= 5)
+    trace = of_request(spans, "one-image")
     assert way(trace) == [
         ("fer-gateway", "POST /predict"),
         ("fer-gateway", "frame"),

@@ -6,8 +6,8 @@ import pytest
 from fercore.contracts.errors import InvalidImage
 from fercore.vision.decode import decode
 from fercore.vision.header import read_header
+from tests.support.images import STORED_AS, astronaut
 from tests.support.jpegs import arithmetic, without_end
-from tests.support.pictures import STORED_AS, astronaut
 from tests.support.white_box import assert_boxes_agree
 
 

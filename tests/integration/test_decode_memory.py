@@ -6,7 +6,7 @@ import sys
 from tests.support.requires import ROOT
 
 
-def test_a_large_picture_with_alpha_takes_no_more_memory_than_its_pixels():
+def test_a_large_image_with_alpha_takes_no_more_memory_than_its_pixels():
     megapixels = 12
     source = (
         "import io, resource, sys; from PIL import Image; from fercore.vision.decode import decode\n"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ferclient.terminal import film
-from ferclient.terminal.footage import Shot
-from ferclient.terminal.recording import written
+from ferclient.terminal.film_writer import open_writer
+from ferclient.terminal.frames import TimedFrame
 from tests.support.films import (
     BROWSERS_TIMES_MS,
     QUARTERS,
@@ -44,7 +44,7 @@ MATRICES = {
 
 
 def stored_for(matrix: tuple[int, int, int, int], upright: np.ndarray) -> np.ndarray:
-    """Give the picture that the matrix maps to `upright`, point by point: (x, y) to (ax + cy, bx + dy)."""
+    """Give the image that the matrix maps to `upright`, point by point: (x, y) to (ax + cy, bx + dy)."""
     a, b, c, d = matrix
     height, width = upright.shape[:2]
     shape = (width, height, 3) if b else (height, width, 3)
@@ -98,9 +98,9 @@ def test_frames_without_any_time_come_at_the_usual_rate(tmp_path):
 def test_frames_of_one_and_the_same_time_are_all_written(tmp_path):
     source = tmp_path / "twice.webm"
     write_film(source, greys(4), (0, 40, 80, 120), codec="libvpx", is_live=True)
-    with film.opened(source) as video, written(tmp_path / "o.mp4", video, source) as recording:
-        for shot in video.shots():
-            recording.add(Shot(shot.index, min(shot.time_s, 0.08), shot.image))
+    with film.open_film(source) as video, open_writer(tmp_path / "o.mp4", video, source) as recording:
+        for frame in video.frames():
+            recording.add(TimedFrame(frame.index, min(frame.time_s, 0.08), frame.image))
     assert read_film(tmp_path / "o.mp4")[0] == pytest.approx([0, 0.04, 0.08, 0.081])
 
 
@@ -108,8 +108,8 @@ def test_frames_of_one_and_the_same_time_are_all_written(tmp_path):
 def test_a_film_is_read_and_written_upright_however_it_was_held(tmp_path, matrix):
     stored = stored_for(matrix, QUARTERS)
     source = write_film(tmp_path / "phone.mp4", [stored] * 2, (0, 40), matrix=matrix)
-    with film.opened(source) as video:
-        read = next(video.shots()).image
+    with film.open_film(source) as video:
+        read = next(video.frames()).image
     again = read_film(copied(source, tmp_path / "o.mp4"))[1][0]
     for image in (read, again):
         assert image.shape == QUARTERS.shape
@@ -117,15 +117,15 @@ def test_a_film_is_read_and_written_upright_however_it_was_held(tmp_path, matrix
             assert np.abs(image[y, x].astype(int) - QUARTERS[y, x]).max() < 30
 
 
-def test_a_picture_with_exif_as_a_film_is_turned_though_pyav_gives_none_of_its_side_data(tmp_path):
+def test_an_image_with_exif_as_a_film_is_turned_though_pyav_gives_none_of_its_side_data(tmp_path):
     from PIL import Image  # noqa: PLC0415
 
     exif = Image.Exif()
     exif[0x0112] = 6  # shown after a quarter turn clockwise
     stored = np.ascontiguousarray(np.rot90(QUARTERS, 1)[:, :, ::-1])
     Image.fromarray(stored).save(tmp_path / "one.jpg", exif=exif, quality=95)
-    with film.opened(tmp_path / "one.jpg") as video:
-        image = next(video.shots()).image
+    with film.open_film(tmp_path / "one.jpg") as video:
+        image = next(video.frames()).image
     assert image.shape == QUARTERS.shape
     assert np.abs(image[12, 48].astype(int) - QUARTERS[12, 48]).max() < 40
 
@@ -147,8 +147,8 @@ def test_odd_sides_are_padded_by_one_pixel_and_the_others_stay(tmp_path, width, 
 @pytest.mark.parametrize(("aspect", "shape"), [(Fraction(4, 3), (48, 86)), (Fraction(1, 2), (96, 64))])
 def test_oblong_pixels_become_square(tmp_path, aspect, shape, suffix):
     source = write_film(tmp_path / "dv.mp4", [QUARTERS] * 2, (0, 40), pixel_aspect=aspect)
-    with film.opened(source) as video:
-        assert next(video.shots()).image.shape == QUARTERS.shape  # boxes are in stored pixels
+    with film.open_film(source) as video:
+        assert next(video.frames()).image.shape == QUARTERS.shape  # boxes are in stored pixels
     image = read_film(copied(source, tmp_path / f"o{suffix}"))[1][0]
     assert image.shape[:2] == shape
     assert image[-5, -5].min() > 200
@@ -167,8 +167,8 @@ def test_a_film_that_changes_its_size_is_fitted_into_the_first(tmp_path):
             for packet in [*coder.encode(frame), *coder.encode(None)]:
                 packet.stream = stream
                 container.mux(packet)
-    with film.opened(path) as video:
-        assert [shot.image.shape[0] for shot in video.shots()] == [120, 120, 60]
+    with film.open_film(path) as video:
+        assert [frame.image.shape[0] for frame in video.frames()] == [120, 120, 60]
     image = read_film(copied(path, tmp_path / "o.mp4"))[1][2]
     assert image.shape == (120, 160, 3)
     assert image[60, 80].min() > 230
@@ -209,8 +209,8 @@ def test_an_interlaced_film_is_read_though_opencv_sees_black(tmp_path):
     write_film(source, [QUARTERS] * 3, (0, 40, 80), is_interlaced=True)
     with av.open(str(source)) as container:
         assert next(container.decode(video=0)).interlaced_frame
-    with film.opened(source) as video:
-        read = next(video.shots()).image
+    with film.open_film(source) as video:
+        read = next(video.frames()).image
     for image in (read, read_film(copied(source, tmp_path / "o.mp4"))[1][0]):
         for y, x in ((12, 16), (12, 48), (36, 16), (36, 48)):
             assert np.abs(image[y, x].astype(int) - QUARTERS[y, x]).max() < 40
@@ -231,11 +231,11 @@ def test_a_name_that_looks_like_an_address_is_a_file(tmp_path, monkeypatch):
 def test_the_memory_for_a_film_does_not_grow_with_its_length(tmp_path):
     script = (
         "import sys, pathlib, resource\n"
-        "from ferclient.terminal import film, recording\n"
+        "from ferclient.terminal import film, film_writer\n"
         "source, target = map(pathlib.Path, sys.argv[1:])\n"
-        "with film.opened(source) as f, recording.written(target, f, target) as r:\n"
-        "    for shot in f.shots(): r.add(shot)\n"
-        "print(shot.index + 1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "with film.open_film(source) as f, film_writer.open_writer(target, f, target) as r:\n"
+        "    for frame in f.frames(): r.add(frame)\n"
+        "print(frame.index + 1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
 
     def peak_mb(frames: int) -> float:

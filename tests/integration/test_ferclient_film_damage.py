@@ -9,7 +9,7 @@ import pytest
 
 from ferclient.terminal import film
 from ferclient.terminal.commands import Failure
-from ferclient.terminal.extent import extent
+from ferclient.terminal.extent import measure_extent
 from tests.support.films import (
     BROWSERS_TIMES_MS,
     QUARTERS,
@@ -28,11 +28,11 @@ def recorded(tmp_path) -> Path:
 
 
 def test_a_film_is_measured_by_its_packets_not_by_what_it_says(recorded, tmp_path):
-    found = extent(recorded)
+    found = measure_extent(recorded)
     assert (found.frames, found.is_whole) == (len(BROWSERS_TIMES_MS), True)
     gaps = write_film(tmp_path / "gaps.avi", greys(4), (0, 40, 400, 440), codec="mpeg4")
     assert cv2.VideoCapture(str(gaps)).get(cv2.CAP_PROP_FRAME_COUNT) > 100  # an AVI counts its gaps
-    assert extent(gaps).frames == 4
+    assert measure_extent(gaps).frames == 4
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_a_film_that_is_cut_gives_what_is_there_and_is_known_to_be_cut(tmp_path,
     whole = write_film(
         tmp_path / name, list(noise), range(0, 3000, 100), codec=codec, pixels=pixels, is_live=is_live
     )
-    assert extent(whole).is_whole
+    assert measure_extent(whole).is_whole
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) // 2 + 7])
-    found = extent(whole)
+    found = measure_extent(whole)
     assert not found.is_whole
     assert 5 < len(times_of(whole)) <= found.frames < 25
 
@@ -63,7 +63,7 @@ def test_a_film_that_is_cut_between_two_frames_is_known_by_its_stated_length(tmp
     with av.open(str(whole)) as container:
         places = [packet.pos for packet in container.demux(video=0) if packet.size]
     whole.write_bytes(whole.read_bytes()[: places[15]])
-    found = extent(whole)
+    found = measure_extent(whole)
     assert (found.frames, found.is_whole) == (15, False)
 
 
@@ -73,7 +73,7 @@ def test_a_cut_mp4_whose_index_comes_first_gives_what_is_there(recorded, tmp_pat
     whole = copied(source, tmp_path / "n.mp4")
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) // 2])
-    assert not extent(whole).is_whole
+    assert not measure_extent(whole).is_whole
     assert 5 < len(times_of(whole)) < 25
 
 
@@ -83,8 +83,8 @@ def test_a_cut_mp4_whose_index_comes_first_gives_what_is_there(recorded, tmp_pat
         ("text.txt", "is no film, or an mp4 that lacks its end"),
         ("empty.mp4", "is no film, or an mp4 that lacks its end"),
         ("cut.mp4", "is no film, or an mp4 that lacks its end"),
-        ("music.mp3", "has no pictures, only sound"),
-        ("cover.mp3", "has no pictures, only sound"),
+        ("music.mp3", "has no video, only sound"),
+        ("cover.mp3", "has no video, only sound"),
         ("nothing.mp4", "has no frame that can be read"),
     ],
 )
@@ -114,7 +114,7 @@ def test_what_is_no_film_is_said_in_one_line(tmp_path, name, words):
                     picture = av.VideoFrame.from_ndarray(QUARTERS, format="rgb24")
                     packets = [*cover.encode(picture), *cover.encode(None)]
                 container.mux([*packets, *tone.encode(frame), *tone.encode(None)])
-    with pytest.raises(Failure, match=words), film.opened(path):
+    with pytest.raises(Failure, match=words), film.open_film(path):
         pass
 
 
@@ -124,5 +124,5 @@ def test_a_codec_that_nobody_knows_is_no_crash(tmp_path):
     path.write_bytes(data.replace(b"mp4a", b"apac").replace(b"esds", b"zsds"))  # as phones' spatial sound
     assert codecs(copied(path, tmp_path / "o.mp4")) == ["h264"]
     path.write_bytes(data.replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC"))
-    with pytest.raises(Failure, match="has no frame that can be read"), film.opened(path):
+    with pytest.raises(Failure, match="has no frame that can be read"), film.open_film(path):
         pass

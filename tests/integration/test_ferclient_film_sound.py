@@ -60,7 +60,7 @@ def test_other_sound_is_encoded_again_and_heard_at_its_time(tmp_path, name, enco
     assert duration_s(target) == pytest.approx(2, abs=0.041)
 
 
-def test_pictures_that_begin_after_the_sound_stay_after_it(tmp_path):
+def test_images_that_begin_after_the_sound_stay_after_it(tmp_path):
     source = write_film(tmp_path / "late.mkv", greys(10), range(700, 1100, 40), sound="libopus")
     target = copied(source, tmp_path / "o.mp4")
     assert read_film(target)[0][0] == pytest.approx(0.7, abs=0.001)

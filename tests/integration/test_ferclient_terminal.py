@@ -1,4 +1,4 @@
-"""`python -m ferclient predict`: which pictures, what is written, which exit code."""
+"""`python -m ferclient predict`: which images, what is written, which exit code."""
 
 import csv
 import io
@@ -16,16 +16,16 @@ import httpx
 import pytest
 
 from ferclient.terminal.commands import main
-from ferclient.terminal.files import free_name, pictures, whole_file
+from ferclient.terminal.files import find_images, free_name, whole_file
 from tests.support.ferserver import FACE, PREDICTION, answering_in_thread, problem
-from tests.support.pictures import portrait_jpeg
+from tests.support.images import portrait_jpeg
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def answer(request: httpx.Request) -> httpx.Response:
-    """By its bytes: nobody is on a picture that says so, and a bad one is refused."""
+    """By its bytes: nobody is on an image that says so, and a bad one is refused."""
     if request.content == b"bad":
         return problem(422, "invalid_image")
     faces = [] if request.content == b"nobody" else [FACE, FACE | {"uncertain": True, "score": 0.4}]
@@ -55,21 +55,21 @@ def run(*arguments: str, url: str = "http://127.0.0.1:9") -> int:
         return int(str(err.code))
 
 
-def test_a_folder_means_the_pictures_in_it_and_below(folder):
+def test_a_folder_means_the_images_in_it_and_below(folder):
     found = ["pics/a.PNG", "pics/b.jpg", "pics/deep/c.webp", "pics/deep/er/d.jpeg"]
-    assert [str(path) for path in pictures(["pics"])] == found
+    assert [str(path) for path in find_images(["pics"])] == found
 
 
 def test_patterns_are_expanded_and_each_file_is_named_once(folder):
-    assert pictures(["pics/*.jpg", "pics/b.jpg"]) == [Path("pics/b.jpg")]
-    assert [path.name for path in pictures(["pics/**/*.*p*g"])] == ["b.jpg", "d.jpeg"]
-    assert pictures([str(folder / "pics" / "*.jpg")]) == [folder / "pics/b.jpg"]
-    assert pictures(["pics/*.gif"]) == []
+    assert find_images(["pics/*.jpg", "pics/b.jpg"]) == [Path("pics/b.jpg")]
+    assert [path.name for path in find_images(["pics/**/*.*p*g"])] == ["b.jpg", "d.jpeg"]
+    assert find_images([str(folder / "pics" / "*.jpg")]) == [folder / "pics/b.jpg"]
+    assert find_images(["pics/*.gif"]) == []
 
 
 def test_a_name_with_brackets_is_a_file_if_there_is_one_and_an_absent_name_stays(folder):
     Path("x[1].jpg").write_bytes(b"picture")
-    assert pictures(["x[1].jpg", "absent.jpg"]) == [Path("x[1].jpg"), Path("absent.jpg")]
+    assert find_images(["x[1].jpg", "absent.jpg"]) == [Path("x[1].jpg"), Path("absent.jpg")]
 
 
 def test_the_table_has_a_line_for_each_face(folder, url, capsys):
@@ -138,7 +138,7 @@ def test_options_reach_the_server(folder):
     assert seen == [{"model": "cnn3", "min_score": "0.7", "max_faces": "2"}]
 
 
-def test_drawn_pictures_have_the_box(folder, url):
+def test_drawn_images_have_the_box(folder, url):
     Path("me.jpg").write_bytes(portrait_jpeg())
     Path("pics/me.jpg").write_bytes(portrait_jpeg())
     assert run("predict", "me.jpg", "pics/me.jpg", "--draw", "out", url=url) == 0
@@ -149,7 +149,7 @@ def test_drawn_pictures_have_the_box(folder, url):
     assert after.shape == before.shape
 
 
-def test_a_picture_that_cannot_be_drawn_is_told_and_counts_as_failed(folder, url, capsys):
+def test_an_image_that_cannot_be_drawn_is_told_and_counts_as_failed(folder, url, capsys):
     assert run("predict", "pics/b.jpg", "--draw", "out", url=url) == 1
     assert "not drawn: OpenCV cannot read pics/b.jpg" in capsys.readouterr().err
     assert list(Path("out").iterdir()) == []
@@ -197,7 +197,7 @@ def test_a_server_that_cannot_serve_is_exit_code_3(folder, capsys):
 
 def test_opencv_is_asked_for_in_one_line_where_it_is_missing(folder, url, monkeypatch, capsys):
     for name in [name for name in sys.modules if name.startswith("ferclient.terminal.")]:
-        if name.rsplit(".", 1)[1] in ("drawing", "footage", "video", "webcam"):
+        if name.rsplit(".", 1)[1] in ("drawing", "frames", "video", "webcam"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.setattr(sys.modules["ferclient.terminal"], "drawing", None, raising=False)

@@ -88,7 +88,7 @@ def test_a_recorded_session_is_told_at_the_end(capsys):
         return httpx.Response(200, json=TREND)
 
     with answering_in_thread(answer) as url, Client(url) as client:
-        story = webcam._story(client, "0" * 32)
+        story = webcam._summarize(client, "0" * 32)
     assert asked == [f"/sessions/{'0' * 32}/trend"]
     assert "4 faces seen: anger 75%, fear 25%; valence -1.00; kept until 2026-11-22 10:00 UTC" in story
     assert f"curl -X DELETE {url}/sessions/{'0' * 32}" in story
@@ -96,4 +96,4 @@ def test_a_recorded_session_is_told_at_the_end(capsys):
 
 def test_a_session_whose_trend_is_gone_does_not_hide_how_the_command_ended():
     with answering_in_thread(lambda _: problem(404, "unknown_session")) as url, Client(url) as client:
-        assert "no trend: unknown_session" in webcam._story(client, "0" * 32)
+        assert "no trend: unknown_session" in webcam._summarize(client, "0" * 32)

@@ -14,8 +14,8 @@ from services.gateway.live.stream import LiveStream
 from services.gateway.live.window import Frame
 from services.gateway.settings import GatewaySettings
 from tests.support.bad_inputs import png_claiming
+from tests.support.images import encoded, no_face_jpeg
 from tests.support.live_gateway import Gate, frames_counted, gauge, until, until_ready
-from tests.support.pictures import encoded, no_face_jpeg
 from tests.support.streaming import assert_accounted, one_face, streaming, working
 
 pytestmark = pytest.mark.anyio

@@ -8,8 +8,8 @@ import pytest
 
 from services.gateway.live.stream import LiveStream
 from services.gateway.pipeline import Pipeline
+from tests.support.images import no_face_jpeg
 from tests.support.live_gateway import Gate, frames_counted, gauge, living, until, until_ready
-from tests.support.pictures import no_face_jpeg
 from tests.support.streaming import Server, result, working
 
 pytestmark = pytest.mark.anyio

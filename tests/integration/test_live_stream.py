@@ -11,8 +11,8 @@ from websockets.typing import Origin
 
 from fercore.contracts.live import Alert
 from fercore.service.logging import JsonFormatter
+from tests.support.images import no_face_jpeg
 from tests.support.live_gateway import Gate, frames_counted, gauge, until, until_ready
-from tests.support.pictures import no_face_jpeg
 from tests.support.streaming import assert_accounted, one_face, streaming, working
 
 pytestmark = pytest.mark.anyio

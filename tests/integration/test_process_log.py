@@ -139,7 +139,7 @@ def test_the_search_for_the_end_of_a_whole_jpeg_leaves_no_line():
         """
 from fercore.vision.decode import decode
 from tests.support.jpegs import without_end
-from tests.support.pictures import portrait_jpeg
+from tests.support.images import portrait_jpeg
 assert decode(without_end(portrait_jpeg())).shape == (512, 512, 3)
         """
     )

@@ -14,8 +14,8 @@ from fercore.messaging.queue import (
     REPLY_STREAM_TTL_MS,
     WORK_STREAM_TTL_MS,
     WORKER_KEY_TTL_MS,
-    Delivery,
     Envelope,
+    ReceivedMessage,
 )
 from fercore.messaging.redis_streams import RedisStreams
 from tests.support.consuming import Counts, bury, consuming, die, echo, replies, send, settle, until
@@ -53,7 +53,7 @@ async def raw(redis_server) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def receive(queue: RedisStreams, worker_id: str) -> list[Delivery]:
+async def receive(queue: RedisStreams, worker_id: str) -> list[ReceivedMessage]:
     got = await queue.receive(FRAMES, worker_id, max_n=10, wait_ms=0)
     return got or await queue.receive(
         FRAMES, worker_id, max_n=10, wait_ms=0
@@ -71,14 +71,14 @@ async def answers(queue: RedisStreams) -> None:
             await asyncio.sleep(0.02)
 
 
-def all_calls(queue: RedisStreams, delivery: Delivery) -> dict[str, asyncio.Future[object]]:
+def all_calls(queue: RedisStreams, message: ReceivedMessage) -> dict[str, asyncio.Future[object]]:
     calls = {
         "ping": queue.ping(),
-        "publish": queue.publish(FRAMES, delivery.envelope),
+        "publish": queue.publish(FRAMES, message.envelope),
         "receive": queue.receive(FRAMES, "a", max_n=1, wait_ms=200),
         "claim": queue.claim(FRAMES, "a", max_n=1),
-        "settle": settle(queue, delivery, reply=delivery.envelope),
-        "bury": bury(queue, delivery, "test"),
+        "settle": settle(queue, message, reply=message.envelope),
+        "bury": bury(queue, message, "test"),
         "heartbeat": queue.heartbeat("detector", "a", b""),
         "withdraw": queue.withdraw(FRAMES, "a"),
         "offers": queue.offers("detector"),
@@ -93,13 +93,13 @@ def all_calls(queue: RedisStreams, delivery: Delivery) -> dict[str, asyncio.Futu
 async def test_every_call_says_in_bounded_time_that_the_broker_is_away(connect, own_redis_server, how):
     queue = connect(own_redis_server)
     await send_one(queue)
-    [delivery] = await receive(queue, "a")
+    [message] = await receive(queue, "a")
     if how == "hangs":
         own_redis_server.pause()
     else:
         own_redis_server.stop()
     started = time.monotonic()
-    calls = all_calls(queue, delivery)
+    calls = all_calls(queue, message)
     await asyncio.wait(calls.values(), timeout=20)
     took_s = time.monotonic() - started
     faults = {name: call.exception() for name, call in calls.items()}
@@ -125,16 +125,16 @@ async def test_groups_are_made_again_after_the_broker_was_restarted(connect, own
         await queue.publish(FRAMES, Envelope("r", "gateway", 1.0, b"lost"))
     own_redis_server.start()
     await answers(queue)
-    assert (await queue.claim(FRAMES, "a", max_n=1)).deliveries == []
+    assert (await queue.claim(FRAMES, "a", max_n=1)).messages == []
     await send_one(queue, b"after")
-    [delivery] = await receive(queue, "a")
-    assert delivery.envelope.body == b"after"
-    assert await settle(queue, delivery, reply=delivery.envelope)
+    [message] = await receive(queue, "a")
+    assert message.envelope.body == b"after"
+    assert await settle(queue, message, reply=message.envelope)
 
 
 async def test_a_group_is_made_again_for_a_worker_that_waits_while_all_is_flushed(queue, raw):
     await receive(queue, "a")
-    got: list[Delivery] = []
+    got: list[ReceivedMessage] = []
 
     async def work() -> None:
         while not got:
@@ -149,19 +149,19 @@ async def test_a_group_is_made_again_for_a_worker_that_waits_while_all_is_flushe
 
 async def test_a_message_ends_even_when_redis_has_forgotten_its_scripts(queue, raw):
     await send(queue, b"body")
-    [delivery] = await receive(queue, "a")
+    [message] = await receive(queue, "a")
     await raw.script_flush()
-    assert await settle(queue, delivery)
+    assert await settle(queue, message)
 
 
 async def test_a_message_ends_even_when_redis_is_out_of_memory(queue, raw):
     await send(queue, b"body")
-    [delivery] = await receive(queue, "a")
+    [message] = await receive(queue, "a")
     await raw.config_set("maxmemory", 1)
     try:
         with pytest.raises(UpstreamUnavailable):
-            await queue.publish(FRAMES, delivery.envelope)
-        assert await settle(queue, delivery, reply=delivery.envelope)
+            await queue.publish(FRAMES, message.envelope)
+        assert await settle(queue, message, reply=message.envelope)
     finally:
         await raw.config_set("maxmemory", 0)
     assert len(await queue.receive_replies("gateway", wait_ms=0)) == 1
@@ -169,17 +169,17 @@ async def test_a_message_ends_even_when_redis_is_out_of_memory(queue, raw):
 
 async def test_a_key_of_another_kind_is_reported_as_a_broker_that_cannot_be_used(queue, raw):
     await send(queue, b"body")
-    [delivery] = await receive(queue, "a")
+    [message] = await receive(queue, "a")
     await raw.set(FRAMES.stream, "no stream")
-    for call in (receive(queue, "a"), settle(queue, delivery), queue.claim(FRAMES, "a", max_n=1)):
+    for call in (receive(queue, "a"), settle(queue, message), queue.claim(FRAMES, "a", max_n=1)):
         with pytest.raises(UpstreamUnavailable):
             await call
 
 
 async def test_replies_and_heartbeats_expire(queue, raw):
     await send(queue, b"a", b"b")
-    for delivery in await receive(queue, "a"):
-        await settle(queue, delivery, reply=delivery.envelope)
+    for message in await receive(queue, "a"):
+        await settle(queue, message, reply=message.envelope)
         assert REPLY_STREAM_TTL_MS - 10_000 < await raw.pttl("fer:reply:gateway") <= REPLY_STREAM_TTL_MS
         await raw.pexpire("fer:reply:gateway", 5000)  # the next reply gives it the full time again
     await queue.heartbeat("detector", "w", b"")
@@ -189,15 +189,15 @@ async def test_replies_and_heartbeats_expire(queue, raw):
 async def test_frames_that_nobody_takes_expire(queue, raw):
     await send(queue, b"a")
     assert WORK_STREAM_TTL_MS - 10_000 < await raw.pttl("fer:frames") <= WORK_STREAM_TTL_MS
-    [delivery] = await receive(queue, "a")
-    await settle(queue, delivery, forward=(FACES, delivery.envelope))
+    [message] = await receive(queue, "a")
+    await settle(queue, message, forward=(FACES, message.envelope))
     assert WORK_STREAM_TTL_MS - 10_000 < await raw.pttl("fer:faces") <= WORK_STREAM_TTL_MS
 
 
 async def test_nothing_of_a_frame_is_left_once_its_reply_was_read(queue, raw):
     await send(queue, b"secret face")
-    [delivery] = await receive(queue, "a")
-    await settle(queue, delivery, reply=delivery.envelope)
+    [message] = await receive(queue, "a")
+    await settle(queue, message, reply=message.envelope)
     await queue.receive_replies("gateway", wait_ms=0)
     await queue.receive_replies("gateway", wait_ms=0)
     for key in await raw.keys("*"):
@@ -209,8 +209,8 @@ async def test_entries_that_are_gone_but_pending_are_acknowledged_away(queue, ra
     await send(queue, b"a", b"b")
     gone, there = await receive(queue, "dead")
     await raw.xdel(FRAMES.stream, gone.message_id)
-    taken = (await queue.claim(FRAMES, "alive", max_n=10)).deliveries
-    assert [delivery.message_id for delivery in taken] == [there.message_id]
+    taken = (await queue.claim(FRAMES, "alive", max_n=10)).messages
+    assert [message.message_id for message in taken] == [there.message_id]
     assert (await raw.xpending(FRAMES.stream, FRAMES.service))["pending"] == 1
 
 
@@ -289,10 +289,10 @@ async def test_an_outcome_outlives_a_broker_that_hangs_for_a_while(connect, own_
     queue, started, let_go = connect(own_redis_server, timeout_s=0.2), asyncio.Event(), asyncio.Event()
     await answers(queue)
 
-    async def hold(deliveries):
+    async def hold(messages):
         started.set()
         await let_go.wait()
-        return await echo(deliveries)
+        return await echo(messages)
 
     async with consuming(queue, hold):
         await send(queue, b"in hand")
@@ -311,8 +311,8 @@ async def test_what_a_killed_worker_held_is_finished_by_another_exactly_once(con
     await mine.ping()
     counts, held = Counts(), []
 
-    async def hang(deliveries):
-        held.extend(deliveries)
+    async def hang(messages):
+        held.extend(messages)
         await asyncio.Event().wait()
 
     await send(mine, b"a", b"b", b"c", b"d")

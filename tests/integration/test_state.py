@@ -24,7 +24,7 @@ from fercore.state.store import Lease, Record, Task
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 from tests.support.cluster import Service
-from tests.support.pictures import no_face_jpeg
+from tests.support.images import no_face_jpeg
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver, receiving
 from tests.support.redis_server import RedisServer

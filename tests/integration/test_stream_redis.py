@@ -8,8 +8,8 @@ from fercore.messaging.redis_streams import RedisStreams
 from fercore.service.metrics import Metrics
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
+from tests.support.images import no_face_jpeg
 from tests.support.live_gateway import until_ready
-from tests.support.pictures import no_face_jpeg
 from tests.support.redis_server import RedisServer
 from tests.support.streaming import assert_accounted, serving, streaming, working
 

@@ -21,7 +21,7 @@ from tests.support.collector import Collector
 from tests.support.fakes import BrightnessBackend, model_folder
 from tests.support.grpc_server import serving
 from tests.support.waiting import until
-from tests.unit.test_classifier import delivery
+from tests.unit.test_classifier import message
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +64,7 @@ def place(span: ReadableSpan) -> tuple[int, int]:
 
 
 async def test_of_frames_that_share_a_call_each_is_led_to_it(kept):
-    ones = [delivery(number, trace=trace(number)) for number in (1, 2, 3)]
+    ones = [message(number, trace=trace(number)) for number in (1, 2, 3)]
     await handler(BrightnessBackend(), kept.tracing)(ones)
     (call,) = kept.named("infer")
     first, *others = sorted(kept.named("classify"), key=lambda span: span.context.trace_id)
@@ -77,7 +77,7 @@ async def test_of_frames_that_share_a_call_each_is_led_to_it(kept):
 
 
 async def test_the_call_stands_in_a_trace_that_is_kept(kept):
-    ones = [delivery(number, trace=trace(number, is_sampled=number == 2)) for number in (1, 2, 3)]
+    ones = [message(number, trace=trace(number, is_sampled=number == 2)) for number in (1, 2, 3)]
     await handler(BrightnessBackend(), kept.tracing)(ones)
     (frame,), (call,) = kept.named("classify"), kept.named("infer")
     assert (call.context.trace_id, call.parent.span_id) == place(frame)
@@ -97,7 +97,7 @@ async def handed_to_triton(tracing: Tracing) -> dict[str, str]:
     listener = Listening()
     async with serving(listener) as address:
         backend = TritonBackend(address, traceparent=tracing.traceparent)
-        await handler(backend, tracing)([delivery(1, trace=trace(1))])
+        await handler(backend, tracing)([message(1, trace=trace(1))])
         await backend.close()
     (beside,) = listener.beside
     return beside

@@ -19,7 +19,7 @@ from tests.load.report import Report, replace_section, write_report
 from tests.load.streams import measure_streams, stream_section
 from tests.load.telemetry import TelemetryReport, measure_telemetry, telemetry_section
 from tests.support.cluster import Cluster
-from tests.support.pictures import portrait_640x480
+from tests.support.images import portrait_640x480
 from tests.support.triton_server import why_triton_is_missing
 
 STAGES = ("queue", "decode", "detect", "align", "infer", "total")

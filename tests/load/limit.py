@@ -21,8 +21,8 @@ from fercore.service.metrics import Metrics
 from services.detector import detectors
 from services.detector.core import DetectorCore
 from tests.load.client import Load
+from tests.support.images import portrait_640x480
 from tests.support.options import default_options
-from tests.support.pictures import portrait_640x480
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent.parent
 def measure(
     threads: int, seconds: float, *, detector: str = DEFAULT_DETECTOR, model: str = DEFAULT_MODEL
 ) -> Load:
-    """Analyse the same picture again and again in `threads` threads, each its own closed loop."""
+    """Analyse the same image again and again in `threads` threads, each its own closed loop."""
     cv2.setNumThreads(1)
     repository = ROOT / "model_repository"
     core = DetectorCore(detectors, model_repository=repository, threads=threads, metrics=Metrics())

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.load.client import Load, run_load
 from tests.load.report import commit, machine, table
 from tests.support.cluster import Cluster, resident_mb
-from tests.support.pictures import portrait_640x480
+from tests.support.images import portrait_640x480
 
 STREAMS = 10
 CAMERA_FRAMES_A_SECOND = 25
@@ -126,7 +126,7 @@ def stream_section(report: StreamReport) -> str:
     return f"""{TITLE}
 Written by `python -m tests.load streams --stream-seconds {report.seconds:g}` (or `make bench`) on
 {datetime.now(UTC):%Y-%m-%d}. Commit {commit()}. Machine: {machine()}.
-The picture and the cluster are those above; {report.seconds:g} s a row after {WARM_UP_S:g} s of warm-up.
+The image and the cluster are those above; {report.seconds:g} s a row after {WARM_UP_S:g} s of warm-up.
 Latency is from sending a frame until its result has come.
 
 {table([*columns, "received", "results", "dropped", "errors"], rows)}

@@ -19,7 +19,7 @@ from tests.load.client import Load, run_load
 from tests.load.report import commit, machine, table
 from tests.support.cluster import Service
 from tests.support.ferserver import answering_in_thread
-from tests.support.pictures import portrait_640x480
+from tests.support.images import portrait_640x480
 from tests.support.ports import free_ports
 
 LEVELS = (1, 8)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from tests.support.pictures import encoded
+from tests.support.images import encoded
 
 JPEG = {"content-type": "image/jpeg"}
 JSON = {"content-type": "application/json"}

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fercore.contracts.errors import FerError
 from fercore.messaging.consume import ConsumerOptions, consume
 from fercore.messaging.handler import Outcome, Reply
-from fercore.messaging.queue import FRAMES, Backlog, Channel, Delivery, Ending, Envelope, Queue
+from fercore.messaging.queue import FRAMES, Backlog, Channel, Ending, Envelope, Queue, ReceivedMessage
 
 
 class Counts:
@@ -36,8 +36,8 @@ def encode_error(fault: FerError) -> bytes:
     return fault.code.encode()
 
 
-async def echo(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-    return [Reply(delivery.envelope.body) for delivery in deliveries]
+async def echo(messages: Sequence[ReceivedMessage]) -> Sequence[Outcome]:
+    return [Reply(message.envelope.body) for message in messages]
 
 
 @asynccontextmanager
@@ -94,15 +94,15 @@ async def die(task: asyncio.Task[None]) -> None:
 
 async def settle(
     queue: Queue,
-    delivery: Delivery,
+    message: ReceivedMessage,
     *,
     forward: tuple[Channel, Envelope] | None = None,
     reply: Envelope | None = None,
 ) -> bool:
     """End one message."""
-    return (await queue.settle([Ending(delivery, forward, reply)]))[0]
+    return (await queue.settle([Ending(message, forward, reply)]))[0]
 
 
-async def bury(queue: Queue, delivery: Delivery, reason: str, *, reply: Envelope | None = None) -> bool:
+async def bury(queue: Queue, message: ReceivedMessage, reason: str, *, reply: Envelope | None = None) -> bool:
     """End one message as dead."""
-    return (await queue.settle([Ending(delivery, None, reply, reason)]))[0]
+    return (await queue.settle([Ending(message, None, reply, reason)]))[0]

@@ -1,4 +1,4 @@
-"""What every detector promises of odd pictures and of threads, checked wherever there are weights for it."""
+"""What every detector promises of odd images and of threads, checked wherever there are weights for it."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ import numpy as np
 from fercore.vision.crop import RgbImage
 from fercore.vision.detection import Detections, Detector
 
-ODD_PICTURES = {
+ODD_IMAGES = {
     "1x1": np.zeros((1, 1, 3), np.uint8),
     "1x5000": np.zeros((1, 5000, 3), np.uint8),
     "5000x1": np.full((5000, 1, 3), 255, np.uint8),
@@ -32,19 +32,19 @@ def assert_well_formed(found: Detections) -> None:
         assert found.landmarks.shape == (n, 5, 2)
 
 
-def assert_sees_no_face(detector: Detector, picture: RgbImage) -> None:
-    """Show a picture without a face; boxes that nobody would be given are no fault."""
-    found = detector.detect(picture, min_face_px=1)
+def assert_sees_no_face(detector: Detector, image: RgbImage) -> None:
+    """Show an image without a face; boxes that nobody would be given are no fault."""
+    found = detector.detect(image, min_face_px=1)
     assert_well_formed(found)
     assert not (found.scores >= 0.5).any()
 
 
-def assert_same_in_threads(detector: Detector, picture: RgbImage) -> None:
-    """Show one picture with a face in several threads at once."""
-    expected = detector.detect(picture, min_face_px=24)
+def assert_same_in_threads(detector: Detector, image: RgbImage) -> None:
+    """Show one image with a face in several threads at once."""
+    expected = detector.detect(image, min_face_px=24)
     assert len(expected.boxes)
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: detector.detect(picture, min_face_px=24), range(8)))
+        answers = list(pool.map(lambda _: detector.detect(image, min_face_px=24), range(8)))
     for answer in answers:
         np.testing.assert_array_equal(answer.boxes, expected.boxes)
         np.testing.assert_array_equal(answer.scores, expected.scores)

@@ -12,7 +12,7 @@ from av.codec.context import Flags
 from av.stream import Stream
 
 from ferclient.terminal import film
-from ferclient.terminal.recording import written
+from ferclient.terminal.film_writer import open_writer
 
 OPTIONS = {"crf": "10", "b": "2M", "bf": "0"}
 CODECS = {"libvpx": "vp8", "libvpx-vp9": "vp9"}
@@ -54,7 +54,7 @@ def write_film(
     is_live: bool = False,
     is_interlaced: bool = False,
 ) -> Path:
-    """Write pictures (BGR) at their times, and a tone beside them.
+    """Write images (BGR) at their times, and a tone beside them.
 
     Args:
         matrix: a, b, c, d of the display matrix.
@@ -117,7 +117,7 @@ def _tone(stream: av.AudioStream, from_ms: int, length_ms: int) -> av.AudioFrame
 
 
 def read_film(path: Path) -> tuple[list[float], list[np.ndarray]]:
-    """Give the times of all frames in seconds, and the pictures (BGR), as PyAV reads them."""
+    """Give the times of all frames in seconds, and the images (BGR), as PyAV reads them."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
         return [float(f.pts * f.time_base) for f in frames], [f.to_ndarray(format="bgr24") for f in frames]
@@ -130,7 +130,7 @@ def duration_s(path: Path) -> float:
 
 
 def codecs(path: Path) -> list[str]:
-    """Give what the pictures and the sound are coded in."""
+    """Give what the images and the sound are coded in."""
     with av.open(str(path)) as container:
         streams = [*container.streams.video, *container.streams.audio]
         return [stream.codec_context.codec.canonical_name for stream in streams]
@@ -162,12 +162,12 @@ def browser_recording(path: Path) -> Path:
 
 def copied(source: Path, target: Path) -> Path:
     """Read a film and write it again."""
-    with film.opened(source) as video, written(target, video, target) as recording:
-        for shot in video.shots():
-            recording.add(shot)
+    with film.open_film(source) as video, open_writer(target, video, target) as recording:
+        for frame in video.frames():
+            recording.add(frame)
     return target
 
 
 def times_of(path: Path) -> list[float]:
-    with film.opened(path) as video:
-        return [shot.time_s for shot in video.shots()]
+    with film.open_film(path) as video:
+        return [frame.time_s for frame in video.frames()]

@@ -1,4 +1,4 @@
-"""JPEGs of every kind that cameras, phones and other programs write, made of an upright picture.
+"""JPEGs of every kind that cameras, phones and other programs write, made of an upright image.
 
 Sources: ITU-T T.81 (annex H: lossless), Adobe Technical Note 5116 (YCCK), TIFF 6.0 (orientation).
 """
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageChops
 
-from tests.support.pictures import STORED_AS, encoded
+from tests.support.images import STORED_AS, encoded
 from tests.support.requires import program
 
 END = b"\xff\xd9"

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from fercore.messaging.queue import FRAMES, Delivery, Envelope, Queue
+from fercore.messaging.queue import FRAMES, Envelope, Queue, ReceivedMessage
 
 
 def envelope(
@@ -13,7 +13,9 @@ def envelope(
     return Envelope(request_id, "gateway", queue.now_ms() + left_ms, body, trace="00-aa-bb-01")
 
 
-async def receive(queue: Queue, worker_id: str, *, max_n: int = 10, wait_ms: int = 0) -> list[Delivery]:
+async def receive(
+    queue: Queue, worker_id: str, *, max_n: int = 10, wait_ms: int = 0
+) -> list[ReceivedMessage]:
     got = await queue.receive(FRAMES, worker_id, max_n=max_n, wait_ms=wait_ms)
     # The first call may only make the group.
     return got or await queue.receive(FRAMES, worker_id, max_n=max_n, wait_ms=wait_ms)
@@ -26,12 +28,12 @@ async def eventually(check: Callable[[], Awaitable[bool]], timeout_s: float = 20
         await asyncio.sleep(0.02)
 
 
-async def claimed(queue: Queue, worker_id: str) -> list[Delivery]:
+async def claimed(queue: Queue, worker_id: str) -> list[ReceivedMessage]:
     """Take over as soon as there is something from the dead."""
-    taken: list[Delivery] = []
+    taken: list[ReceivedMessage] = []
 
     async def check() -> bool:
-        taken.extend((await queue.claim(FRAMES, worker_id, max_n=10)).deliveries)
+        taken.extend((await queue.claim(FRAMES, worker_id, max_n=10)).messages)
         return bool(taken)
 
     await eventually(check)

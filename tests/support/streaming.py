@@ -27,7 +27,7 @@ from fercore.contracts.messages import (
     decode_frame_job,
     encode,
 )
-from fercore.messaging.queue import FACES, FRAMES, Delivery, Queue
+from fercore.messaging.queue import FACES, FRAMES, Queue, ReceivedMessage
 from fercore.service.run import server_config
 from services.gateway.settings import GatewaySettings
 from tests.support.consuming import settle
@@ -71,14 +71,14 @@ async def working(queue: Queue, answer: Answer = one_face) -> AsyncIterator[None
     async def work() -> None:
         async with asyncio.TaskGroup() as group:
             while True:
-                for delivery in await queue.receive(FRAMES, "w", max_n=16, wait_ms=20):
-                    group.create_task(reply(delivery))
+                for message in await queue.receive(FRAMES, "w", max_n=16, wait_ms=20):
+                    group.create_task(reply(message))
 
-    async def reply(delivery: Delivery) -> None:
-        envelope = delivery.envelope
+    async def reply(message: ReceivedMessage) -> None:
+        envelope = message.envelope
         made = await answer(decode_frame_job(envelope.body))
         body = encode(made) if isinstance(made, FrameResult) else made
-        await settle(queue, delivery, reply=None if body is None else replace(envelope, body=body))
+        await settle(queue, message, reply=None if body is None else replace(envelope, body=body))
 
     async def announce() -> None:
         while True:

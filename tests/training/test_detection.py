@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from fercore.vision.boxes import nms
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detections
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 from services.detector.detectors import ferface, yunet
 from tests.support.weights import ROOT, repository_with
 from tests.training.tiny_pictures import cut_short
@@ -307,7 +307,7 @@ def test_a_wrong_config_is_one_clear_line(config_file: Path):
 
 
 def astronaut_view() -> Sample:
-    picture = Picture.in_full(decode((ROOT / "docs/images/astronaut.jpg").read_bytes()))
+    picture = DecodedImage.in_full(decode((ROOT / "docs/images/astronaut.jpg").read_bytes()))
     image = np.asarray(cv2.resize(picture.pixels, (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
     return Sample(image, np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool))
 

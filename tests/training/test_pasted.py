@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fercore.vision.decode import decode
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 from services.detector.detectors import yunet
 from tests.support.weights import ROOT, repository_with
 from tests.training.tiny_fer import FerFolder
@@ -28,7 +28,7 @@ def grey_view() -> Sample:
 
 
 def test_faces_that_are_pasted_are_faces_to_the_teacher(tmp_path: Path):
-    portrait = Picture.in_full(decode((ROOT / "docs/images/astronaut.jpg").read_bytes())).pixels
+    portrait = DecodedImage.in_full(decode((ROOT / "docs/images/astronaut.jpg").read_bytes())).pixels
     detector = yunet.create(repository_with(yunet.WEIGHTS, tmp_path))
     (x1, y1, x2, y2), *_ = detector.detect(portrait, min_face_px=24).boxes.astype(int)
     face = cv2.resize(cv2.cvtColor(portrait[y1:y2, x1:x2], cv2.COLOR_RGB2GRAY), (48, 48))

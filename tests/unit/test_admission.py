@@ -9,11 +9,11 @@ from fercore.service.admission import Admission
 
 @pytest.fixture
 def admission() -> Admission:
-    gauge = Gauge("inflight", "pictures", registry=CollectorRegistry())
+    gauge = Gauge("inflight", "images", registry=CollectorRegistry())
     return Admission(max_inflight=4, max_inflight_bytes=100, gauge=gauge)
 
 
-def test_pictures_are_taken_all_or_none(admission):
+def test_images_are_taken_all_or_none(admission):
     with admission.permit() as first, admission.permit() as second:
         first.take_images(3)
         with pytest.raises(Overloaded):

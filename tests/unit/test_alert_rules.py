@@ -64,7 +64,7 @@ def test_too_few_faces_never_fire():
     assert run(watch(min_faces=100), [SAD] * 500)[:1] == [10.0]
 
 
-def test_nobody_in_the_picture_fires_nothing():
+def test_nobody_in_the_image_fires_nothing():
     watched = watch()
     assert [watched.see(float(at_s), []) for at_s in range(100)] == [None] * 100
 

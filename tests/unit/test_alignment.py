@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fercore.vision.align import aligned_square, similarity_square
 from fercore.vision.crop import Framing, Square, canonical_square, crop_face
-from tests.support.pictures import astronaut
+from tests.support.images import astronaut
 
 POINTS = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.75), (0.65, 0.75))
 FRAMING = Framing(1.2, 0.05, -0.1, POINTS)
@@ -20,8 +20,8 @@ places = st.floats(-500, 5000)
 tilts = st.floats(-pi + 0.01, pi - 0.01)
 
 
-def in_picture(square: Square, points: tuple[tuple[float, float], ...]) -> np.ndarray:
-    """Where points of a square, in units of its side, lie in the picture."""
+def in_image(square: Square, points: tuple[tuple[float, float], ...]) -> np.ndarray:
+    """Where points of a square, in units of its side, lie in the image."""
     offsets = (np.array(points) - 0.5) * square.side
     turn = np.array([[cos(square.tilt), -sin(square.tilt)], [sin(square.tilt), cos(square.tilt)]])
     return offsets @ turn.T + square.centre
@@ -31,7 +31,7 @@ def in_picture(square: Square, points: tuple[tuple[float, float], ...]) -> np.nd
 @given(left=places, top=places, side=sides, tilt=tilts)
 def test_the_similarity_is_found_again(left, top, side, tilt):
     expected = Square(left, top, side, tilt)
-    found = similarity_square(in_picture(expected, POINTS).astype(np.float64), POINTS)
+    found = similarity_square(in_image(expected, POINTS).astype(np.float64), POINTS)
     assert found.centre == pytest.approx(expected.centre, abs=1e-6)
     assert (found.side, found.tilt) == pytest.approx((side, tilt), abs=1e-6)
 
@@ -39,11 +39,11 @@ def test_the_similarity_is_found_again(left, top, side, tilt):
 @settings(deadline=None)
 @given(noise=st.lists(st.floats(-8, 8), min_size=10, max_size=10), tilt=tilts)
 def test_no_other_similarity_brings_the_landmarks_closer_to_their_places(noise, tilt):
-    landmarks = in_picture(Square(40, 50, 100, tilt), POINTS) + np.array(noise).reshape(5, 2)
+    landmarks = in_image(Square(40, 50, 100, tilt), POINTS) + np.array(noise).reshape(5, 2)
     best = similarity_square(landmarks, POINTS)
 
     def distance(square: Square) -> float:
-        return float(((in_picture(square, POINTS) - landmarks) ** 2).sum())
+        return float(((in_image(square, POINTS) - landmarks) ** 2).sum())
 
     x, y = best.centre
     for other in (
@@ -58,7 +58,7 @@ def test_no_other_similarity_brings_the_landmarks_closer_to_their_places(noise, 
 @settings(deadline=None)
 @given(tilt=tilts)
 def test_the_face_is_level_and_in_the_middle_and_as_large_as_its_box_says(tilt):
-    landmarks = in_picture(Square(90, 100, 80, tilt), POINTS).astype(np.float32)
+    landmarks = in_image(Square(90, 100, 80, tilt), POINTS).astype(np.float32)
     level = canonical_square(BOX, FRAMING)
     turned = aligned_square(BOX, landmarks, FRAMING)
     assert turned.tilt == pytest.approx(tilt, abs=1e-4)
@@ -67,7 +67,7 @@ def test_the_face_is_level_and_in_the_middle_and_as_large_as_its_box_says(tilt):
 
 
 def test_without_landmarks_or_their_places_the_square_is_level():
-    landmarks = in_picture(Square(90, 100, 80, 0.5), POINTS).astype(np.float32)
+    landmarks = in_image(Square(90, 100, 80, 0.5), POINTS).astype(np.float32)
     level = canonical_square(BOX, FRAMING)
     assert aligned_square(BOX, None, FRAMING) == level
     assert aligned_square(BOX, landmarks, Framing(1.2, 0.05, -0.1)) == level
@@ -80,17 +80,17 @@ def test_landmarks_that_fall_together_turn_nothing():
 @pytest.mark.parametrize("side", [60, 112, 300])
 @pytest.mark.parametrize("degrees", [-170, -90, -30, 20, 90, 135])
 def test_a_turned_face_gives_the_crop_of_the_level_one(side, degrees):
-    picture = np.asarray(cv2.GaussianBlur(np.asarray(astronaut()), (0, 0), 3), np.uint8)
+    image = np.asarray(cv2.GaussianBlur(np.asarray(astronaut()), (0, 0), 3), np.uint8)
     middle = 224.0, 112.0
     matrix = cv2.getRotationMatrix2D((middle[0] - 0.5, middle[1] - 0.5), -degrees, 1.0)
-    turned = cv2.warpAffine(picture, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
-    level = crop_face(picture, Square.around(middle, side))
+    turned = cv2.warpAffine(image, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
+    level = crop_face(image, Square.around(middle, side))
     crop = crop_face(turned, Square.around(middle, side, radians(degrees)))
-    inner = np.s_[14:98, 14:98]  # a corner may show what lies beyond the turned picture
+    inner = np.s_[14:98, 14:98]  # a corner may show what lies beyond the turned image
     assert np.abs(crop[inner].astype(float) - level[inner]).mean() < 3
 
 
 def test_a_quarter_turn_is_exact():
-    picture = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
-    crop = crop_face(picture, Square(0, 0, 112, pi / 2))
-    np.testing.assert_array_equal(crop, np.rot90(picture, 1))
+    image = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    crop = crop_face(image, Square(0, 0, 112, pi / 2))
+    np.testing.assert_array_equal(crop, np.rot90(image, 1))

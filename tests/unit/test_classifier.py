@@ -26,7 +26,7 @@ from fercore.contracts.messages import (
     encode,
 )
 from fercore.messaging.handler import Dead, Reply
-from fercore.messaging.queue import FACES, Delivery, Envelope
+from fercore.messaging.queue import FACES, Envelope, ReceivedMessage
 from fercore.service.metrics import Metrics
 from services.classifier.core import ClassifierCore
 from services.classifier.handler import FaceHandler
@@ -43,13 +43,13 @@ def crops(*emotions: int) -> np.ndarray:
     return faces
 
 
-def delivery(
+def message(
     *emotions: int,
     model: str = "a",
     body: bytes | None = None,
     trace: str = "",
     quality: FaceQuality = QUALITY,
-) -> Delivery:
+) -> ReceivedMessage:
     batch = FaceBatch(
         width=100,
         height=100,
@@ -62,7 +62,7 @@ def delivery(
     envelope = Envelope(
         f"r{next(NUMBERS)}", "gateway", 5000, encode(batch) if body is None else body, trace, sent_ms=990
     )
-    return Delivery(FACES, f"{next(NUMBERS)}-0", envelope, {}, 1)
+    return ReceivedMessage(FACES, f"{next(NUMBERS)}-0", envelope, {}, 1)
 
 
 def handler(backend: BrightnessBackend) -> FaceHandler:
@@ -78,7 +78,7 @@ def told(outcome: object) -> list[str]:
 
 async def test_frames_share_one_call_and_get_their_own_faces():
     backend = BrightnessBackend()
-    outcomes = await handler(backend)([delivery(1, 2), delivery(3), delivery(7, 0, 4)])
+    outcomes = await handler(backend)([message(1, 2), message(3), message(7, 0, 4)])
     assert backend.batches == [("emotion_a", 6)]
     assert [told(outcome) for outcome in outcomes] == [
         ["happiness", "surprise"],
@@ -89,15 +89,13 @@ async def test_frames_share_one_call_and_get_their_own_faces():
 
 async def test_frames_for_different_models_are_asked_apart():
     backend = BrightnessBackend()
-    outcomes = await handler(backend)(
-        [delivery(1, model="a"), delivery(2, model="b"), delivery(3, model="a")]
-    )
+    outcomes = await handler(backend)([message(1, model="a"), message(2, model="b"), message(3, model="a")])
     assert sorted(backend.batches) == [("emotion_a", 2), ("emotion_b", 1)]
     assert [told(outcome) for outcome in outcomes] == [["happiness"], ["surprise"], ["sadness"]]
 
 
 async def test_timings_add_both_hops():
-    (outcome,) = await handler(BrightnessBackend())([delivery(1)])
+    (outcome,) = await handler(BrightnessBackend())([message(1)])
     assert isinstance(outcome, Reply)
     timings = decode_reply(outcome.body).timings
     assert timings.infer_ms > 0
@@ -106,19 +104,19 @@ async def test_timings_add_both_hops():
 
 async def test_more_faces_than_a_batch_are_asked_in_parts():
     backend = BrightnessBackend()
-    (outcome,) = await handler(backend)([delivery(*[n % 8 for n in range(150)])])
+    (outcome,) = await handler(backend)([message(*[n % 8 for n in range(150)])])
     assert [size for _, size in backend.batches] == [64, 64, 22]
     assert told(outcome) == [EMOTIONS[n % 8] for n in range(150)]
 
 
 async def test_an_unreadable_body_is_dead_and_its_neighbours_are_answered():
-    outcomes = await handler(BrightnessBackend())([delivery(1), delivery(body=b"junk"), delivery(2)])
+    outcomes = await handler(BrightnessBackend())([message(1), message(body=b"junk"), message(2)])
     assert isinstance(outcomes[1], Dead)
     assert [told(outcomes[0]), told(outcomes[2])] == [["happiness"], ["surprise"]]
 
 
 async def test_an_unknown_model_is_a_reply_to_those_who_asked_for_it():
-    outcomes = await handler(BrightnessBackend())([delivery(1), delivery(2, model="nobody")])
+    outcomes = await handler(BrightnessBackend())([message(1), message(2, model="nobody")])
     assert told(outcomes[0]) == ["happiness"]
     assert isinstance(outcomes[1], Reply)
     with pytest.raises(RemoteError) as fault:
@@ -127,15 +125,15 @@ async def test_an_unknown_model_is_a_reply_to_those_who_asked_for_it():
 
 
 async def test_a_call_is_logged_with_all_its_requests(told):
-    ones = [delivery(1), delivery(2)]
-    await handler(BrightnessBackend())([*ones, delivery(3, model="b")])
+    ones = [message(1), message(2)]
+    await handler(BrightnessBackend())([*ones, message(3, model="b")])
     lines = told("faces")
     assert sorted(len(line.request_ids) for line in lines) == [1, 2]
     assert [one.envelope.request_id for one in ones] in [line.request_ids for line in lines]
 
 
 async def test_a_graph_that_fails_is_an_error_of_the_requests_that_asked(told):
-    failing = [delivery(1), delivery(2)]
+    failing = [message(1), message(2)]
     await handler(BrightnessBackend(InternalError("broken")))(failing)
     (line,) = told("a request failed")
     assert (line.level, line.request_ids) == ("ERROR", [one.envelope.request_id for one in failing])
@@ -144,7 +142,7 @@ async def test_a_graph_that_fails_is_an_error_of_the_requests_that_asked(told):
 
 async def test_a_server_that_is_away_is_told_with_its_reason_alone(told):
     away = UpstreamUnavailable("Triton is away")
-    await handler(BrightnessBackend(away, away))([delivery(1)])
+    await handler(BrightnessBackend(away, away))([message(1)])
     (line,) = told("a request failed")
     assert (line.level, line.details["reason"], line.traceback) == ("WARNING", "Triton is away", "")
 
@@ -199,7 +197,7 @@ async def test_two_models_judge_the_quality_of_a_face_by_their_own_bounds():
     models = [model_folder("a"), model_folder("b", quality_bounds=QualityBounds(min_size_px=101))]
     core = ClassifierCore(models, backend=BrightnessBackend(), metrics=Metrics())
     handle = FaceHandler(core, lambda: 1000.0, infer_timeout_s=5)
-    outcomes = await handle([delivery(1, model="a"), delivery(1, model="b")])
+    outcomes = await handle([message(1, model="a"), message(1, model="b")])
     results = [decode_reply(outcome.body) for outcome in outcomes if isinstance(outcome, Reply)]
     assert [[face.is_quality_low for face in result.emotions] for result in results] == [[False], [True]]
 
@@ -215,7 +213,7 @@ async def test_faces_are_counted_by_model_version_emotion_and_why_they_are_uncer
     core = ClassifierCore([sure, doubtful], backend=BrightnessBackend(), metrics=metrics)
     handle = FaceHandler(core, lambda: 1000.0, infer_timeout_s=5)
     dim = replace(QUALITY, contrast=0.01)
-    await handle([delivery(1, 1), delivery(3), delivery(2, 2, quality=dim), delivery(1, 4, model="b")])
+    await handle([message(1, 1), message(3), message(2, 2, quality=dim), message(1, 4, model="b")])
     assert counted(metrics, "fer_predictions_total", "emotion") == {
         ("a", "1", "happiness"): 2,
         ("a", "1", "surprise"): 2,

@@ -28,24 +28,24 @@ async def test_a_reply_carries_the_routing_fields_of_its_request():
 async def test_a_forwarded_message_carries_the_routing_fields_of_its_request():
     queue = InMemoryQueue()
 
-    async def forward(deliveries):
-        return [Forward(FACES, b"faces") for _ in deliveries]
+    async def forward(messages):
+        return [Forward(FACES, b"faces") for _ in messages]
 
     await send(queue, b"hello")
     async with consuming(queue, forward):
-        [delivery] = await queue.receive(FACES, "classifier", max_n=1, wait_ms=20_000)
-    assert delivery.envelope.request_id == "r0"
-    assert delivery.envelope.trace == "00-ab-cd-01"
-    assert delivery.envelope.body == b"faces"
-    assert delivery.envelope.deadline_ms > queue.now_ms()
+        [message] = await queue.receive(FACES, "classifier", max_n=1, wait_ms=20_000)
+    assert message.envelope.request_id == "r0"
+    assert message.envelope.trace == "00-ab-cd-01"
+    assert message.envelope.body == b"faces"
+    assert message.envelope.deadline_ms > queue.now_ms()
 
 
 async def test_every_message_of_a_batch_gets_its_own_outcome():
     queue, counts, sizes = InMemoryQueue(), Counts(), []
 
-    async def mixed(deliveries):
-        sizes.append(len(deliveries))
-        return [Dead("no") if d.envelope.body == b"bad" else Reply(d.envelope.body) for d in deliveries]
+    async def mixed(messages):
+        sizes.append(len(messages))
+        return [Dead("no") if d.envelope.body == b"bad" else Reply(d.envelope.body) for d in messages]
 
     await send(queue, b"a", b"bad", b"c")
     async with consuming(queue, mixed, counts=counts, max_batch=8):
@@ -59,9 +59,9 @@ async def test_expired_messages_are_dropped_before_the_handler_sees_them():
     queue, counts = InMemoryQueue(), Counts()
     seen: list[bytes] = []
 
-    async def note(deliveries):
-        seen.extend(delivery.envelope.body for delivery in deliveries)
-        return await echo(deliveries)
+    async def note(messages):
+        seen.extend(message.envelope.body for message in messages)
+        return await echo(messages)
 
     await send(queue, b"late", time_left_ms=-1)
     await send(queue, b"in time")
@@ -83,7 +83,7 @@ async def test_the_observer_hears_that_work_begins_before_there_is_any_message()
 async def test_a_fault_of_the_handler_is_the_callers_answer():
     queue, counts = InMemoryQueue(), Counts()
 
-    async def refuse(deliveries):
+    async def refuse(messages):
         raise InvalidImage("no picture")
 
     await send(queue, b"text")
@@ -96,10 +96,10 @@ async def test_a_fault_of_the_handler_is_the_callers_answer():
 async def test_a_bug_in_the_handler_answers_internal_and_the_loop_goes_on(told):
     queue = InMemoryQueue()
 
-    async def stumble(deliveries):
-        if deliveries[0].envelope.body == b"bug":
+    async def stumble(messages):
+        if messages[0].envelope.body == b"bug":
             raise ZeroDivisionError("secret detail")
-        return await echo(deliveries)
+        return await echo(messages)
 
     await send(queue, b"bug", b"fine")
     async with consuming(queue, stumble):
@@ -113,8 +113,8 @@ async def test_a_bug_in_the_handler_answers_internal_and_the_loop_goes_on(told):
 async def test_a_handler_that_forgets_a_message_answers_internal_to_all():
     queue = InMemoryQueue()
 
-    async def forget(deliveries):
-        return (await echo(deliveries))[:-1]
+    async def forget(messages):
+        return (await echo(messages))[:-1]
 
     await send(queue, b"a", b"b")
     async with consuming(queue, forget, max_batch=2):
@@ -150,10 +150,10 @@ async def test_a_message_without_a_return_address_is_buried_without_a_reply():
 async def test_a_message_that_another_has_ended_is_neither_answered_nor_counted_again():
     queue, counts = InMemoryQueue(), Counts()
 
-    async def be_too_late(deliveries):
-        for delivery in deliveries:
-            await settle(queue, delivery, reply=replace(delivery.envelope, body=b"from another"))
-        return await echo(deliveries)
+    async def be_too_late(messages):
+        for message in messages:
+            await settle(queue, message, reply=replace(message.envelope, body=b"from another"))
+        return await echo(messages)
 
     await send(queue, b"from me")
     async with consuming(queue, be_too_late, counts=counts):
@@ -166,13 +166,13 @@ async def test_a_message_that_another_has_ended_is_neither_answered_nor_counted_
 async def test_as_many_handler_calls_run_at_a_time_as_asked_for():
     queue, inside, most, let_go = InMemoryQueue(), 0, 0, asyncio.Event()
 
-    async def hold(deliveries):
+    async def hold(messages):
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
         await let_go.wait()
         inside -= 1
-        return await echo(deliveries)
+        return await echo(messages)
 
     await send(queue, *[b"x"] * 6)
     async with consuming(queue, hold, concurrency=3):
@@ -194,9 +194,9 @@ async def test_heartbeats_go_on_while_the_handler_runs():
 
     queue = CountingQueue()
 
-    async def hold(deliveries):
+    async def hold(messages):
         await let_go.wait()
-        return await echo(deliveries)
+        return await echo(messages)
 
     await send(queue, b"x")
     async with consuming(queue, hold):
@@ -216,10 +216,10 @@ async def test_the_depth_is_published():
 async def test_the_end_lets_work_in_hand_finish_and_withdraws():
     queue, started, let_go = InMemoryQueue(), asyncio.Event(), asyncio.Event()
 
-    async def hold(deliveries):
+    async def hold(messages):
         started.set()
         await let_go.wait()
-        return await echo(deliveries)
+        return await echo(messages)
 
     await send(queue, b"in hand", b"waiting")
     async with consuming(queue, hold) as task:
@@ -240,7 +240,7 @@ async def test_the_end_lets_work_in_hand_finish_and_withdraws():
 async def test_work_that_does_not_end_in_time_is_abandoned_to_others(caplog):
     queue, started = InMemoryQueue(), asyncio.Event()
 
-    async def hang(deliveries):
+    async def hang(messages):
         started.set()
         await asyncio.Event().wait()
 
@@ -252,13 +252,13 @@ async def test_work_that_does_not_end_in_time_is_abandoned_to_others(caplog):
         assert task.cancelled()
     assert "abandoned" in caplog.text
     found = await queue.claim(FRAMES, "w2", max_n=1)
-    assert [delivery.attempts for delivery in found.deliveries] == [2]
+    assert [message.attempts for message in found.messages] == [2]
 
 
 async def test_what_a_dead_worker_held_is_finished_by_another():
     queue, counts, started = InMemoryQueue(), Counts(), asyncio.Event()
 
-    async def hang(deliveries):
+    async def hang(messages):
         started.set()
         await asyncio.Event().wait()
 
@@ -277,9 +277,9 @@ async def test_what_a_dead_worker_held_is_finished_by_another():
 async def test_a_message_that_killed_two_workers_is_buried_and_its_caller_told():
     queue, counts, seen = InMemoryQueue(), Counts(), []
 
-    async def note(deliveries):
-        seen.extend(deliveries)
-        return await echo(deliveries)
+    async def note(messages):
+        seen.extend(messages)
+        return await echo(messages)
 
     await send(queue, b"poison")
     await queue.receive(FRAMES, "first victim", max_n=1, wait_ms=0)
@@ -329,10 +329,10 @@ class ShakyQueue(InMemoryQueue):
 async def test_an_outcome_waits_for_a_broker_that_is_away_and_the_log_says_so_once(caplog):
     queue, started, let_go = ShakyQueue(), asyncio.Event(), asyncio.Event()
 
-    async def hold(deliveries):
+    async def hold(messages):
         started.set()
         await let_go.wait()
-        return await echo(deliveries)
+        return await echo(messages)
 
     await send(queue, b"x")
     with caplog.at_level(logging.INFO):
@@ -361,9 +361,9 @@ async def test_a_worker_that_starts_before_its_broker_waits_for_it():
 async def test_small_messages_do_not_wait_for_heavy_neighbours():
     queue, calls = InMemoryQueue(), []
 
-    async def note(deliveries):
-        calls.append([len(delivery.envelope.body) for delivery in deliveries])
-        return await echo(deliveries)
+    async def note(messages):
+        calls.append([len(message.envelope.body) for message in messages])
+        return await echo(messages)
 
     await send(queue, bytes(90), bytes(10), bytes(200), bytes(20), bytes(60))
     async with consuming(queue, note, max_batch=10, max_batch_bytes=100):
@@ -377,11 +377,11 @@ async def test_a_message_that_expires_behind_its_neighbours_is_not_handled():
     handled: list[int] = []
     counts = Counts()
 
-    async def slow(deliveries):
+    async def slow(messages):
         nonlocal clock
-        handled.extend(len(delivery.envelope.body) for delivery in deliveries)
+        handled.extend(len(message.envelope.body) for message in messages)
         clock += 1_000_000
-        return await echo(deliveries)
+        return await echo(messages)
 
     await send(queue, bytes(10), bytes(200))
     async with consuming(queue, slow, counts=counts, max_batch=10, max_batch_bytes=100):

@@ -1,4 +1,4 @@
-"""Faces that a detector found: some of them, and the same in pixels of another picture."""
+"""Faces that a detector found: some of them, and the same in pixels of another image."""
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from fercore.service.metrics import Metrics
 from fercore.vision.detection import Detections
 from services.detector.core import DetectorCore
 from tests.support.fakes import FixedDetector, plugin_package
-from tests.support.pictures import astronaut, encoded, no_face_jpeg, on_canvas
+from tests.support.images import astronaut, encoded, no_face_jpeg, on_canvas
 
 SOURCE = "def create(model_repository):\n    return model_repository\n"
 
@@ -154,7 +154,7 @@ def test_what_cannot_be_imported_or_lacks_its_weights_is_not_offered(tmp_path, m
     core.close()
 
 
-def test_a_picture_that_does_not_decode_is_invalid(make_core):
+def test_an_image_that_does_not_decode_is_invalid(make_core):
     damaged = bytearray(no_face_jpeg())
     damaged[2:4] = b"\xff\xd9"
     with pytest.raises(InvalidImage):

@@ -17,7 +17,7 @@ from fercore.vision.detection import Detections
 from services.detector.core import DetectorCore
 from services.detector.routes import detect_routes
 from tests.support.fakes import FixedDetector, plugin_package
-from tests.support.pictures import no_face_jpeg
+from tests.support.images import no_face_jpeg
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +57,7 @@ def app(may_go_on, tmp_path, monkeypatch) -> FastAPI:
     return app
 
 
-async def test_a_picture_beyond_its_deadline_is_told_so_and_the_next_one_is_answered(app, may_go_on, told):
+async def test_an_image_beyond_its_deadline_is_told_so_and_the_next_one_is_answered(app, may_go_on, told):
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         late = await client.post("/detect", content=no_face_jpeg(), headers=JPEG | {"x-request-id": "abc"})
         may_go_on.set()

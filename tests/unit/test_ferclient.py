@@ -35,7 +35,7 @@ def ok(_: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json=PREDICTION)
 
 
-async def test_a_picture_goes_as_bytes_path_or_open_file(tmp_path):
+async def test_an_image_goes_as_bytes_path_or_open_file(tmp_path):
     path = tmp_path / "me.jpg"
     path.write_bytes(b"picture")
     client, seen = client_of(ok)
@@ -190,7 +190,7 @@ async def test_what_is_no_address_is_refused_at_once(url):
         AsyncClient(url)
 
 
-async def test_many_pictures_come_back_in_order_each_with_its_own_outcome(tmp_path):
+async def test_many_images_come_back_in_order_each_with_its_own_outcome(tmp_path):
     def by_number(request: httpx.Request) -> httpx.Response:
         number = int(request.content)
         if number == 2:
@@ -204,7 +204,7 @@ async def test_many_pictures_come_back_in_order_each_with_its_own_outcome(tmp_pa
     assert ids == ["r0", "r1", Refused, FileNotFoundError, "r4"]
 
 
-async def test_many_pictures_are_not_read_before_their_turn():
+async def test_many_images_are_not_read_before_their_turn():
     given: list[int] = []
 
     def images():
@@ -219,11 +219,12 @@ async def test_many_pictures_are_not_read_before_their_turn():
 
 
 @pytest.mark.parametrize("code", ["unknown_model", "invalid_request"])
-async def test_a_problem_of_every_picture_ends_many(code):
+async def test_a_problem_of_every_image_ends_many(code):
     client, _ = client_of(problem(404, code))
-    with pytest.raises(Refused, match=code):
+    with pytest.raises(Refused, match=code) as caught:
         async for _ in client.predict_many([b"p"] * 9):
             pass
+    assert caught.value.is_of_the_image is caught.value.is_of_the_picture is False
 
 
 async def test_nobody_there_ends_many():

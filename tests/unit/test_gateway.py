@@ -29,7 +29,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 from tests.support.bad_inputs import multipart
 from tests.support.consuming import settle
-from tests.support.pictures import no_face_jpeg
+from tests.support.images import no_face_jpeg
 
 pytestmark = pytest.mark.anyio
 
@@ -133,10 +133,10 @@ async def work(queue: InMemoryQueue, answer) -> None:
     """Play a detector: end each frame with what `answer` makes of its envelope."""
     while True:
         await announce(queue)
-        for delivery in await queue.receive(FRAMES, "d", max_n=1, wait_ms=50):
-            envelope = delivery.envelope
+        for message in await queue.receive(FRAMES, "d", max_n=1, wait_ms=50):
+            envelope = message.envelope
             reply = answer(envelope)
-            await settle(queue, delivery, reply=reply)
+            await settle(queue, message, reply=reply)
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ async def test_a_result_is_answered_with_the_offered_version(client, worker):
     assert body["request_id"] == response.headers["x-request-id"]
 
 
-async def test_the_options_travel_with_the_picture(client, worker):
+async def test_the_options_travel_with_the_image(client, worker):
     jobs = []
 
     def answer(envelope):
@@ -296,7 +296,7 @@ async def test_a_queue_that_is_lost_while_a_frame_is_sent_leaves_no_fault_that_n
     assert unawaited == []
 
 
-async def test_many_pictures_are_admitted_all_or_none(client, worker):
+async def test_many_images_are_admitted_all_or_none(client, worker):
     worker(lambda envelope: reply_to(envelope, encode(empty_result("a"))))
     await until_it_is(client, None)
     form = {"content-type": "multipart/form-data; boundary=b0undary"}
@@ -313,7 +313,7 @@ async def test_many_pictures_are_admitted_all_or_none(client, worker):
     [(DeadlineExceeded("too late"), 1), (InvalidImage("cut short"), 0)],
     ids=["ours", "theirs"],
 )
-async def test_several_pictures_of_which_we_failed_one_are_counted(client, worker, metrics, fault, counted):
+async def test_several_images_of_which_we_failed_one_are_counted(client, worker, metrics, fault, counted):
     faults: list[FerError] = []
     good = encode(empty_result("a"))
     worker(lambda envelope: reply_to(envelope, encode_error(faults.pop()) if faults else good))

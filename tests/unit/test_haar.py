@@ -1,4 +1,4 @@
-"""The cascade detector, through the seam, on real and degenerate pictures."""
+"""The cascade detector, through the seam, on real and degenerate images."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +10,7 @@ import skimage.data
 
 from fercore.vision.crop import RgbImage
 from fercore.vision.detection import Detector, detect_in
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 from services.detector.detectors import haar
 
 DEFAULT_MIN_SCORE = 0.5
@@ -42,7 +42,7 @@ def test_the_one_face_of_a_portrait_is_found(detector, astronaut):
     assert np.abs(box - FACE).max() < 15
 
 
-def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector, astronaut):
+def test_boxes_of_a_large_image_are_in_its_own_pixels(detector, astronaut):
     large = astronaut.repeat(3, axis=0).repeat(3, axis=1)
     (box,) = faces_in(detector, large)
     assert np.abs(box / 3 - FACE).max() < 15
@@ -50,9 +50,9 @@ def test_boxes_of_a_large_picture_are_in_its_own_pixels(detector, astronaut):
 
 @pytest.mark.parametrize(("longer_side_px", "faces"), [(640, 0), (1280, 1)])
 def test_a_small_face_is_found_where_more_pixels_are_shown(detector, astronaut, longer_side_px, faces):
-    picture = np.full((960, 1280, 3), 128, np.uint8)
-    picture[300:520, 400:620] = cv2.resize(astronaut, (220, 220), interpolation=cv2.INTER_AREA)
-    whole = Picture.in_full(picture)
+    image = np.full((960, 1280, 3), 128, np.uint8)
+    image[300:520, 400:620] = cv2.resize(astronaut, (220, 220), interpolation=cv2.INTER_AREA)
+    whole = DecodedImage.in_full(image)
     found = detect_in(detector, whole, min_face_px=10, longer_side_px=longer_side_px)
     boxes = found.boxes[found.scores >= DEFAULT_MIN_SCORE]
     assert len(boxes) == faces
@@ -60,7 +60,7 @@ def test_a_small_face_is_found_where_more_pixels_are_shown(detector, astronaut, 
 
 
 @pytest.mark.parametrize("cut_px", [8, 12, 15])
-def test_a_face_that_fills_the_picture_is_found_beyond_its_edges(detector, astronaut, cut_px):
+def test_a_face_that_fills_the_image_is_found_beyond_its_edges(detector, astronaut, cut_px):
     x1, y1, x2, y2 = FACE
     close_up = astronaut[y1 + cut_px : y2 - cut_px, x1 + cut_px : x2 - cut_px]
     (box,) = faces_in(detector, close_up)
@@ -73,20 +73,20 @@ def test_a_face_below_the_smallest_wanted_size_is_left_out(detector, astronaut):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (29, 29), (30, 30), (31, 4000)])
-def test_pictures_of_any_shape_are_taken(detector, shape):
+def test_images_of_any_shape_are_taken(detector, shape):
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     assert len(faces_in(detector, noise, min_face_px=1)) == 0
 
 
-def test_a_picture_that_is_no_contiguous_array_is_taken(detector, astronaut):
+def test_an_image_that_is_no_contiguous_array_is_taken(detector, astronaut):
     assert len(faces_in(detector, astronaut[:, ::-1])) == 1
 
 
 def test_threads_sharing_a_detector_get_the_same_answer(detector, astronaut):
-    pictures = [astronaut[60:180, 160 : 260 + 20 * width] for width in range(6)]
-    expected = [detector.detect(picture, min_face_px=24) for picture in pictures]
+    images = [astronaut[60:180, 160 : 260 + 20 * width] for width in range(6)]
+    expected = [detector.detect(image, min_face_px=24) for image in images]
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda picture: detector.detect(picture, min_face_px=24), pictures * 20))
+        answers = list(pool.map(lambda image: detector.detect(image, min_face_px=24), images * 20))
     for answer, wanted in zip(answers, expected * 20, strict=True):
         np.testing.assert_array_equal(answer.boxes, wanted.boxes)
         np.testing.assert_array_equal(answer.scores, wanted.scores)

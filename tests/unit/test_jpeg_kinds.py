@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from fercore.contracts.errors import InvalidImage
 from fercore.vision.decode import decode, decode_reduced
 from fercore.vision.header import check_image, read_header
+from tests.support.images import STORED_AS, astronaut, encoded
 from tests.support.jpegs import KINDS, without_end, without_huffman_tables
-from tests.support.pictures import STORED_AS, astronaut, encoded
 from tests.support.white_box import assert_boxes_agree
 
 

@@ -25,7 +25,7 @@ def test_a_still_face_keeps_its_id_through_the_detectors_jitter():
 
 
 @pytest.mark.parametrize("frames_a_second", [5, 10, 25])
-def test_a_face_that_walks_through_the_picture_keeps_its_id(frames_a_second):
+def test_a_face_that_walks_through_the_image_keeps_its_id(frames_a_second):
     tracker = FaceTracker()
     for frame in range(3 * frames_a_second):
         at_s = frame / frames_a_second

@@ -20,9 +20,9 @@ def envelope(body: bytes = b"pixels", deadline_ms: float = 1e9) -> Envelope:
 async def test_a_body_is_passed_on_by_reference_and_never_copied():
     queue, body = InMemoryQueue(), b"x" * 1000
     await queue.publish(FRAMES, envelope(body))
-    [delivery] = await queue.receive(FRAMES, "worker", max_n=1, wait_ms=0)
-    assert delivery.envelope.body is body
-    await settle(queue, delivery, forward=(FACES, delivery.envelope))
+    [message] = await queue.receive(FRAMES, "worker", max_n=1, wait_ms=0)
+    assert message.envelope.body is body
+    await settle(queue, message, forward=(FACES, message.envelope))
     [forwarded] = await queue.receive(FACES, "worker", max_n=1, wait_ms=0)
     assert forwarded.envelope.body is body
     await settle(queue, forwarded, reply=forwarded.envelope)
@@ -44,8 +44,8 @@ async def test_replies_that_nobody_reads_are_forgotten_after_a_minute():
     clock = Clock()
     queue = InMemoryQueue(clock_ms=clock)
     await queue.publish(FRAMES, envelope())
-    [delivery] = await queue.receive(FRAMES, "worker", max_n=1, wait_ms=0)
-    await settle(queue, delivery, reply=envelope())
+    [message] = await queue.receive(FRAMES, "worker", max_n=1, wait_ms=0)
+    await settle(queue, message, reply=envelope())
     clock.now_ms += 60_000
     assert await queue.receive_replies("gateway", wait_ms=0) == []
 

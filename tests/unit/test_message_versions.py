@@ -36,7 +36,7 @@ from services.detector.handler import FrameHandler
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import create_app
 from tests.support.fakes import BrightnessBackend, model_folder
-from tests.support.pictures import no_face_jpeg
+from tests.support.images import no_face_jpeg
 
 pytestmark = pytest.mark.anyio
 
@@ -136,10 +136,10 @@ async def test_a_new_worker_refuses_an_old_message_in_the_old_form_before_its_de
     assert queue.dead == []
 
 
-async def bury_another_version(deliveries):
+async def bury_another_version(messages):
     """What a worker of version 2 does with a message of a later one."""
-    versions = [msgspec.msgpack.decode(delivery.envelope.body)["schema_version"] for delivery in deliveries]
-    assert versions == [SCHEMA_VERSION] * len(deliveries) != [OLD] * len(deliveries)
+    versions = [msgspec.msgpack.decode(message.envelope.body)["schema_version"] for message in messages]
+    assert versions == [SCHEMA_VERSION] * len(messages) != [OLD] * len(messages)
     return [Dead(f"schema version {version}") for version in versions]
 
 

@@ -15,7 +15,7 @@ from fercore.vision.crop import Square, crop_face, crop_whole
 from fercore.vision.quality import DEPTHS, assess, estimate_pose, measure_blur
 from services.classifier.core import is_quality_low
 from tests.support.fakes import QUALITY
-from tests.support.pictures import astronaut
+from tests.support.images import astronaut
 
 POINTS = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.75), (0.65, 0.75))
 FACE = crop_face(np.asarray(astronaut()), Square(174, 60, 104))

@@ -201,7 +201,7 @@ async def test_wrong_options_are_told(client, query, named):
     assert named in answer.json()["detail"]
 
 
-async def test_a_store_that_is_away_is_503_and_a_picture_is_served_all_the_same(client, store):
+async def test_a_store_that_is_away_is_503_and_an_image_is_served_all_the_same(client, store):
     store.is_away = True
     answer = await client.get(f"/sessions/{UNKNOWN}/trend")
     assert (answer.status_code, answer.json()["code"]) == (503, "upstream_unavailable")

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from fercore.vision.crop import RgbImage
 from fercore.vision.detection import DETECT_SIZE_PX, Detections, Detector, detect_in
+from fercore.vision.image import DecodedImage
 from fercore.vision.letterbox import LARGEST_SIDE_PX
-from fercore.vision.picture import Picture
 from training.commands import locations
 from training.data.detectors import make_detector
 from training.data.primary_face import MIN_SCORE
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> None:
 def _find(detector: Detector, files: list[Path], size: int) -> tuple[list[Detections], RgbImage]:
     found = []
     for file in tqdm(files, desc="detecting", unit="picture"):
-        picture = Picture.in_full(open_picture(file))
+        picture = DecodedImage.in_full(open_picture(file))
         found.append(detect_in(detector, picture, min_face_px=SMALLEST_FACE_PX, longer_side_px=size))
     height, width = TIMED_SIZE
     timed = cv2.resize(picture.pixels, (width, height), interpolation=cv2.INTER_AREA)

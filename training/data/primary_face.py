@@ -10,7 +10,7 @@ from fercore.contracts.api import PredictOptions
 from fercore.vision.align import Points
 from fercore.vision.crop import RgbImage
 from fercore.vision.detection import DETECT_SIZE_PX, Detections, Detector, detect_in
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 
 MIN_SCORE = PredictOptions().min_score
 MIN_FACE_PX = PredictOptions().min_face_px
@@ -21,7 +21,7 @@ Box = npt.NDArray[np.float32]
 
 def find_faces(
     detector: Detector,
-    picture: Picture,
+    picture: DecodedImage,
     *,
     min_score: float = MIN_SCORE,
     min_face_px: int = MIN_FACE_PX,
@@ -39,5 +39,5 @@ def find_likeliest(
     detector: Detector, image: RgbImage, *, min_score: float = MIN_SCORE, min_face_px: int = MIN_FACE_PX
 ) -> tuple[Box, Points | None] | None:
     """Give the surest face's box, float32 [4], and landmarks, float32 [5, 2], if the detector finds any."""
-    found = find_faces(detector, Picture.in_full(image), min_score=min_score, min_face_px=min_face_px)
+    found = find_faces(detector, DecodedImage.in_full(image), min_score=min_score, min_face_px=min_face_px)
     return (found.boxes[0], found.landmarks_of(0)) if len(found.scores) else None

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from fercore.vision.crop import Boxes
 from fercore.vision.detection import Detector
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 from training.data.primary_face import find_faces
 from training.data.reading.images import open_picture
 from training.detection.marks import FRONTAL, TURNED, Count, compare
@@ -30,7 +30,7 @@ def count_photos(detector: Detector, data: Path, *, min_score: float, size: int)
     """
     counts = []
     for name, marks in [*FRONTAL.items(), *TURNED.items()]:
-        picture = Picture.in_full(open_picture(data / "photos" / name))
+        picture = DecodedImage.in_full(open_picture(data / "photos" / name))
         counts.append(compare(name, marks, _find(detector, picture, min_score, size)))
     return counts
 
@@ -45,7 +45,7 @@ def count_video(detector: Detector, data: Path, *, min_score: float, size: int) 
     return Count(VIDEO, 0, 0, sum(len(_find(detector, frame, min_score, size)) for frame in frames))
 
 
-def read_frames(file: Path) -> Iterator[Picture]:
+def read_frames(file: Path) -> Iterator[DecodedImage]:
     """Give the frames of a video.
 
     Raises:
@@ -59,12 +59,12 @@ def read_frames(file: Path) -> Iterator[Picture]:
             if not is_there:
                 break
             shown += 1
-            yield Picture.in_full(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8))
+            yield DecodedImage.in_full(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8))
     finally:
         video.release()
     if shown == 0:
         raise TrainingError(f"{file} is missing or does not decode")
 
 
-def _find(detector: Detector, picture: Picture, min_score: float, size: int) -> Boxes:
+def _find(detector: Detector, picture: DecodedImage, min_score: float, size: int) -> Boxes:
     return find_faces(detector, picture, min_score=min_score, longer_side_px=size).boxes

@@ -41,7 +41,7 @@ INSIDE_SHARE = 0.5
 
 
 def create(model_repository: Path) -> Detector:  # noqa: ARG001 - its weights come with OpenCV
-    """Make the detector; it has no weights in the model repository."""
+    """Build the detector; it has no weights in the model repository."""
     return HaarDetector()
 
 
@@ -56,9 +56,9 @@ class HaarDetector:
         self._cascade()
 
     def detect(self, image: RgbImage, *, min_face_px: int) -> Detections:
-        """Find frontal faces; see `Detector.detect`. The picture is searched in all its pixels.
+        """Find frontal faces; see `Detector.detect`. The image is searched in all its pixels.
 
-        Where none is found, a second look takes the picture to reach on beyond its edges: a face that
+        Where none is found, a second look takes the image to reach on beyond its edges: a face that
         fills it is cut by them, and no window fits. Its box may then do so too.
         """
         height, width = image.shape[:2]
@@ -78,9 +78,9 @@ class HaarDetector:
 
         Args:
             grey: uint8 [height, width].
-            scale: at most 1, of the searched picture.
-            window: smallest side searched for, in pixels of the searched picture.
-            beyond: pixels of repeated edge around the searched picture.
+            scale: at most 1, of the searched image.
+            window: smallest side searched for, in pixels of the searched image.
+            beyond: pixels of repeated edge around the searched image.
         """
         height, width = grey.shape
         working_width, working_height = round(width * scale), round(height * scale)

@@ -1,7 +1,7 @@
 """MTCNN (Zhang et al., IEEE Signal Processing Letters 23, 2016): a cascade of three small networks.
 
 Its graphs are made of public weights by `python -m training export-detector mtcnn`. The first proposes
-windows on a pyramid of the picture, the second refines them, the third gives boxes and five landmarks.
+windows on a pyramid of the image, the second refines them, the third gives boxes and five landmarks.
 """
 
 from pathlib import Path
@@ -118,7 +118,7 @@ class Mtcnn:
 
 
 def _run(graph: Graph, image: RgbImage, windows: Boxes, side: int) -> list[Floats]:
-    """Show the windows of the picture to a network; at least one run, so that its shapes are known."""
+    """Run a network on the windows of the image; at least one run, so that its shapes are known."""
     crops = np.zeros((len(windows), side, side, 3), np.uint8)
     for crop, window in zip(crops, windows, strict=True):
         crop[:] = _crop(image, window, side)
@@ -130,7 +130,7 @@ def _run(graph: Graph, image: RgbImage, windows: Boxes, side: int) -> list[Float
 
 
 def _crop(image: RgbImage, window: Floats, side: int) -> RgbImage:
-    """Cut a window out, black where it reaches beyond the picture, and bring it to side x side pixels."""
+    """Cut a window out, black where it reaches beyond the image, and resize it to side x side pixels."""
     height, width = image.shape[:2]
     x1, y1, x2, y2 = (round(float(corner)) for corner in window)
     whole = np.zeros((max(1, y2 - y1), max(1, x2 - x1), 3), np.uint8)
@@ -141,7 +141,7 @@ def _crop(image: RgbImage, window: Floats, side: int) -> RgbImage:
 
 
 def _tensor(images: npt.NDArray[np.uint8]) -> Floats:
-    """Bring uint8 RGB [n, h, w, 3] to float32 [n, 3, h, w] in [-1, 1]."""
+    """Convert uint8 RGB [n, h, w, 3] to float32 [n, 3, h, w] in [-1, 1]."""
     return (np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) - np.float32(127.5)) / np.float32(
         128
     )

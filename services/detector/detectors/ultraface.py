@@ -23,7 +23,7 @@ FRAMING = Framing(scale=0.987, dx=-0.003, dy=-0.004)
 0.899 and 1.089): `python -m training framing --detector ultraface --tiles 1000`, 2026-11-21."""
 
 SCORE_FLOOR = 0.1
-"""Minimum score; this network gives about 0.05 to a thousand places of any picture."""
+"""Minimum score; this network gives about 0.05 to a thousand places of any image."""
 
 SAME_FACE_IOU = 0.3
 
@@ -40,7 +40,7 @@ def create(model_repository: Path) -> Detector:
 
 
 class UltraFace:
-    """Gives boxes only; it sees no more than 320 x 240 pixels of any picture."""
+    """Gives boxes only; it sees no more than 320 x 240 pixels of any image."""
 
     framing = FRAMING
 

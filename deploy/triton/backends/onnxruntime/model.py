@@ -1,6 +1,6 @@
 """A Triton backend for `backend: "onnxruntime"` models, on Triton's Python backend and ONNX Runtime's wheel.
 
-Knows no model: names, types and the batch limit come from each `config.pbtxt`. The stock image has its own
+Names, types and the batch limit come from each `config.pbtxt`. The stock image has its own
 C++ backend of this name, so one model repository is served by both.
 """
 
@@ -50,7 +50,7 @@ class TritonPythonModel:
             )
 
     def _run(self, requests: list["pb_utils.InferenceRequest"]) -> list["pb_utils.InferenceResponse"]:
-        """Run the rows of all requests at once, and give each request its own."""
+        """Run the rows of all requests at once, and return to each request its own."""
         columns = [
             [pb_utils.get_input_tensor_by_name(request, name).as_numpy() for request in requests]
             for name in self._inputs
@@ -81,6 +81,6 @@ class TritonPythonModel:
 
 
 def _threads(config: dict[str, dict[str, dict[str, str]]]) -> int:
-    """Give the threads of one run: one, unless config.pbtxt says more; instances must not fight for cores."""
+    """Return the threads of one run: one, unless config.pbtxt says more: instances must share the cores."""
     parameter = config.get("parameters", {}).get("intra_op_thread_count", {})
     return int(parameter.get("string_value", "1"))

@@ -1,7 +1,4 @@
-"""The options that every command takes: where to ask, and for what.
-
-Knows no command.
-"""
+"""The arguments that every command takes: where to ask, and for what."""
 
 import argparse
 import math
@@ -26,15 +23,15 @@ NAMES = ("model", "detector", "max_faces", "min_face_px", "min_score")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare them."""
+    """Add them to a command."""
     server = parser.add_argument_group("server")
     server.add_argument(
         "--url",
-        help=f"its address; default: FER_URL, or {DEFAULT_URL}",
+        help=f"address of the server; default: FER_URL, or {DEFAULT_URL}",
     )
     server.add_argument("--model", metavar="NAME", help="emotion model; default: the server's own")
     server.add_argument("--detector", metavar="NAME", help="face detector; default: the server's own")
-    server.add_argument("--max-faces", metavar="N", help="keep the largest so many faces")
+    server.add_argument("--max-faces", metavar="N", help="maximum number of faces, largest first")
     server.add_argument("--min-face-px", metavar="PIXELS", help="leave out smaller faces")
     server.add_argument(
         "--min-score", metavar="SCORE", help="leave out faces with a lower detection score, 0 to 1"
@@ -44,12 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=5.0,
         metavar="SECONDS",
-        help="wait so long for a server that is busy or away; default: %(default)s",
+        help="how long to wait for a server that is busy or away; default: %(default)s",
     )
 
 
-def chosen(kind: type[Options], options: argparse.Namespace, **others: object) -> Options:
-    """Give what was chosen as the SDK's own options.
+def parse_options(kind: type[Options], options: argparse.Namespace, **others: object) -> Options:
+    """Return the arguments as the SDK's own options.
 
     Raises:
         WrongUse: a value is out of range.
@@ -63,8 +60,8 @@ def chosen(kind: type[Options], options: argparse.Namespace, **others: object) -
         raise WrongUse(f"--{name} {fault['input']}: {fault['msg']}") from err
 
 
-def client(kind: type[AnyClient], options: argparse.Namespace) -> AnyClient:
-    """Give the client for the address that was chosen.
+def make_client(kind: type[AnyClient], options: argparse.Namespace) -> AnyClient:
+    """Return the client for the address in the arguments.
 
     Raises:
         WrongUse: it is none, or the patience is negative.
@@ -78,8 +75,8 @@ def client(kind: type[AnyClient], options: argparse.Namespace) -> AnyClient:
 
 
 @contextmanager
-def output(path: Path | None) -> Iterator[TextIO]:
-    """Give what to write text to: standard output, or a file that is there only when the block ends well."""
+def open_output(path: Path | None) -> Iterator[TextIO]:
+    """Yield what to write text to: standard output, or a file that is there only when the block ends well."""
     if path is None:
         yield sys.stdout
         sys.stdout.flush()
@@ -89,5 +86,5 @@ def output(path: Path | None) -> Iterator[TextIO]:
 
 
 def has_no_bar() -> bool:
-    """Tell whether there is nobody to see a progress bar."""
+    """Return whether there is nobody to see a progress bar."""
     return not sys.stderr.isatty()

@@ -1,6 +1,6 @@
-"""Write a film that browsers play: each picture at its own time, the sound of its source beside it.
+"""Write a film that browsers play: each frame at its own time, the sound of its source beside it.
 
-Knows no server and no face. Needs PyAV and OpenCV.
+Needs PyAV and OpenCV.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from av.video.stream import VideoStream
 from ferclient.terminal.commands import Failure
 from ferclient.terminal.drawing import BgrImage
 from ferclient.terminal.film import Film
-from ferclient.terminal.footage import Shot
-from ferclient.terminal.sound import Sound, SoundEncoder, carried
+from ferclient.terminal.frames import TimedFrame
+from ferclient.terminal.sound import Sound, SoundEncoder, carry_sound
 
 Encoder: TypeAlias = Literal["libx264", "libvpx-vp9"]
 
@@ -33,7 +33,7 @@ class Form:
     """What goes into a kind of file.
 
     Attributes:
-        encoder: of the pictures; without frames that are shown later than written, so that time stamps
+        encoder: of the frames; without frames that are shown later than written, so that time stamps
             are exact in every kind of file.
         copies: the codecs of sound that it may hold and that browsers play.
         sound_encoder: for sound of any other codec.
@@ -63,7 +63,7 @@ BT_709 = 1
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT  # grey stays grey
 
 
-class Recording:
+class FilmWriter:
     """A film that is being written: upright, as large as its source, with square pixels and even sides."""
 
     def __init__(self, container: OutputContainer, stream: VideoStream, film: Film, sound: Sound) -> None:
@@ -73,21 +73,21 @@ class Recording:
         self._reformatter = VideoReformatter()
         self._last_stamp = -1
 
-    def add(self, shot: Shot) -> None:
-        """Write the next picture, and the sound until then; one of another size is fitted in."""
-        image = _padded(_fitted(shot.image, self._pixel_aspect, *self._size))
-        frame = VideoFrame.from_ndarray(image, format="bgr24")
-        frame.colorspace = self._stream.colorspace
-        frame = self._reformatter.reformat(
-            frame, format="yuv420p", dst_color_range=ColorRange.MPEG, interpolation=EXACT, threads=1
+    def add(self, frame: TimedFrame) -> None:
+        """Write the next frame, and the sound until then; one of another size is fitted in."""
+        image = _pad(_fit(frame.image, self._pixel_aspect, *self._size))
+        coded = VideoFrame.from_ndarray(image, format="bgr24")
+        coded.colorspace = self._stream.colorspace
+        coded = self._reformatter.reformat(
+            coded, format="yuv420p", dst_color_range=ColorRange.MPEG, interpolation=EXACT, threads=1
         )
-        time_s = self._start_s + shot.time_s
-        frame.pts = max(round(time_s / self._time_base), self._last_stamp + 1)
-        frame.duration = max(1, round(shot.duration_s / self._time_base))
-        frame.time_base = self._time_base
-        self._last_stamp = frame.pts
+        time_s = self._start_s + frame.time_s
+        coded.pts = max(round(time_s / self._time_base), self._last_stamp + 1)
+        coded.duration = max(1, round(frame.duration_s / self._time_base))
+        coded.time_base = self._time_base
+        self._last_stamp = coded.pts
         self._sound.write_until(time_s)
-        self._container.mux(self._stream.encode(frame))
+        self._container.mux(self._stream.encode(coded))
 
     def finish(self) -> None:
         """Write what the encoder still holds, and the rest of the sound."""
@@ -96,8 +96,8 @@ class Recording:
 
 
 @contextmanager
-def written(path: Path, film: Film, name: Path) -> Iterator[Recording]:
-    """Write a film to `path`; what goes wrong is told of `name`.
+def open_writer(path: Path, film: Film, name: Path) -> Iterator[FilmWriter]:
+    """Write a film to `path`; faults name the file `name`.
 
     Raises:
         Failure: it cannot be written.
@@ -107,24 +107,24 @@ def written(path: Path, film: Film, name: Path) -> Iterator[Recording]:
         raise Failure(f"{name} cannot be written: its name must end in {', '.join(FORMS)}")
     try:
         with av.open(f"file:{path}", "w", options=form.muxing) as container:
-            stream = _pictures(container, form, film)
-            with carried(film.path, container, form.copies, form.sound_encoder) as sound:
-                container.start_encoding()  # opens the file: a fault is told before the work, not after
-                recording = Recording(container, stream, film, sound)
-                yield recording
-                recording.finish()
+            stream = _add_video(container, form, film)
+            with carry_sound(film.path, container, form.copies, form.sound_encoder) as sound:
+                container.start_encoding()  # opens the file: a fault shows before the work, not after
+                writer = FilmWriter(container, stream, film, sound)
+                yield writer
+                writer.finish()
     except av.FFmpegError as err:
         raise Failure(f"{name} cannot be written: {err.strerror}") from err
 
 
-def _pictures(container: OutputContainer, form: Form, film: Film) -> VideoStream:
-    """Add the stream of pictures; their colours stay coded as in the source, so that they look the same."""
+def _add_video(container: OutputContainer, form: Form, film: Film) -> VideoStream:
+    """Add the stream of frames; their colours stay coded as in the source, so that they look the same."""
     stream = container.add_stream(form.encoder, film.rate, options=form.options)
     width, height = _size(film)
     coder, like = stream.codec_context, film.first
     coder.width, coder.height, coder.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
     coder.time_base = film.time_base
-    coder.flags |= Flags.frame_duration  # else the last picture lasts as long as the stated rate says
+    coder.flags |= Flags.frame_duration  # else the last frame lasts as long as the stated rate says
     coder.colorspace = like.colorspace if like.colorspace in YUV else BT_709
     coder.color_range = ColorRange.MPEG
     coder.color_primaries, coder.color_trc = like.color_primaries, like.color_trc
@@ -132,7 +132,7 @@ def _pictures(container: OutputContainer, form: Form, film: Film) -> VideoStream
 
 
 def _size(film: Film) -> tuple[int, int]:
-    """Give width and height, upright, in square pixels."""
+    """Return width and height, upright, in square pixels."""
     width, height = film.first.width, film.first.height
     if film.turn.swaps_sides:
         width, height = height, width
@@ -140,8 +140,8 @@ def _size(film: Film) -> tuple[int, int]:
     return round(width * max(aspect, square)), round(height / min(aspect, square))
 
 
-def _fitted(image: BgrImage, pixel_aspect: Fraction, width: int, height: int) -> BgrImage:
-    """Give it in this size, with black beside it: the recording of a window changes size as that does."""
+def _fit(image: BgrImage, pixel_aspect: Fraction, width: int, height: int) -> BgrImage:
+    """Fit it into this size, padded with black: the film of a window changes size as that does."""
     if pixel_aspect == 1 and image.shape[:2] == (height, width):
         return image
     shown = float(image.shape[1] * pixel_aspect), image.shape[0]
@@ -155,7 +155,7 @@ def _fitted(image: BgrImage, pixel_aspect: Fraction, width: int, height: int) ->
     return canvas
 
 
-def _padded(image: BgrImage) -> BgrImage:
+def _pad(image: BgrImage) -> BgrImage:
     """Repeat the last row and column where their number is odd: one colour is coded for two by two pixels."""
     height, width = image.shape[:2]
     if not (width % 2 or height % 2):

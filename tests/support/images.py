@@ -1,4 +1,4 @@
-"""The pictures that tests send: a real portrait in the public domain, and composites made of it."""
+"""The images that tests send: a real portrait in the public domain, and composites made of it."""
 
 import io
 from functools import cache
@@ -17,7 +17,7 @@ STORED_AS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How an upright picture is stored, by the EXIF orientation that turns it back."""
+"""How an upright image is stored, by the EXIF orientation that turns it back."""
 
 
 @cache
@@ -27,7 +27,7 @@ def astronaut() -> Image.Image:
 
 
 def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
-    """Encode a picture."""
+    """Encode an image."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -41,7 +41,7 @@ def portrait_jpeg() -> bytes:
 
 @cache
 def portrait_640x480() -> bytes:
-    """The portrait in the middle of a 640 x 480 JPEG: the picture of the benchmark."""
+    """The portrait in the middle of a 640 x 480 JPEG: the image of the benchmark."""
     return encoded(on_canvas(astronaut().resize((480, 480)), (640, 480), [(80, 0)]), quality=90)
 
 
@@ -60,7 +60,7 @@ def crowd(columns: int, rows: int, face_px: int = 128) -> Image.Image:
 
 
 def on_canvas(image: Image.Image, size: tuple[int, int], places: list[tuple[int, int]]) -> Image.Image:
-    """Paste a picture at some places of a grey canvas."""
+    """Paste an image at some places of a grey canvas."""
     canvas = Image.new("RGB", size, (128, 128, 128))
     for place in places:
         canvas.paste(image, place)

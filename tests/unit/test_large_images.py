@@ -1,4 +1,4 @@
-"""Large pictures are decoded at a reduced scale, and boxes come back in pixels of the whole."""
+"""Large images are decoded at a reduced scale, and boxes come back in pixels of the whole."""
 
 from functools import cache
 from pathlib import Path
@@ -17,12 +17,12 @@ from fercore.service.metrics import Metrics
 from fercore.vision.crop import Framing, Square, crop_face
 from fercore.vision.decode import decode, decode_reduced
 from fercore.vision.detection import Detections, detect_in
-from fercore.vision.picture import Picture
+from fercore.vision.image import DecodedImage
 from services.detector import detectors
 from services.detector.core import DetectorCore
 from tests.support.fakes import FixedDetector, plugin_package
+from tests.support.images import STORED_AS, astronaut, encoded
 from tests.support.options import default_options
-from tests.support.pictures import STORED_AS, astronaut, encoded
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 
@@ -36,41 +36,41 @@ def stored(upright: Image.Image, orientation: int, **options: Any) -> bytes:
 
 @cache
 def large(width: int = 2403, height: int = 1801) -> Image.Image:
-    """The portrait, in the upper left of a much larger picture."""
+    """The portrait, in the upper left of a much larger image."""
     canvas = Image.new("RGB", (width, height), (128, 128, 128))
     canvas.paste(astronaut().resize((height, height), Image.Resampling.BICUBIC))
     return canvas
 
 
 @pytest.mark.parametrize("orientation", STORED_AS)
-def test_a_reduced_picture_is_upright_and_tells_its_full_size(orientation):
+def test_a_reduced_image_is_upright_and_tells_its_full_size(orientation):
     upright = astronaut().crop((0, 0, 403, 301))
-    picture = decode_reduced(stored(upright, orientation, quality=95), longer_side_px=100)
-    assert (picture.width, picture.height) == upright.size
-    assert picture.pixels.shape == (76, 101, 3)
+    image = decode_reduced(stored(upright, orientation, quality=95), longer_side_px=100)
+    assert (image.width, image.height) == upright.size
+    assert image.pixels.shape == (76, 101, 3)
     whole = cv2.resize(np.asarray(upright), (101, 76), interpolation=cv2.INTER_AREA)
-    assert np.abs(picture.pixels.astype(float) - whole).mean() < 12
+    assert np.abs(image.pixels.astype(float) - whole).mean() < 12
 
 
 @pytest.mark.parametrize(("wanted", "longer_side"), [(50, 64), (64, 64), (65, 128), (257, 512), (600, 512)])
-def test_a_picture_is_reduced_as_far_as_the_wanted_size_allows(wanted, longer_side):
-    picture = decode_reduced(encoded(astronaut()), longer_side_px=wanted)
-    assert max(picture.pixels.shape) == longer_side
-    assert (picture.scale > 1) == (longer_side < 512)
+def test_an_image_is_reduced_as_far_as_the_wanted_size_allows(wanted, longer_side):
+    image = decode_reduced(encoded(astronaut()), longer_side_px=wanted)
+    assert max(image.pixels.shape) == longer_side
+    assert (image.scale > 1) == (longer_side < 512)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_what_gains_nothing_by_a_scale_is_decoded_in_full(kind):
-    picture = decode_reduced(encoded(astronaut(), kind), longer_side_px=64)
-    np.testing.assert_array_equal(picture.pixels, decode(encoded(astronaut(), kind)))
+    image = decode_reduced(encoded(astronaut(), kind), longer_side_px=64)
+    np.testing.assert_array_equal(image.pixels, decode(encoded(astronaut(), kind)))
 
 
-def test_the_sides_of_an_almost_square_turned_picture_are_not_mistaken():
-    picture = decode_reduced(stored(astronaut().resize((259, 260)), 6), longer_side_px=64)
-    assert (picture.width, picture.height) == (259, 260)
+def test_the_sides_of_an_almost_square_turned_image_are_not_mistaken():
+    image = decode_reduced(stored(astronaut().resize((259, 260)), 6), longer_side_px=64)
+    assert (image.width, image.height) == (259, 260)
 
 
-def test_grey_progressive_and_cmyk_pictures_are_reduced_too():
+def test_grey_progressive_and_cmyk_images_are_reduced_too():
     for data in (
         encoded(astronaut().convert("L")),
         encoded(astronaut(), progressive=True),
@@ -109,7 +109,7 @@ def test_boxes_and_landmarks_come_back_in_pixels_of_the_whole_and_reach_its_edge
 
     found = detect_in(
         FixedDetector(find_all_of_it),
-        Picture(pixels, width, height, scale=scale, left=left, top=top),
+        DecodedImage(pixels, width, height, scale=scale, left=left, top=top),
         min_face_px=1,
         longer_side_px=size_px,
     )
@@ -134,15 +134,15 @@ def test_the_smallest_face_is_told_to_the_detector_in_its_own_pixels():
             asked.append(min_face_px)
             return Detections.none()
 
-    picture = Picture(np.zeros((600, 800, 3), np.uint8), 3200, 2400, scale=4)
-    detect_in(Asked(), picture, min_face_px=41, longer_side_px=400)
-    detect_in(Asked(), picture, min_face_px=1, longer_side_px=400)
+    image = DecodedImage(np.zeros((600, 800, 3), np.uint8), 3200, 2400, scale=4)
+    detect_in(Asked(), image, min_face_px=41, longer_side_px=400)
+    detect_in(Asked(), image, min_face_px=1, longer_side_px=400)
     assert asked == [5, 1]
 
 
-def test_a_square_of_the_whole_lies_where_it_should_in_a_reduced_picture():
-    picture = Picture(np.zeros((51, 101, 3), np.uint8), 201, 101, scale=2, left=-1)
-    whole = picture.in_pixels(Square(201 / 2 - 20, 101 / 2 - 20, 40))
+def test_a_square_of_the_whole_lies_where_it_should_in_a_reduced_image():
+    image = DecodedImage(np.zeros((51, 101, 3), np.uint8), 201, 101, scale=2, left=-1)
+    whole = image.in_pixels(Square(201 / 2 - 20, 101 / 2 - 20, 40))
     assert whole.centre == pytest.approx((50.75, 25.25))
     assert whole.side == 20
 
@@ -175,7 +175,7 @@ def decodings(metrics: Metrics) -> float | None:
     return metrics.registry.get_sample_value("fer_stage_duration_seconds_count", {"stage": "decode"})
 
 
-def test_a_small_face_of_a_large_picture_is_cropped_from_all_its_pixels(core_that_finds):
+def test_a_small_face_of_a_large_image_is_cropped_from_all_its_pixels(core_that_finds):
     data = encoded(large(), quality=90)
     core, metrics = core_that_finds((0.25, 0.25, 0.35, 0.35))
     found = core.analyze(data, options())
@@ -211,7 +211,7 @@ def test_the_face_of_an_enlarged_and_turned_portrait_is_found_where_it_is(tmp_pa
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("detector", ["ferface", "haar"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (8192, 6100)])
-def test_odd_and_huge_pictures_are_answered(size, detector, kind):
+def test_odd_and_huge_images_are_answered(size, detector, kind):
     core = DetectorCore(detectors, model_repository=REPOSITORY, threads=1, metrics=Metrics())
     found = core.analyze(encoded(Image.new("RGB", size, (90, 90, 90)), kind), default_options(detector))
     assert (found.width, found.height, found.faces) == (*size, ())

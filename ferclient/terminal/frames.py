@@ -1,7 +1,4 @@
-"""Read frames of a camera, or of what OpenCV reads as one, and encode them to be sent; needs OpenCV.
-
-Knows no server.
-"""
+"""Frames with their times: read those of a camera, and encode any to be sent; needs OpenCV."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +15,8 @@ JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """One frame.
+class TimedFrame:
+    """One frame of a film or a camera.
 
     Attributes:
         index: 0-based, in the film or since the camera was opened.
@@ -34,40 +31,33 @@ class Shot:
     duration_s: float = 0.0
 
 
-class Footage:
-    """An open camera."""
-
-    def __init__(self, capture: cv2.VideoCapture) -> None:
-        self._capture = capture
-
-    def shots(self) -> Iterator[Shot]:
-        """Read to the end."""
-        for index in count():
-            is_read, image = self._capture.read()
-            if not is_read:
-                return
-            yield Shot(index, 0.0, np.asarray(image, np.uint8))
-
-
 @contextmanager
-def opened(source: str | int) -> Iterator[Footage]:
-    """Open a camera by its number, an address, or a file that plays its part.
+def open_camera(source: str | int) -> Iterator[Iterator[TimedFrame]]:
+    """Open a camera by its number, an address, or a file that plays its part; yields its frames.
 
     Raises:
         Failure: it cannot be read.
     """
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a failure is told below, in one line
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # failures are raised below
     capture = cv2.VideoCapture(source)
     try:
         if not capture.isOpened():
             is_camera = isinstance(source, int)
             raise Failure(f"there is no camera {source}" if is_camera else f"{source} is no readable video")
-        yield Footage(capture)
+        yield _read_frames(capture)
     finally:
         capture.release()
 
 
-def jpeg(image: BgrImage) -> bytes:
-    """Encode a frame as it is sent."""
+def encode_jpeg(image: BgrImage) -> bytes:
+    """Encode a frame as it is sent, in JPEG."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()
+
+
+def _read_frames(capture: cv2.VideoCapture) -> Iterator[TimedFrame]:
+    for index in count():
+        is_read, image = capture.read()
+        if not is_read:
+            return
+        yield TimedFrame(index, 0.0, np.asarray(image, np.uint8))

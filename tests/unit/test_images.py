@@ -1,4 +1,4 @@
-"""Every kind of picture comes out upright, RGB, 8 bit; what is no whole picture is refused."""
+"""Every kind of image comes out upright, RGB, 8 bit; what is no whole image is refused."""
 
 import io
 
@@ -12,7 +12,7 @@ from PIL import Image
 from fercore.contracts.errors import FerError, InvalidImage, PayloadTooLarge, UnsupportedMedia
 from fercore.vision.decode import decode
 from fercore.vision.header import check_image, read_header
-from tests.support.pictures import STORED_AS
+from tests.support.images import STORED_AS
 
 FORMATS = ["JPEG", "PNG", "WEBP"]
 ORIENTATIONS = range(1, 9)
@@ -59,7 +59,7 @@ def test_exif_orientation_is_applied(kind, orientation):
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_orientation_is_applied_to_pictures_with_alpha_too(kind, orientation):
+def test_orientation_is_applied_to_images_with_alpha_too(kind, orientation):
     plain = decode(encoded(picture(), kind, exif=exif(orientation)))
     rgba = picture().convert("RGBA")
     rgba.putpixel((0, 0), (250, 10, 10, 254))  # an encoder may drop an alpha that is full everywhere
@@ -102,7 +102,7 @@ def test_header_gives_the_stored_size(kind):
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.95])
-def test_truncated_pictures_are_refused(kind, share):
+def test_truncated_images_are_refused(kind, share):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     data = encoded(noise, kind)
     with pytest.raises((InvalidImage, UnsupportedMedia)):
@@ -117,7 +117,7 @@ def test_other_formats_are_unsupported(data):
         read_header(data)
 
 
-def test_an_empty_picture_is_invalid():
+def test_an_empty_image_is_invalid():
     with pytest.raises(InvalidImage, match="empty"):
         read_header(b"")
 
@@ -144,7 +144,7 @@ def test_too_many_bytes_and_no_pixels_are_refused():
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
     keep=st.floats(0.1, 1),
 )
-def test_damaged_pictures_never_raise_anything_but_a_fault(kind, edits, keep):
+def test_damaged_images_never_raise_anything_but_a_fault(kind, edits, keep):
     data = bytearray(encoded(picture(), kind))
     for place, value in edits:
         data[int(place * len(data))] = value
