@@ -148,7 +148,9 @@ def test_a_run_becomes_a_served_hybrid_by_two_commands(fer: FerFolder, hybrid_co
     assert scan.broken == ()
     (model,) = scan.models
     assert model.card.architecture == "random forest on cnn3 and texture"
-    assert model.card.training_config["forest"]["trees"] == 7
+    forest = model.card.training_config["forest"]
+    assert isinstance(forest, dict)
+    assert forest["trees"] == 7
     logits = graphs.run_folder(model.path, random_crops(3))
     assert logits.shape == (3, 8)
     assert FACE_SIZE == 112

@@ -72,12 +72,12 @@ def test_faces_of_another_size_than_a_transformer_takes_are_refused():
         Case("timm_net", {"model": "test_vit"}).servable()(torch.from_numpy(random_crops(1)))
 
 
-def weights_of(model: str, **arguments: object) -> dict[str, torch.Tensor]:
+def weights_of(model: str, channels: int = 3) -> dict[str, torch.Tensor]:
     torch.manual_seed(11)
-    return timm.create_model(model, **arguments).state_dict()
+    return timm.create_model(model, in_chans=channels).state_dict()
 
 
-def written(state: object, file: Path) -> Path:
+def written(state: dict[str, torch.Tensor], file: Path) -> Path:
     if file.suffix == ".safetensors":
         save_file(state, file)
     else:
@@ -89,11 +89,15 @@ def start(architecture: str = "timm_net", **options: object) -> torch.nn.Module:
     return build_initial(ArchitectureConfig(name=architecture, options=options), CLASSES).eval()
 
 
+def trunk_weights(architecture: str = "timm_net", **options: object) -> dict[str, torch.Tensor]:
+    return start(architecture, **options).get_submodule("trunk").state_dict()
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_network_starts_from_a_file_of_a_thousand_classes(tmp_path, suffix):
     state = weights_of("test_resnet")
     file = written(state, tmp_path / f"weights{suffix}")
-    trunk = start(model="test_resnet", weights_file=str(file), channels=3).trunk.state_dict()
+    trunk = trunk_weights(model="test_resnet", weights_file=str(file), channels=3)
     assert trunk
     for name, weight in trunk.items():
         torch.testing.assert_close(weight, state[name], rtol=0, atol=0)
@@ -111,7 +115,7 @@ def test_weights_made_for_colour_see_grey_faces_as_they_see_them_in_three_equal_
 def test_a_transformer_starts_from_weights_for_another_grid(tmp_path):
     state = weights_of("test_vit")
     file = written(state, tmp_path / "weights.pth")
-    trunk = start(model="test_vit", weights_file=str(file), channels=3, image_size=96).trunk.state_dict()
+    trunk = trunk_weights(model="test_vit", weights_file=str(file), channels=3, image_size=96)
     assert trunk["pos_embed"].shape != state["pos_embed"].shape
     torch.testing.assert_close(trunk["blocks.0.attn.qkv.weight"], state["blocks.0.attn.qkv.weight"])
 
@@ -119,7 +123,7 @@ def test_a_transformer_starts_from_weights_for_another_grid(tmp_path):
 def test_the_trunk_of_the_patch_network_starts_from_a_file(tmp_path):
     state = weights_of("mobilenetv1_100")
     file = written(state, tmp_path / "weights.safetensors")
-    trunk = start("patch_attention", weights_file=str(file), channels=3).trunk.state_dict()
+    trunk = trunk_weights("patch_attention", weights_file=str(file), channels=3)
     torch.testing.assert_close(trunk["blocks.3.5.conv_pw.weight"], state["blocks.3.5.conv_pw.weight"])
 
 
@@ -135,7 +139,7 @@ def without(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor
         ([1, 2, 3], "cannot be read as weights"),
         (lambda: weights_of("test_vit"), "does not fit the network: .* missing, conv1"),
         (lambda: without(weights_of("test_resnet"), "bn1.weight"), "1 of its .* missing, bn1.weight"),
-        (lambda: weights_of("test_resnet", in_chans=5), "does not fit the network"),
+        (lambda: weights_of("test_resnet", channels=5), "does not fit the network"),
         (lambda: weights_of("test_resnet") | {"bn1.weight": torch.ones(3)}, "size mismatch for bn1.weight"),
     ],
 )

@@ -1,13 +1,14 @@
 """Intervals: the fast figures of resamples are scikit-learn's, and they cover what they should."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fercore.contracts.emotions import EMOTIONS
 from fercore.inference.calibration import softmax
-from training.measuring.bootstrap import bootstrap, bootstrap_share
+from training.measuring.bootstrap import Interval, bootstrap, bootstrap_share
 from training.measuring.metrics import measure
 
 FEW = 6
@@ -36,23 +37,30 @@ def test_a_single_resample_has_the_figures_that_its_rows_have(rows, seed):
 
 def flat(figure: object) -> list[float]:
     """Give the figure, or each emotion's; of an interval its lower end, not a number for None."""
-    values = list(figure.values()) if isinstance(figure, dict) else [figure]
+    values: list[Any] = list(figure.values()) if isinstance(figure, dict) else [figure]
     return [
         math.nan if value is None else value[0] if isinstance(value, tuple) else value for value in values
     ]
+
+
+def only(interval: object) -> Interval:
+    """Return the interval of a figure that is one number."""
+    assert isinstance(interval, tuple)
+    return interval
 
 
 def test_intervals_hold_the_figure_and_narrow_with_more_rows():
     widths = []
     for rows in (200, 3200):
         probabilities, labels = drawn(rows, 4)
-        figures = measure(probabilities, labels).as_dict()
-        for name, interval in bootstrap(probabilities, labels, resamples=300).items():
+        figures = measure(probabilities, labels)
+        intervals = bootstrap(probabilities, labels, resamples=300)
+        for name, interval in intervals.items():
             if isinstance(interval, tuple):
-                assert interval[0] <= figures[name] <= interval[1], name
-        low, high = bootstrap(probabilities, labels, resamples=300)["accuracy"]
+                assert interval[0] <= getattr(figures, name) <= interval[1], name
+        low, high = only(intervals["accuracy"])
         widths.append(high - low)
-    expected = 2 * 1.96 * math.sqrt(figures["accuracy"] * (1 - figures["accuracy"]) / 3200)
+    expected = 2 * 1.96 * math.sqrt(figures.accuracy * (1 - figures.accuracy) / 3200)
     assert widths[1] == pytest.approx(expected, rel=0.15)
     assert widths[0] == pytest.approx(4 * widths[1], rel=0.3)
 
@@ -60,7 +68,7 @@ def test_intervals_hold_the_figure_and_narrow_with_more_rows():
 def test_the_interval_of_the_calibration_error_holds_that_of_honest_probabilities():
     probabilities, labels = drawn(3000, 5)
     error = measure(probabilities, labels).expected_calibration_error
-    low, high = bootstrap(probabilities, labels, resamples=200)["expected_calibration_error"]
+    low, high = only(bootstrap(probabilities, labels, resamples=200)["expected_calibration_error"])
     assert 0 <= low <= error <= high < 0.05
 
 
@@ -75,10 +83,14 @@ def test_fewer_classes_and_absent_ones_have_intervals_or_none():
     probabilities, labels = drawn(100, 7, classes=3)
     labels[labels == 2] = 1
     found = bootstrap(probabilities, labels, EMOTIONS[:3], resamples=50)
-    assert list(found["recall"]) == ["neutral", "happiness", "surprise"]
-    assert found["recall"]["surprise"] is None
-    assert found["roc_auc"]["surprise"] is None
-    assert found["precision"]["surprise"] == (0.0, 0.0)
+    recall, areas, precision = (found[name] for name in ("recall", "roc_auc", "precision"))
+    assert isinstance(recall, dict)
+    assert isinstance(areas, dict)
+    assert isinstance(precision, dict)
+    assert list(recall) == ["neutral", "happiness", "surprise"]
+    assert recall["surprise"] is None
+    assert areas["surprise"] is None
+    assert precision["surprise"] == (0.0, 0.0)
 
 
 def test_a_share_has_the_interval_that_accuracy_has():

@@ -22,7 +22,7 @@ from training.config import RunConfig, load_config
 from training.data.load import load_data
 from training.errors import TrainingError
 from training.learning.fit import first_state, prepare_task
-from training.learning.run_folder import load_run, load_state
+from training.learning.run_folder import load_run
 
 
 @pytest.fixture
@@ -120,8 +120,9 @@ def test_a_comparison_that_was_killed_goes_on_to_the_numbers_of_an_unbroken_one(
     process.wait()
     assert not (broken / "long" / "result.json").exists()
     assert compare(data, broken, long, "--budget", "5m") == 0
-    weights = [load_state(into / "long" / "best.pt")["network"] for into in (whole, broken)]
-    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    weights, again = (load_run(into / "long")[1].state_dict() for into in (whole, broken))
+    assert weights
+    assert all((weight == again[name]).all() for name, weight in weights.items())
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(data, config_file, tmp_path, capsys):

@@ -15,7 +15,9 @@ from training.measuring.degradations import DEGRADATIONS, find_bound, overexpose
 from training.measuring.models import read_card
 
 PORTRAIT = Path(__file__).parent.parent.parent / "docs" / "images" / "astronaut.jpg"
-FACE = cv2.resize(cv2.imread(str(PORTRAIT), cv2.IMREAD_GRAYSCALE)[60:156, 174:270], (48, 48))
+FACE = np.asarray(
+    cv2.resize(cv2.imread(str(PORTRAIT), cv2.IMREAD_GRAYSCALE)[60:156, 174:270], (48, 48)), np.uint8
+)
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
@@ -33,7 +35,7 @@ def test_each_step_moves_the_measure_further_and_leaves_a_tile(name):
 
 
 def test_too_much_light_is_white():
-    assert overexpose(np.uint8([[10, 100, 200]]), 2).tolist() == [[20, 200, 255]]
+    assert overexpose(np.array([[10, 100, 200]], np.uint8), 2).tolist() == [[20, 200, 255]]
 
 
 def test_the_bound_is_where_accuracy_has_fallen_to_three_quarters():

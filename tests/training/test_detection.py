@@ -16,7 +16,8 @@ from fercore.vision.decode import decode
 from fercore.vision.detection import Detections
 from fercore.vision.image import DecodedImage
 from services.detector.detectors import ferface, yunet
-from tests.support.weights import ROOT, repository_with
+from tests.support.requires import ROOT
+from tests.support.weights import repository_with
 from tests.training.tiny_pictures import cut_short
 from tests.training.tiny_scenes import SIDE_PX, draw_face, write_scenes
 from training.__main__ import STOPPED, main
@@ -32,6 +33,7 @@ from training.detection.served import OFFSET, SAME_FACE_IOU, SCORE_FLOOR
 from training.detection.views import Sample, draw_mosaic, draw_view
 from training.detection.wider import read_wider
 from training.errors import TrainingError
+from training.learning.state import Validation
 
 SHIPPED = ROOT / "model_repository/detector_ferface"
 
@@ -211,10 +213,10 @@ def test_a_run_resumed_gives_the_numbers_of_an_unbroken_one(
     assert train(config_file, data, tmp_path / "whole") == 0
     validated, validate = iter([None, KeyboardInterrupt]), fitting.DetectorTask.validate
 
-    def stopped_in_the_second_epoch(*arguments: object) -> float:
+    def stopped_in_the_second_epoch(task: fitting.DetectorTask, network: torch.nn.Module) -> Validation:
         if fault := next(validated, None):
             raise fault
-        return validate(*arguments)
+        return validate(task, network)
 
     monkeypatch.setattr(fitting.DetectorTask, "validate", stopped_in_the_second_epoch)
     assert train(config_file, data, tmp_path / "broken") == STOPPED
@@ -279,8 +281,10 @@ def test_the_plug_in_gives_what_the_network_says_of_its_surest_cells(tmp_path: P
     torch.manual_seed(0)
     network = FerFace().eval()
     with torch.no_grad():
-        network.head[-1].bias[0] = 0.0
-        network.head[-1].weight *= 20
+        last = network.head[-1]
+        assert isinstance(last, torch.nn.Conv2d)
+        last.bias[0] = 0.0
+        last.weight *= 20
     (tmp_path / "detector_ferface").mkdir()
     (tmp_path / "detector_ferface" / "model.onnx").write_bytes(to_graph(network))
     picture = np.random.default_rng(0).integers(

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -39,7 +40,7 @@ def folder(data: Path, config_file: Path, tmp_path: Path) -> Path:
     return models / "emotion_tiny"
 
 
-def evaluate(model: Path, data: Path, file: Path, *more: str) -> dict[str, object]:
+def evaluate(model: Path, data: Path, file: Path, *more: str) -> dict[str, Any]:
     arguments = ["evaluate", str(model), "--data", str(data), "--json", str(file), "--resamples", "30", *more]
     assert main(arguments) == 0
     return json.loads(file.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 """Measuring face detectors: precision and recall, faces marked by hand, and time."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fercore.vision.crop import Framing
 from fercore.vision.detection import Detections
 from tests.training.tiny_pictures import cut_short, picture, write_picture
 from tests.training.tiny_scenes import write_scenes
@@ -40,8 +42,10 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class _Told:
-    """Finds what it is told is in a picture of this grey, as x1 y1 x2 y2 score."""
+class GreyDetector:
+    """Finds the given faces, rows of x1 y1 x2 y2 score, in an image of this grey."""
+
+    framing = Framing(1.0, 0.0, 0.0)
 
     def __init__(self, found: Callable[[int], list[tuple[float, ...]]]) -> None:
         self.found = found
@@ -62,7 +66,7 @@ def test_the_marks_are_the_64_faces_that_look_at_the_camera():
 
 
 def test_a_detector_that_knows_every_face_misses_none_and_invents_none(data: Path):
-    counts = count_photos(_Told(marked), data, min_score=0.5, size=640)
+    counts = count_photos(GreyDetector(marked), data, min_score=0.5, size=640)
     assert [count.name for count in counts] == [name for name, _ in MARKED]
     assert [count.found for count in counts] == [len(marks) for _, marks in MARKED]
     assert {(count.missed, count.false) for count in counts} == {(0, 0)}
@@ -73,16 +77,18 @@ def test_a_missed_face_and_a_false_one_in_the_same_picture_are_both_told(data: P
         known = marked(number)
         return [*known[1:], (2000, 2000, 2100, 2100, 0.9)] if MARKED[number][0] == "models__1.jpg" else known
 
-    counts = {count.name: count for count in count_photos(_Told(mistaken), data, min_score=0.5, size=640)}
+    found = count_photos(GreyDetector(mistaken), data, min_score=0.5, size=640)
+    counts = {count.name: count for count in found}
     wrong = counts.pop("models__1.jpg")
     assert (wrong.marked, wrong.found, wrong.missed, wrong.false) == (19, 18, 1, 1)
     assert {(count.missed, count.false) for count in counts.values()} == {(0, 0)}
 
 
 def test_unsure_and_small_boxes_are_not_counted_since_serving_does_not_give_them(data: Path):
-    unsure, small = (0, 0, 30, 30, 0.49), (0, 0, 23, 23, 0.9)
-    assert count_video(_Told(lambda _: [unsure, small]), data, min_score=0.5, size=640).false == 0
-    assert count_video(_Told(lambda _: [(0, 0, 30, 30, 0.5)]), data, min_score=0.5, size=640).false == 2
+    dropped = GreyDetector(lambda _: [(0, 0, 30, 30, 0.49), (0, 0, 23, 23, 0.9)])
+    counted = GreyDetector(lambda _: [(0, 0, 30, 30, 0.5)])
+    assert count_video(dropped, data, min_score=0.5, size=640).false == 0
+    assert count_video(counted, data, min_score=0.5, size=640).false == 2
 
 
 def test_a_second_box_on_a_face_and_one_of_another_size_are_false():
@@ -96,17 +102,19 @@ def test_a_second_box_on_a_face_and_one_of_another_size_are_false():
 def test_a_missing_photograph_or_video_is_named(data: Path):
     (data / "photos" / "models__2.jpg").unlink()
     with pytest.raises(TrainingError, match=r"models__2\.jpg"):
-        count_photos(_Told(marked), data, min_score=0.5, size=640)
+        count_photos(GreyDetector(marked), data, min_score=0.5, size=640)
     (data / "videos" / VIDEO).unlink()
     with pytest.raises(TrainingError, match="is missing or does not decode"):
-        count_video(_Told(lambda _: []), data, min_score=0.5, size=640)
+        count_video(GreyDetector(lambda _: []), data, min_score=0.5, size=640)
 
 
 def test_detectors_are_timed_in_turn_by_the_time_of_their_own_thread(monkeypatch: pytest.MonkeyPatch):
     ran: list[str] = []
     clock = iter(range(10_000))
 
-    class Detector:
+    class NamedDetector:
+        framing = Framing(1.0, 0.0, 0.0)
+
         def __init__(self, name: str) -> None:
             self.name = name
 
@@ -116,8 +124,8 @@ def test_detectors_are_timed_in_turn_by_the_time_of_their_own_thread(monkeypatch
                 next(clock)
             return Detections.none()
 
-    monkeypatch.setattr(timing.time, "thread_time", lambda: next(clock) / 1000)
-    detectors = {"quick": Detector("quick"), "slow": Detector("slow")}
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock) / 1000)
+    detectors = {name: NamedDetector(name) for name in ("quick", "slow")}
     assert timing.time_detectors(detectors, np.zeros((48, 64, 3), np.uint8)) == {"quick": 1.0, "slow": 2.0}
     assert ran == ["quick", "slow"] * timing.ROUNDS
 

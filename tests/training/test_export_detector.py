@@ -15,7 +15,7 @@ from torchvision.ops import nms
 
 from fercore.vision.decode import decode
 from services.detector.detectors import mtcnn, retinaface
-from tests.support.detector_promises import ODD_PICTURES, assert_same_in_threads, assert_sees_no_face
+from tests.support.detector_promises import ODD_IMAGES, assert_same_in_threads, assert_sees_no_face
 from tests.support.requires import data_folder
 from training.__main__ import main
 from training.commands import export_detector
@@ -185,7 +185,7 @@ def squared(box: torch.Tensor) -> torch.Tensor:
 def share_of_smaller(one: torch.Tensor, other: torch.Tensor) -> float:
     w, h = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return float(max(w, 0) * max(h, 0) / min(areas))
+    return float(w.clamp(min=0) * h.clamp(min=0) / torch.stack(areas).min())
 
 
 def cut(picture: np.ndarray, window: torch.Tensor, side: int) -> np.ndarray:
@@ -200,10 +200,10 @@ def as_tensor(picture: np.ndarray) -> torch.Tensor:
     return (torch.from_numpy(picture).permute(2, 0, 1)[None].float() - 127.5) / 128
 
 
-@pytest.mark.parametrize("picture", ODD_PICTURES)
+@pytest.mark.parametrize("picture", ODD_IMAGES)
 @pytest.mark.parametrize("plugin", [mtcnn, retinaface], ids=["mtcnn", "retinaface"])
 def test_odd_pictures_have_no_face_and_do_no_harm(repository, plugin, picture):
-    assert_sees_no_face(plugin.create(repository), ODD_PICTURES[picture])
+    assert_sees_no_face(plugin.create(repository), ODD_IMAGES[picture])
 
 
 @pytest.mark.parametrize("plugin", [mtcnn, retinaface], ids=["mtcnn", "retinaface"])
@@ -241,6 +241,7 @@ def test_retinaface_on_resnet50_is_known_by_its_weights(tmp_path):
 def test_a_mobilenet_of_another_origin_gets_its_anchors(tmp_path):
     assert export(tmp_path, "retinaface", weights(RETINAFACE), "--origin", "pytorch") == 0
     detector = retinaface.create(tmp_path)
+    assert isinstance(detector, retinaface.RetinaFace)
     assert [list(sides) for sides in detector._sides] == [[16, 32], [64, 128], [256, 512]]
 
 

@@ -10,6 +10,7 @@ from tests.training.test_runs import changed, one_line_error
 from training.__main__ import STOPPED, main
 from training.data.faces import NO_MAJORITY, Faces
 from training.errors import TrainingError
+from training.learning.fit import fit
 from training.measuring import cross_validation
 from training.measuring.cross_validation import cut_folds
 
@@ -97,7 +98,7 @@ def test_a_broken_cross_validation_resumes_to_the_same_numbers(
     assert whole["accuracy"]["mean"] == pytest.approx(statistics.mean(accuracies), abs=1e-5)
     assert whole["accuracy"]["standard_deviation"] == pytest.approx(statistics.stdev(accuracies), abs=1e-5)
 
-    fit, begun = cross_validation.fit, []
+    begun = []
 
     def stopped_in_the_second_fold(*arguments):
         begun.append(arguments)

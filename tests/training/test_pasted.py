@@ -10,7 +10,8 @@ import yaml
 from fercore.vision.decode import decode
 from fercore.vision.image import DecodedImage
 from services.detector.detectors import yunet
-from tests.support.weights import ROOT, repository_with
+from tests.support.requires import ROOT
+from tests.support.weights import repository_with
 from tests.training.tiny_fer import FerFolder
 from tests.training.tiny_scenes import write_scenes
 from training.__main__ import main
@@ -32,7 +33,7 @@ def test_faces_that_are_pasted_are_faces_to_the_teacher(tmp_path: Path):
     detector = yunet.create(repository_with(yunet.WEIGHTS, tmp_path))
     (x1, y1, x2, y2), *_ = detector.detect(portrait, min_face_px=24).boxes.astype(int)
     face = cv2.resize(cv2.cvtColor(portrait[y1:y2, x1:x2], cv2.COLOR_RGB2GRAY), (48, 48))
-    paste = Paste(face[None], face_share=1, drawn_share=0)
+    paste = Paste(np.asarray(face[None], np.uint8), face_share=1, drawn_share=0)
     found = [
         detector.detect(paste.into(grey_view(), np.random.default_rng(seed)).image, min_face_px=8).scores
         for seed in range(8)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.support.weights import ROOT
+from tests.support.requires import ROOT
 from tests.training.tiny_pictures import cut_short, write_picture
 from training.__main__ import main
 from training.errors import TrainingError

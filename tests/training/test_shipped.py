@@ -41,7 +41,8 @@ def test_the_default_model_and_detector_answer_portraits_as_promised(capsys: pyt
 
 
 def test_the_default_model_takes_no_longer_than_mobilenetv2(capsys: pytest.CaptureFixture[str]):
-    model, ratios = str(MODELS / f"emotion_{DEFAULT_MODEL}"), []
+    model = str(MODELS / f"emotion_{DEFAULT_MODEL}")
+    ratios: list[float] = []
     while len(ratios) < TRIES and min(ratios, default=2.0) > 1:  # other work can slow one more than the other
         assert main(["time", model, "--runs", "100"]) == 0
         ratios.append(float(re.findall(r"([\d.]+)x$", capsys.readouterr().out, re.MULTILINE)[1]))

@@ -1,5 +1,6 @@
 """Times of graphs side by side: in turn, beside MobileNetV2, and clear when there is nothing to time."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_graphs_run_in_turn_on_one_thread_and_the_median_counts(monkeypatch):
                 next(clock)
 
     monkeypatch.setattr(timing, "open_session", Session)
-    monkeypatch.setattr(timing.time, "thread_time", lambda: next(clock) / 1000)
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock) / 1000)
     face = np.zeros((1, 112, 112, 3), np.uint8)
     assert timing.face_ms([Path("quick"), Path("slow")], face, runs=3) == pytest.approx([1, 2])
     assert ran == ["quick", "slow"] * 4  # the first time warms up

@@ -95,7 +95,7 @@ def test_a_teacher_with_other_labels_is_refused(data_of_seven, config_file, ance
 
 
 def inheriting(kind: str, ancestor: Path) -> dict[str, object]:
-    return {
+    configs: dict[str, dict[str, object]] = {
         "same": {"distillation": {"teacher": str(ancestor), "view": "same"}},
         "clean": {
             "distillation": {"teacher": str(ancestor), "view": "clean"},
@@ -108,7 +108,8 @@ def inheriting(kind: str, ancestor: Path) -> dict[str, object]:
             "pruning": {"channels": True},
             "architecture": {"name": "cnn3", "options": {"blocks": [[3], [2], [8]], "dropout": 0.1}},
         },
-    }[kind]
+    }
+    return configs[kind]
 
 
 @pytest.mark.parametrize("kind", ["same", "clean", "ensemble", "pruning", "narrowing"])

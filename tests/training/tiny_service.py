@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from email.parser import BytesParser
+from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -94,8 +94,8 @@ def problem(status: int, detail: str) -> dict[str, object]:
 
 
 def _pictures(content_type: str, data: bytes) -> list[np.ndarray]:
-    message = BytesParser().parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + data)
-    parts = message.get_payload()
+    whole = f"Content-Type: {content_type}\r\n\r\n".encode() + data
+    parts = list(message_from_bytes(whole, policy=policy.HTTP).iter_parts())
     assert {part.get_param("name", header="content-disposition") for part in parts} == {"file"}
-    encoded = [np.frombuffer(part.get_payload(decode=True), np.uint8) for part in parts]
+    encoded = [np.frombuffer(part.get_content(), np.uint8) for part in parts]
     return [cv2.cvtColor(cv2.imdecode(one, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for one in encoded]
