@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fercore.contracts.emotions import Emotion
 from training.data.reading.class_names import match_class
+from training.data.reading.files import list_folder
 from training.data.reading.images import is_picture
-from training.data.reading.intake import list_folder
 from training.errors import TrainingError
 
 

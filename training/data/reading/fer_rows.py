@@ -14,7 +14,7 @@ import numpy as np
 from fercore.contracts.emotions import Emotion
 from training.data.faces import SPLITS, Split
 from training.data.reading.class_names import match_number
-from training.data.reading.intake import Intake
+from training.data.reading.files import FileReader
 from training.data.reading.layouts import refuse_layout
 from training.data.reading.split_hygiene import Tiles
 from training.errors import TrainingError
@@ -71,7 +71,7 @@ def find_kaggle_csv(root: Path) -> Path | None:
     return next((root / name for name in KAGGLE_FILES if (root / name).exists()), None)
 
 
-def read_fer_rows(root: Path, intake: Intake) -> FerRows:
+def read_fer_rows(root: Path, reader: FileReader) -> FerRows:
     """Read the atlases' labels or, without them, a csv of Kaggle.
 
     Raises:
@@ -80,21 +80,21 @@ def read_fer_rows(root: Path, intake: Intake) -> FerRows:
     kaggle = find_kaggle_csv(root)
     if not kaggle and root.is_dir() and not (root / ATLAS_LABELS).exists():
         raise refuse_layout(root, "FER2013 with its rows in order", ROW_LAYOUTS)
-    return read_pixel_csv(kaggle, intake, FER2013_ORDER) if kaggle else _read_atlas_rows(root, intake)
+    return read_pixel_csv(kaggle, reader, FER2013_ORDER) if kaggle else _read_atlas_rows(root, reader)
 
 
-def read_pixel_csv(path: Path, intake: Intake, order: tuple[Emotion, ...]) -> FerRows:
+def read_pixel_csv(path: Path, reader: FileReader, order: tuple[Emotion, ...]) -> FerRows:
     """Read a csv with a tile's 2,304 grey values in each row.
 
     Args:
         path: the file, columns `emotion`, `pixels` and `Usage`.
-        intake: reads it.
+        reader: reads it.
         order: what the numbers of emotions mean.
 
     Raises:
         TrainingError: a row is not of this format; the message names its line.
     """
-    rows = intake.read_csv(path, PIXEL_COLUMNS)
+    rows = reader.read_csv(path, PIXEL_COLUMNS)
     emotions, usages = [], []
     for line, row in rows:
         emotions.append(match_number(row["emotion"], order, f"{path}, line {line}"))
@@ -139,9 +139,9 @@ def read_pixels(path: Path, texts: list[tuple[int, str]]) -> Tiles:
     return tiles
 
 
-def _read_atlas_rows(root: Path, intake: Intake) -> FerRows:
+def _read_atlas_rows(root: Path, reader: FileReader) -> FerRows:
     path = root / ATLAS_LABELS
-    rows = intake.read_csv(path, LABEL_COLUMNS)
+    rows = reader.read_csv(path, LABEL_COLUMNS)
     numbers: list[tuple[int, int]] = []
     for index, (line, row) in enumerate(rows):
         try:
@@ -163,20 +163,20 @@ def _read_atlas_rows(root: Path, intake: Intake) -> FerRows:
         partial(
             _read_atlas_tiles,
             root,
-            intake,
+            reader,
             [(row["atlas"], tile) for (_, row), (_, tile) in zip(rows, numbers, strict=True)],
         ),
     )
 
 
-def _read_atlas_tiles(root: Path, intake: Intake, places: list[tuple[str, int]]) -> Tiles:
+def _read_atlas_tiles(root: Path, reader: FileReader, places: list[tuple[str, int]]) -> Tiles:
     # in this order, whatever the labels' own: the hash of what was read depends on it
-    atlases = {name: _read_atlas(root / name, intake) for name in ATLASES if (root / name).is_file()}
+    atlases = {name: _read_atlas(root / name, reader) for name in ATLASES if (root / name).is_file()}
     return np.stack([_cut_tile(root, atlases, name, tile) for name, tile in places])
 
 
-def _read_atlas(path: Path, intake: Intake) -> Tiles:
-    atlas = cv2.imdecode(np.frombuffer(intake.read(path), np.uint8), cv2.IMREAD_GRAYSCALE)
+def _read_atlas(path: Path, reader: FileReader) -> Tiles:
+    atlas = cv2.imdecode(np.frombuffer(reader.read(path), np.uint8), cv2.IMREAD_GRAYSCALE)
     if atlas is None:
         raise TrainingError(f"{path}: the atlas does not decode")
     return np.asarray(atlas, dtype=np.uint8)

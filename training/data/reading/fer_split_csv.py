@@ -13,7 +13,7 @@ from fercore.contracts.emotions import Emotion
 from training.data.faces import Split
 from training.data.reading.class_names import match_number
 from training.data.reading.fer_rows import FER2013_ORDER, read_pixels
-from training.data.reading.intake import Intake, list_folder
+from training.data.reading.files import FileReader, list_folder
 from training.data.reading.split_folders import SPLIT_OF_NAME
 from training.data.reading.split_hygiene import Tiles
 from training.errors import TrainingError
@@ -58,7 +58,7 @@ def find_split_csvs(root: Path) -> dict[Split, Path]:
     return {split: found[split] for split in order if split in found} if "train" in found else {}
 
 
-def read_split_csvs(files: dict[Split, Path], intake: Intake) -> SplitRows:
+def read_split_csvs(files: dict[Split, Path], reader: FileReader) -> SplitRows:
     """Read the files; `test.csv` of the challenge has no labels, so its rows are counted and left out.
 
     Raises:
@@ -66,7 +66,7 @@ def read_split_csvs(files: dict[Split, Path], intake: Intake) -> SplitRows:
     """
     found = SplitRows()
     for split, path in files.items():
-        rows = intake.read_csv(path, ("emotion", "pixels") if split == "train" else ("pixels",))
+        rows = reader.read_csv(path, ("emotion", "pixels") if split == "train" else ("pixels",))
         if "Usage" in rows[0][1]:
             raise TrainingError(
                 f"{path}: it has a column Usage; such rows are read from one file fer2013.csv"

@@ -18,7 +18,7 @@ from fercore.vision.crop import FaceCrop, RgbImage, crop_face, crop_whole
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detector
 from training.data.primary_face import find_likeliest
-from training.data.reading.intake import Intake
+from training.data.reading.files import FileReader
 from training.errors import TrainingError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -34,13 +34,13 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_picture(path: Path, intake: Intake) -> RgbImage:
+def read_picture(path: Path, reader: FileReader) -> RgbImage:
     """Decode one file to upright RGB.
 
     Raises:
         TrainingError: it cannot be read, is cut short, does not decode or is smaller than any face.
     """
-    data = intake.read(path)
+    data = reader.read(path)
     # OpenCV fills the rest of a JPEG that is cut short with grey and says nothing
     if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise TrainingError(f"{path}: the picture is cut short")
@@ -55,10 +55,10 @@ def read_picture(path: Path, intake: Intake) -> RgbImage:
 
 def open_picture(path: Path) -> RgbImage:
     """Decode a file that belongs to no data set of emotions; raises as `read_picture`."""
-    return read_picture(path, Intake(path.parent))
+    return read_picture(path, FileReader(path.parent))
 
 
-def read_grey_tiles(paths: Sequence[Path], intake: Intake, side_px: int) -> npt.NDArray[np.uint8]:
+def read_grey_tiles(paths: Sequence[Path], reader: FileReader, side_px: int) -> npt.NDArray[np.uint8]:
     """Read grey tiles of one size, uint8 [n, side_px, side_px].
 
     Raises:
@@ -66,7 +66,7 @@ def read_grey_tiles(paths: Sequence[Path], intake: Intake, side_px: int) -> npt.
     """
     tiles = np.empty((len(paths), side_px, side_px), np.uint8)
     for index, path in enumerate(tqdm(paths, desc="reading pictures", unit="picture")):
-        image = read_picture(path, intake)
+        image = read_picture(path, reader)
         check_size(path, image, side_px)
         is_grey = (image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all()
         tiles[index] = image[..., 0] if is_grey else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -74,13 +74,13 @@ def read_grey_tiles(paths: Sequence[Path], intake: Intake, side_px: int) -> npt.
 
 
 def read_crops(
-    paths: Sequence[Path], intake: Intake, crops: Sequence[Crop] | None = None, side_px: int | None = None
+    paths: Sequence[Path], reader: FileReader, crops: Sequence[Crop] | None = None, side_px: int | None = None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """Crop pictures of any size with a function of serving, once; cropping the crops again changes nothing.
 
     Args:
         paths: the files.
-        intake: reads them.
+        reader: reads them.
         crops: one a picture; `crop_whole`, for pictures that are framed already, where it is None.
         side_px: every picture must have this side, where it is given.
 
@@ -93,7 +93,7 @@ def read_crops(
     tiles = np.zeros((len(paths), FACE_SIZE, FACE_SIZE, 3), np.uint8)
     is_found = np.zeros(len(paths), np.bool_)
     for index, path in enumerate(tqdm(paths, desc="reading pictures", unit="picture")):
-        image = read_picture(path, intake)
+        image = read_picture(path, reader)
         if side_px is not None:
             check_size(path, image, side_px)
         face = crop_whole(image) if crops is None else crops[index](image)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from training.data.faces import Split
 from training.data.reading.class_labels import ClassLabels
+from training.data.reading.files import FileReader, list_folder
 from training.data.reading.image_index import FoundPicture, PictureIndex
-from training.data.reading.intake import Intake, list_folder
 from training.data.reading.split_folders import SPLIT_OF_NAME
 from training.errors import TrainingError
 
@@ -57,7 +57,7 @@ def label_by_lists(
     pictures: Sequence[FoundPicture],
     base: Path,
     labels: ClassLabels,
-    intake: Intake,
+    reader: FileReader,
 ) -> dict[Path, tuple[FoundPicture, str]]:
     """Give each listed picture as its list labels it, and the row that does so, by path.
 
@@ -66,14 +66,14 @@ def label_by_lists(
         pictures: those that may be listed.
         base: the folder that holds them all.
         labels: what the labels mean.
-        intake: reads the lists.
+        reader: reads the lists.
 
     Raises:
         TrainingError: a list is not of this form, a row has no picture, or two rows do not agree.
     """
     listed: dict[Path, tuple[FoundPicture, str]] = {}
     for split, path in lists.items():
-        rows = read_list(path, intake)
+        rows = read_list(path, reader)
         labels.check({label for _, _, label in rows}, path)
         own = [picture for picture in pictures if None in (split, picture.split) or picture.split == split]
         index = PictureIndex([picture.path for picture in own], base)
@@ -87,13 +87,13 @@ def label_by_lists(
     return listed
 
 
-def read_list(path: Path, intake: Intake) -> list[tuple[int, str, str]]:
+def read_list(path: Path, reader: FileReader) -> list[tuple[int, str, str]]:
     """Give the line, the picture's path and the label of each row, as they are written.
 
     Raises:
         TrainingError: the file cannot be read, or has not one column each for pictures and labels.
     """
-    rows = intake.read_csv(path, ())
+    rows = reader.read_csv(path, ())
     columns = list(rows[0][1])
     picture = _find_column(columns, PICTURE_COLUMNS, "pictures", path)
     label = _find_column(columns, LABEL_COLUMNS, "labels", path)

@@ -6,7 +6,7 @@ Knows no data set.
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.data.reading.intake import list_folder
+from training.data.reading.files import list_folder
 from training.errors import TrainingError
 
 SHOWN = 6

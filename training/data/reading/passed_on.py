@@ -9,9 +9,9 @@ from typing import Literal
 
 from training.data.faces import Split
 from training.data.reading.class_labels import ClassLabels
+from training.data.reading.files import FileReader, list_folder
 from training.data.reading.image_index import FoundPicture
 from training.data.reading.images import is_picture
-from training.data.reading.intake import Intake, list_folder
 from training.data.reading.label_lists import LIST_NAME, find_lists, label_by_lists
 from training.data.reading.split_folders import SPLIT_OF_NAME, find_split_folders, list_subfolders
 from training.errors import TrainingError
@@ -33,14 +33,14 @@ class PassedOn:
 
 
 def find_passed_on(
-    top: Path, labels: ClassLabels, intake: Intake, source: LabelSource | None = None, advice: str = ""
+    top: Path, labels: ClassLabels, reader: FileReader, source: LabelSource | None = None, advice: str = ""
 ) -> PassedOn | None:
     """Find the pictures of a folder, or of the one folder in it that holds splits or classes.
 
     Args:
         top: the folder.
         labels: what the names of class folders and the labels of lists mean.
-        intake: reads the lists.
+        reader: reads the lists.
         source: what is believed where there are lists and class folders; None has them agree.
         advice: ends the message where they do not.
 
@@ -68,7 +68,7 @@ def find_passed_on(
         if source == "lists":
             raise TrainingError(f"{top}: there is no list of labels ({LIST_NAME})")
         return PassedOn(pictures)
-    listed = label_by_lists(lists, pictures, base, labels, intake)
+    listed = label_by_lists(lists, pictures, base, labels, reader)
     if source is None:
         _check_agreement(pictures, listed, advice)
     labelled = [listed[picture.path][0] for picture in pictures if picture.path in listed]

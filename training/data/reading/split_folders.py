@@ -6,7 +6,7 @@ Knows no classes and opens no file.
 from pathlib import Path
 
 from training.data.faces import Split
-from training.data.reading.intake import list_folder
+from training.data.reading.files import list_folder
 from training.errors import TrainingError
 
 SPLIT_OF_NAME: dict[str, Split] = {

@@ -20,8 +20,8 @@ from training.data.reading.assembly import LabelledRows, Provenance, assemble
 from training.data.reading.box_crop import BOX_COLUMNS, crop_of_box
 from training.data.reading.class_labels import ClassLabels, Label
 from training.data.reading.class_names import match_number
+from training.data.reading.files import FileReader, list_folder
 from training.data.reading.images import Crop, is_picture, read_crops
-from training.data.reading.intake import Intake, list_folder
 from training.data.reading.layouts import refuse_layout
 from training.data.reading.options import SplitOptions
 from training.data.reading.passed_on import LabelSource, find_passed_on
@@ -109,27 +109,27 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
     """
     chosen = Options.model_validate(options or {})
     root = folder / chosen.path
-    intake = Intake(root)
+    reader = FileReader(root)
     is_csv = (root / chosen.images).is_dir() or any(
         (root / place / name).exists() for place in CSV_FOLDERS for name in CSV_FILES
     )
     warnings: tuple[str, ...] = ()
     names: dict[Split, str] = {"test": "published validation"}
     if any((root / name).is_dir() for name in NPY_FOLDERS):
-        found = _find_npy(root, intake, chosen)
+        found = _find_npy(root, reader, chosen)
     elif is_csv:
-        found = _find_csv(root, intake, chosen)
+        found = _find_csv(root, reader, chosen)
     else:
-        found, names = _find_passed_on(root, intake, chosen)
+        found, names = _find_passed_on(root, reader, chosen)
         warnings = (f"{root}: {WARNING}",)
     missing = [split for split in SPLITS[1:] if split not in names]
     splits = cut_missing(found.splits, found.emotions, missing, chosen.share, chosen.seed)
-    tiles, _ = read_crops(found.paths, intake, found.crops)
+    tiles, _ = read_crops(found.paths, reader, found.crops)
     provenance = Provenance(
         root,
         f"AffectNet ({chosen.classes} classes)",
         "non-commercial research, by agreement with its authors",
-        intake.sha256(),
+        reader.sha256(),
         found.dropped,
         warnings,
         split_names=names | name_cut(missing),
@@ -137,12 +137,12 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
     return assemble(LabelledRows(tiles, found.emotions, splits), provenance)
 
 
-def _find_npy(root: Path, intake: Intake, chosen: Options) -> _Found:
+def _find_npy(root: Path, reader: FileReader, chosen: Options) -> _Found:
     found = _Found()
     for name, split in NPY_FOLDERS.items():
         for path in filter(is_picture, list_folder(root / name / "images")):
             annotation = root / name / "annotations" / f"{path.stem}_exp.npy"
-            label = _match_original(_read_npy(annotation, intake), annotation)
+            label = _match_original(_read_npy(annotation, reader), annotation)
             if emotion := found.wanted(label, chosen.classes):
                 found.add(path, crop_whole, emotion, split)
     return found
@@ -152,8 +152,8 @@ def _match_original(text: str, place: object) -> Label:
     return NOT_EMOTIONS.get(text.strip()) or match_number(text, ORDER, place)
 
 
-def _read_npy(path: Path, intake: Intake) -> str:
-    data = intake.read(path)
+def _read_npy(path: Path, reader: FileReader) -> str:
+    data = reader.read(path)
     try:
         # one value, a string in the original files
         return str(np.load(io.BytesIO(data), allow_pickle=False).item())
@@ -161,12 +161,12 @@ def _read_npy(path: Path, intake: Intake) -> str:
         raise TrainingError(f"{path}: it is not a .npy file of one label") from err
 
 
-def _find_csv(root: Path, intake: Intake, chosen: Options) -> _Found:
+def _find_csv(root: Path, reader: FileReader, chosen: Options) -> _Found:
     found = _Found()
     for name, split in CSV_FILES.items():
         places = [root / folder / name for folder in CSV_FOLDERS]
         path = next((place for place in places if place.exists()), root / name)
-        for line, row in intake.read_csv(path, CSV_COLUMNS):
+        for line, row in reader.read_csv(path, CSV_COLUMNS):
             place = f"{path}, line {line}"
             if emotion := found.wanted(_match_original(row["expression"], place), chosen.classes):
                 crop = crop_of_box(row, place, chosen.box_scale)
@@ -174,8 +174,8 @@ def _find_csv(root: Path, intake: Intake, chosen: Options) -> _Found:
     return found
 
 
-def _find_passed_on(root: Path, intake: Intake, chosen: Options) -> tuple[_Found, dict[Split, str]]:
-    passed_on = find_passed_on(root, CLASSES, intake, chosen.labels, ADVICE)
+def _find_passed_on(root: Path, reader: FileReader, chosen: Options) -> tuple[_Found, dict[Split, str]]:
+    passed_on = find_passed_on(root, CLASSES, reader, chosen.labels, ADVICE)
     if passed_on is None:
         raise refuse_layout(root, "AffectNet", LAYOUTS)
     found = _Found()

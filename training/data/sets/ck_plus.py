@@ -17,8 +17,8 @@ from training.data.faces import SPLITS, DataSet
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
 from training.data.reading.class_names import match_number
 from training.data.reading.fer_rows import FER2013_ORDER, SPLIT_NAMES, read_pixel_csv
+from training.data.reading.files import FileReader, list_folder
 from training.data.reading.images import is_picture, likeliest_face, read_crops
-from training.data.reading.intake import Intake, list_folder
 from training.data.reading.layouts import refuse_layout
 from training.data.reading.options import SplitOptions
 from training.data.reading.split_hygiene import cut_by_person
@@ -90,25 +90,25 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
 
 
 def _read_csv(root: Path) -> DataSet:
-    intake = Intake(root)
-    rows = read_pixel_csv(root / CSV, intake, CSV_ORDER)
+    reader = FileReader(root)
+    rows = read_pixel_csv(root / CSV, reader, CSV_ORDER)
     found = LabelledRows(rows.read_tiles(), rows.emotions, [SPLITS[usage] for usage in rows.usages.tolist()])
     warning = (
         f"{rows.file} does not say who is shown: its splits share persons, so figures on it are too good; "
         f"use the folders {IMAGES}/ and {LABELS}/ for a split by person"
     )
     provenance = Provenance(
-        rows.file, NAME, TERMS, intake.sha256(), warnings=(warning,), split_names=SPLIT_NAMES
+        rows.file, NAME, TERMS, reader.sha256(), warnings=(warning,), split_names=SPLIT_NAMES
     )
     return assemble(found, provenance)
 
 
 def _read_folders(root: Path, chosen: Options) -> DataSet:
-    intake = Intake(root)
+    reader = FileReader(root)
     frames, dropped = _Frames(), Counter[str]()
     for person in (path for path in list_folder(root / IMAGES) if path.is_dir()):
         for sequence in (path for path in list_folder(person) if path.is_dir()):
-            emotion = _read_label(root / LABELS / person.name / sequence.name, intake)
+            emotion = _read_label(root / LABELS / person.name / sequence.name, reader)
             if emotion is None:
                 dropped[UNLABELLED] += 1
                 continue
@@ -127,7 +127,7 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
         crops = [likeliest_face(detector)] * len(frames.paths)
     else:
         warnings = (f"{root / IMAGES}: frames are taken whole; data.options.detector would frame the faces",)
-    tiles, is_found = read_crops(frames.paths, intake, crops)
+    tiles, is_found = read_crops(frames.paths, reader, crops)
     dropped[FACELESS] = int((~is_found).sum())
     rows = [index for index, found in enumerate(is_found) if found]
     found = LabelledRows(
@@ -136,15 +136,15 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
         [splits[row] for row in rows],
         persons=[frames.persons[row] for row in rows],
     )
-    return assemble(found, Provenance(root, NAME, TERMS, intake.sha256(), dropped, warnings))
+    return assemble(found, Provenance(root, NAME, TERMS, reader.sha256(), dropped, warnings))
 
 
-def _read_label(folder: Path, intake: Intake) -> Emotion | None:
+def _read_label(folder: Path, reader: FileReader) -> Emotion | None:
     """Give the label of a sequence; only 327 of the 593 have one."""
     files = [path for path in list_folder(folder) if path.suffix == ".txt"] if folder.is_dir() else []
     if not files:
         return None
-    text = intake.read_text(files[0]).strip()
+    text = reader.read_text(files[0]).strip()
     # written as a float: "3.0000000e+00"
     try:
         number = f"{float(text):g}"

@@ -21,9 +21,9 @@ from training.data.reading.fer_rows import (
     read_fer_rows,
 )
 from training.data.reading.fer_split_csv import find_split_csvs, read_split_csvs
+from training.data.reading.files import FileReader
 from training.data.reading.image_index import FoundPicture
 from training.data.reading.images import read_grey_tiles
-from training.data.reading.intake import Intake
 from training.data.reading.layouts import refuse_layout
 from training.data.reading.options import SplitOptions
 from training.data.reading.passed_on import find_base, list_labelled_folders
@@ -71,15 +71,15 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
 
 
 def _read_rows(root: Path) -> DataSet:
-    intake = Intake(root)
-    rows = read_fer_rows(root, intake)
+    reader = FileReader(root)
+    rows = read_fer_rows(root, reader)
     found = LabelledRows(
         tiles=rows.read_tiles(),
         emotions=rows.emotions,
         splits=[SPLITS[usage] for usage in rows.usages.tolist()],
         is_certain=rows.is_certain.tolist(),
     )
-    provenance = Provenance(rows.file, NAME, TERMS, intake.sha256(), split_names=SPLIT_NAMES)
+    provenance = Provenance(rows.file, NAME, TERMS, reader.sha256(), split_names=SPLIT_NAMES)
     return assemble(found, provenance)
 
 
@@ -99,20 +99,20 @@ def _read_folders(root: Path, base: Path, chosen: Options) -> DataSet:
     warnings = () if tells else (_warn(root, splits),)
     names = (SPLIT_NAMES if tells else _name_given(splits)) | name_cut(missing)
     splits = cut_missing(splits, emotions, missing, chosen.share, chosen.seed)
-    intake = Intake(root)
-    tiles = read_grey_tiles(paths, intake, TILE)
-    provenance = Provenance(root, NAME, TERMS, intake.sha256(), warnings=warnings, split_names=names)
+    reader = FileReader(root)
+    tiles = read_grey_tiles(paths, reader, TILE)
+    provenance = Provenance(root, NAME, TERMS, reader.sha256(), warnings=warnings, split_names=names)
     return assemble(LabelledRows(tiles, emotions, splits), provenance)
 
 
 def _read_csvs(root: Path, chosen: Options) -> DataSet:
-    intake = Intake(root)
-    rows = read_split_csvs(find_split_csvs(root), intake)
+    reader = FileReader(root)
+    rows = read_split_csvs(find_split_csvs(root), reader)
     missing = [split for split in SPLITS if split not in rows.splits]
     names = _name_given(rows.splits) | name_cut(missing)
     splits = cut_missing(rows.splits, rows.emotions, missing, chosen.share, chosen.seed)
     warnings = (_warn(root, rows.splits),)
-    provenance = Provenance(root, NAME, TERMS, intake.sha256(), rows.unlabelled, warnings, names)
+    provenance = Provenance(root, NAME, TERMS, reader.sha256(), rows.unlabelled, warnings, names)
     return assemble(LabelledRows(rows.stack(), rows.emotions, splits), provenance)
 
 

@@ -16,7 +16,7 @@ from fercore.contracts.emotions import EMOTIONS
 from training.data.faces import NO_MAJORITY, SPLITS, DataSet, Faces, Split
 from training.data.reading.assembly import COPIES, UNCERTAIN
 from training.data.reading.fer_rows import SPLIT_NAMES, USAGES, read_fer_rows
-from training.data.reading.intake import Intake
+from training.data.reading.files import FileReader
 from training.data.reading.options import ReaderOptions
 from training.data.reading.split_hygiene import find_copies
 from training.errors import TrainingError
@@ -48,9 +48,9 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
         TrainingError: a file is missing or is not of this format.
     """
     root = folder / Options.model_validate(options or {}).path
-    intake = Intake(root)
-    rows = read_fer_rows(root, intake)
-    raw_votes = intake.read_csv(root / VOTES_FILE, VOTE_COLUMNS)
+    reader = FileReader(root)
+    rows = read_fer_rows(root, reader)
+    raw_votes = reader.read_csv(root / VOTES_FILE, VOTE_COLUMNS)
     if len(rows.usages) != len(raw_votes):
         raise TrainingError(
             f"{root}: {rows.file.name} has {len(rows.usages)} rows, {VOTES_FILE} {len(raw_votes)}"
@@ -92,7 +92,7 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
             DataSource(name="FER2013 images", terms="research use, images gathered from the web", rows=size),
             DataSource(name="FER+ labels", terms="MIT", rows=size),
         ),
-        sha256=intake.sha256(),
+        sha256=reader.sha256(),
         dropped=+dropped,
         split_names=SPLIT_NAMES,
     )

@@ -13,8 +13,8 @@ from fercore.contracts.emotions import Emotion
 from training.data.faces import SPLITS, DataSet, Split
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
 from training.data.reading.class_folders import list_class_folders
+from training.data.reading.files import FileReader
 from training.data.reading.images import read_crops
-from training.data.reading.intake import Intake
 from training.data.reading.options import SplitOptions
 from training.data.reading.split_folders import find_split_folders
 from training.data.reading.split_hygiene import cut_missing, name_cut
@@ -52,14 +52,14 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
             splits.append(split)
     missing = [split for split in SPLITS if split not in given]
     splits = cut_missing(splits, emotions, missing, chosen.share, chosen.seed)
-    intake = Intake(root)
-    tiles, _ = read_crops(paths, intake)
+    reader = FileReader(root)
+    tiles, _ = read_crops(paths, reader)
     warnings = (
         (f"{root}: {' and '.join(missing)} cut from training by row: one person may be in several splits",)
         if missing
         else ()
     )
     provenance = Provenance(
-        root, root.name, chosen.terms, intake.sha256(), warnings=warnings, split_names=name_cut(missing)
+        root, root.name, chosen.terms, reader.sha256(), warnings=warnings, split_names=name_cut(missing)
     )
     return assemble(LabelledRows(tiles, emotions, splits), provenance)

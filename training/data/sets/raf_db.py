@@ -11,8 +11,8 @@ from training.data.faces import SPLITS, DataSet, Split
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
 from training.data.reading.class_labels import ClassLabels
 from training.data.reading.class_names import match_number
+from training.data.reading.files import FileReader
 from training.data.reading.images import read_crops
-from training.data.reading.intake import Intake
 from training.data.reading.layouts import refuse_layout
 from training.data.reading.options import SplitOptions
 from training.data.reading.passed_on import find_passed_on
@@ -60,24 +60,24 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
     top = folder / chosen.path
     # the archive puts all into basic/
     root = top / "basic" if (top / "basic").is_dir() else top
-    intake = Intake(root)
+    reader = FileReader(root)
     is_official = not top.is_dir() or any((root / path).is_dir() for path in (LABELS.parent, ALIGNED))
     read = _read_labels if is_official else _read_passed_on
-    paths, emotions, splits = read(root, intake)
+    paths, emotions, splits = read(root, reader)
     missing = [split for split in SPLITS if split not in splits and split != "test"]
     splits = cut_missing(splits, emotions, missing, chosen.share, chosen.seed)
-    tiles, _ = read_crops(paths, intake, side_px=SIDE_PX)
+    tiles, _ = read_crops(paths, reader, side_px=SIDE_PX)
     place = root / LABELS if is_official else root
-    provenance = Provenance(place, NAME, TERMS, intake.sha256(), split_names=name_cut(missing))
+    provenance = Provenance(place, NAME, TERMS, reader.sha256(), split_names=name_cut(missing))
     return assemble(LabelledRows(tiles, emotions, splits), provenance)
 
 
-def _read_labels(root: Path, intake: Intake) -> tuple[list[Path], list[Emotion], list[Split]]:
+def _read_labels(root: Path, reader: FileReader) -> tuple[list[Path], list[Emotion], list[Split]]:
     path = root / LABELS
     paths: list[Path] = []
     emotions: list[Emotion] = []
     splits: list[Split] = []
-    for line, text in enumerate(intake.read_text(path).splitlines(), start=1):
+    for line, text in enumerate(reader.read_text(path).splitlines(), start=1):
         place = f"{path}, line {line}"
         match text.split():
             case []:
@@ -97,8 +97,8 @@ def _read_labels(root: Path, intake: Intake) -> tuple[list[Path], list[Emotion],
     return paths, emotions, splits
 
 
-def _read_passed_on(root: Path, intake: Intake) -> tuple[list[Path], list[Emotion], list[Split]]:
-    found = find_passed_on(root, CLASSES, intake)
+def _read_passed_on(root: Path, reader: FileReader) -> tuple[list[Path], list[Emotion], list[Split]]:
+    found = find_passed_on(root, CLASSES, reader)
     if found is None:
         raise refuse_layout(root, "RAF-DB", LAYOUTS)
     if found.unlisted:

@@ -11,7 +11,7 @@ from pathlib import Path
 from training.errors import TrainingError
 
 
-class Intake:
+class FileReader:
     """The files of one data set, in the order in which they are read."""
 
     def __init__(self, root: Path) -> None:
@@ -48,21 +48,21 @@ class Intake:
         Raises:
             TrainingError: the file cannot be read, lacks a column or ends within a row.
         """
-        reader = csv.reader(io.StringIO(self.read_text(path), newline=""))
+        table = csv.reader(io.StringIO(self.read_text(path), newline=""))
         rows: list[tuple[int, dict[str, str]]] = []
         try:
-            header = [name.strip() for name in next(reader, [])]
+            header = [name.strip() for name in next(table, [])]
             if not set(columns) <= set(header):
                 raise TrainingError(f"{path}: the columns must be {', '.join(columns)}")
-            for fields in reader:
+            for fields in table:
                 if fields and len(fields) != len(header):
                     raise TrainingError(
-                        f"{path}, line {reader.line_num}: {len(fields)} fields instead of {len(header)}"
+                        f"{path}, line {table.line_num}: {len(fields)} fields instead of {len(header)}"
                     )
                 if fields:
-                    rows.append((reader.line_num, dict(zip(header, fields, strict=True))))
+                    rows.append((table.line_num, dict(zip(header, fields, strict=True))))
         except csv.Error as err:
-            raise TrainingError(f"{path}, line {reader.line_num}: {err}") from err
+            raise TrainingError(f"{path}, line {table.line_num}: {err}") from err
         if not rows:
             raise TrainingError(f"{path}: it has no rows")
         return rows
