@@ -10,7 +10,7 @@ from fercore.vision.crop import crop_whole
 from tests.training.tiny_pictures import cut_short, grey_tile, picture, write_picture
 from training.config import DataConfig
 from training.data.load import load_data
-from training.data.reading.class_names import match_class
+from training.data.reading.class_labels import match_class
 from training.data.reading.split_hygiene import cut_missing
 from training.data.sets import folder
 from training.errors import TrainingError

@@ -12,7 +12,7 @@ import numpy as np
 from fercore.contracts.card import DataSource
 from fercore.contracts.emotions import Emotion
 from training.data.faces import SPLITS, DataSet, Faces, Split
-from training.data.reading.class_names import in_canonical_order
+from training.data.reading.class_labels import in_canonical_order
 from training.data.reading.split_hygiene import Tiles, check_splits, find_copies
 
 COPIES = "pixel copies of validation or test rows"

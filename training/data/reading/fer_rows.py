@@ -13,9 +13,9 @@ import numpy as np
 
 from fercore.contracts.emotions import Emotion
 from training.data.faces import SPLITS, Split
-from training.data.reading.class_names import match_number
+from training.data.reading.class_labels import match_number
 from training.data.reading.files import FileReader
-from training.data.reading.layouts import refuse_layout
+from training.data.reading.folders import refuse_layout
 from training.data.reading.split_hygiene import Tiles
 from training.errors import TrainingError
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from fercore.contracts.emotions import Emotion
 from training.data.faces import Split
-from training.data.reading.class_names import match_number
+from training.data.reading.class_labels import match_number
 from training.data.reading.fer_rows import FER2013_ORDER, read_pixels
 from training.data.reading.files import FileReader, list_folder
-from training.data.reading.split_folders import SPLIT_OF_NAME
+from training.data.reading.folders import SPLIT_OF_NAME
 from training.data.reading.split_hygiene import Tiles
 from training.errors import TrainingError
 

@@ -1,17 +1,17 @@
-"""Label pictures by csv files that name a picture and its label in each row.
+"""Label images by csv files that name a picture and its label in each row.
 
 Knows the names that people give such files and columns, and no data set.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from training.data.faces import Split
-from training.data.reading.class_labels import ClassLabels
+from training.data.reading.class_labels import ClassLabels, Label
 from training.data.reading.files import FileReader, list_folder
-from training.data.reading.image_index import FoundPicture, PictureIndex
-from training.data.reading.split_folders import SPLIT_OF_NAME
+from training.data.reading.folders import SPLIT_OF_NAME
 from training.errors import TrainingError
 
 LIST_NAME = "labels.csv"
@@ -20,6 +20,52 @@ PICTURE_COLUMNS = (
     "filename", "file_name",
 )  # fmt: skip
 LABEL_COLUMNS = ("label", "labels", "expression", "emotion", "class")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPicture:
+    """A picture with what its place says of it.
+
+    Attributes:
+        path: the file.
+        split: None where it is not said.
+        label: None where it is not said.
+    """
+
+    path: Path
+    split: Split | None
+    label: Label | None
+
+
+class PictureIndex:
+    """Pictures by every ending of their paths: `train/1/a.jpg`, `1/a.jpg` and `a.jpg`, in any case."""
+
+    def __init__(self, paths: Sequence[Path], base: Path) -> None:
+        """Take pictures below `base`."""
+        self._base = base
+        self._whole: dict[str, int] = {}
+        self._endings: defaultdict[str, list[int]] = defaultdict(list)
+        for number, path in enumerate(paths):
+            parts = path.relative_to(base).parts
+            self._whole["/".join(parts)] = number
+            for start in range(len(parts)):
+                self._endings["/".join(parts[start:]).casefold()].append(number)
+
+    def find(self, written: str, place: str) -> int:
+        """Give the place, in the paths taken, of the picture that a list calls `written`.
+
+        Raises:
+            TrainingError: no picture, or more than one, has this path; `place` names the row.
+        """
+        # a list made on Windows parts folders by backslashes
+        name = PurePosixPath(written.strip().replace("\\", "/")).as_posix()
+        if name in self._whole:
+            return self._whole[name]
+        found = self._endings.get(name.casefold(), [])
+        if len(found) != 1:
+            count = f"{len(found)} pictures are" if found else "no picture is"
+            raise TrainingError(f"{place}: {count} called {written!r} in {self._base}")
+        return found[0]
 
 
 def find_lists(places: Sequence[Path], given: set[Split]) -> dict[Split | None, Path]:

@@ -5,13 +5,13 @@ Knows no data set; each declares its own `Options` on top of these.
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from training.config import Section
 
 
-class ReaderOptions(BaseModel):
-    """Fields that every reader has; an unknown one is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ReaderOptions(Section):
+    """Fields that every reader has."""
 
     path: Annotated[str, Field(min_length=1, description="Folder of the set within the data folder")]
 

@@ -10,10 +10,9 @@ from typing import Literal
 from training.data.faces import Split
 from training.data.reading.class_labels import ClassLabels
 from training.data.reading.files import FileReader, list_folder
-from training.data.reading.image_index import FoundPicture
+from training.data.reading.folders import SPLIT_OF_NAME, find_split_folders, list_subfolders
 from training.data.reading.images import is_picture
-from training.data.reading.label_lists import LIST_NAME, find_lists, label_by_lists
-from training.data.reading.split_folders import SPLIT_OF_NAME, find_split_folders, list_subfolders
+from training.data.reading.label_lists import LIST_NAME, FoundPicture, find_lists, label_by_lists
 from training.errors import TrainingError
 
 LabelSource = Literal["lists", "folders"]

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,15 +15,13 @@ import numpy as np
 from pydantic import Field
 
 from fercore.contracts.emotions import Emotion
-from fercore.vision.crop import crop_whole
+from fercore.vision.crop import FaceCrop, Framing, RgbImage, canonical_square, crop_face, crop_whole
 from training.data.faces import SPLITS, DataSet, Split
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
-from training.data.reading.box_crop import BOX_COLUMNS, crop_of_box
-from training.data.reading.class_labels import ClassLabels, Label
-from training.data.reading.class_names import match_number
+from training.data.reading.class_labels import ClassLabels, Label, match_number
 from training.data.reading.files import FileReader, list_folder
+from training.data.reading.folders import refuse_layout
 from training.data.reading.images import Crop, is_picture, read_crops
-from training.data.reading.layouts import refuse_layout
 from training.data.reading.options import SplitOptions
 from training.data.reading.passed_on import LabelSource, find_passed_on
 from training.data.reading.split_hygiene import cut_missing, name_cut
@@ -31,6 +30,7 @@ from training.errors import TrainingError
 NPY_FOLDERS: dict[str, Split] = {"train_set": "train", "val_set": "test"}
 CSV_FILES: dict[str, Split] = {"training.csv": "train", "validation.csv": "test"}
 CSV_FOLDERS = (".", "Manually_annotated_file_lists", "Manually_Annotated_file_lists")
+BOX_COLUMNS = ("face_x", "face_y", "face_width", "face_height")
 CSV_COLUMNS = ("subDirectory_filePath", *BOX_COLUMNS, "expression")
 LAYOUTS = (
     "train_set/ and val_set/ with images/ and annotations/",
@@ -169,7 +169,7 @@ def _find_csv(root: Path, reader: FileReader, chosen: Options) -> _Found:
         for line, row in reader.read_csv(path, CSV_COLUMNS):
             place = f"{path}, line {line}"
             if emotion := found.wanted(_match_original(row["expression"], place), chosen.classes):
-                crop = crop_of_box(row, place, chosen.box_scale)
+                crop = _make_box_crop(row, place, chosen.box_scale)
                 found.add(root / chosen.images / row["subDirectory_filePath"], crop, emotion, split)
     return found
 
@@ -191,3 +191,30 @@ def _find_passed_on(root: Path, reader: FileReader, chosen: Options) -> tuple[_F
         return found, {"test": "val of the copy"}
     names: dict[Split, str] = {"validation": "val of the copy", "test": "test of the copy"}
     return found, {split: name for split, name in names.items() if split in given}
+
+
+def _make_box_crop(row: Mapping[str, str], place: str, scale: float) -> Crop:
+    """Give a function that crops a picture by the box of its row, in source pixels.
+
+    Args:
+        row: has `BOX_COLUMNS`.
+        place: names the row.
+        scale: side of the crop in longer sides of the box.
+
+    Raises:
+        TrainingError: the box is not of numbers or has no area.
+    """
+    try:
+        x, y, width, height = (float(row[name]) for name in BOX_COLUMNS)
+    except ValueError as err:
+        raise TrainingError(f"{place}: {', '.join(BOX_COLUMNS)} must be numbers ({err})") from err
+    if not (width > 0 and height > 0 and np.isfinite([x, y, width, height]).all()):
+        raise TrainingError(f"{place}: the face box {width:g}x{height:g} has no area")
+    box = np.array([x, y, x + width, y + height], np.float32)
+    return partial(_crop_box, box=box, scale=scale)
+
+
+def _crop_box(
+    image: RgbImage, *, box: np.ndarray[tuple[int], np.dtype[np.float32]], scale: float
+) -> FaceCrop:
+    return crop_face(image, canonical_square(box, Framing(scale, 0.0, 0.0)))

@@ -15,11 +15,11 @@ from fercore.contracts.emotions import Emotion
 from training.data.detectors import make_detector
 from training.data.faces import SPLITS, DataSet
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
-from training.data.reading.class_names import match_number
+from training.data.reading.class_labels import match_number
 from training.data.reading.fer_rows import FER2013_ORDER, SPLIT_NAMES, read_pixel_csv
 from training.data.reading.files import FileReader, list_folder
+from training.data.reading.folders import refuse_layout
 from training.data.reading.images import is_picture, likeliest_face, read_crops
-from training.data.reading.layouts import refuse_layout
 from training.data.reading.options import SplitOptions
 from training.data.reading.split_hygiene import cut_by_person
 from training.errors import TrainingError

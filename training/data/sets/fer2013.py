@@ -22,12 +22,11 @@ from training.data.reading.fer_rows import (
 )
 from training.data.reading.fer_split_csv import find_split_csvs, read_split_csvs
 from training.data.reading.files import FileReader
-from training.data.reading.image_index import FoundPicture
+from training.data.reading.folders import find_split_folders, refuse_layout
 from training.data.reading.images import read_grey_tiles
-from training.data.reading.layouts import refuse_layout
+from training.data.reading.label_lists import FoundPicture
 from training.data.reading.options import SplitOptions
 from training.data.reading.passed_on import find_base, list_labelled_folders
-from training.data.reading.split_folders import find_split_folders
 from training.data.reading.split_hygiene import cut_missing, name_cut
 from training.errors import TrainingError
 

@@ -12,11 +12,10 @@ from pydantic import Field
 from fercore.contracts.emotions import Emotion
 from training.data.faces import SPLITS, DataSet, Split
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
-from training.data.reading.class_folders import list_class_folders
 from training.data.reading.files import FileReader
+from training.data.reading.folders import find_split_folders, list_class_folders
 from training.data.reading.images import read_crops
 from training.data.reading.options import SplitOptions
-from training.data.reading.split_folders import find_split_folders
 from training.data.reading.split_hygiene import cut_missing, name_cut
 
 

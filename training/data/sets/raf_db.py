@@ -9,11 +9,10 @@ from pathlib import Path
 from fercore.contracts.emotions import Emotion
 from training.data.faces import SPLITS, DataSet, Split
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
-from training.data.reading.class_labels import ClassLabels
-from training.data.reading.class_names import match_number
+from training.data.reading.class_labels import ClassLabels, match_number
 from training.data.reading.files import FileReader
+from training.data.reading.folders import refuse_layout
 from training.data.reading.images import read_crops
-from training.data.reading.layouts import refuse_layout
 from training.data.reading.options import SplitOptions
 from training.data.reading.passed_on import find_passed_on
 from training.data.reading.split_hygiene import cut_missing, name_cut
