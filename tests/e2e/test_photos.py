@@ -10,8 +10,7 @@ from services.detector import detectors
 from services.detector.core import DetectorCore, FoundFaces
 from tests.support.options import default_options
 from tests.support.requires import ROOT, data_folder
-from training.detection.counted import VIDEO, read_frames
-from training.detection.marks import FRONTAL, TURNED, compare
+from training.detection.marks import FRONTAL, TURNED, VIDEO, compare, read_frames
 
 
 @pytest.fixture(scope="module")

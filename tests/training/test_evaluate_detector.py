@@ -14,12 +14,11 @@ from fercore.vision.detection import Detections
 from tests.training.tiny_pictures import cut_short, picture, write_picture
 from tests.training.tiny_scenes import write_scenes
 from training.__main__ import main
-from training.detection import timing
-from training.detection.counted import VIDEO, count_photos, count_video
-from training.detection.marks import FRONTAL, TURNED, compare
+from training.detection.marks import FRONTAL, TURNED, VIDEO, compare, count_photos, count_video
 from training.detection.precision import measure
 from training.detection.wider import Scene
 from training.errors import TrainingError
+from training.measuring import timing
 
 PORTRAIT = Path(__file__).parents[2] / "docs/images/astronaut.jpg"
 MARKED = [*FRONTAL.items(), *TURNED.items()]

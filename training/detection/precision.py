@@ -1,17 +1,17 @@
-"""Average precision of a face detector over scenes (Everingham et al., IJCV 2010; all points, IoU 0.5).
+"""Average precision of a face detector over scenes (Everingham et al., IJCV 2010; all points, IoU 0.5)."""
 
-Knows a detector only by what it found.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from fercore.vision.boxes import iou
 from fercore.vision.detection import Detections
 from training.detection.wider import Scene
+from training.measuring.report.figures import STYLE, as_png
 
 SAME_FACE_IOU = 0.5
 
@@ -88,3 +88,16 @@ def _outcomes(
         if not is_small and overlap[~is_wanted].max(initial=0) < SAME_FACE_IOU:
             outcomes.append((score, False))
     return outcomes
+
+
+def draw_curves(curves: Mapping[int, PrecisionRecall], title: str) -> bytes:
+    """Give one PNG with a curve for each smallest face in pixels."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6, 5), layout="constrained")
+        axes = figure.subplots()
+        for limit, curve in curves.items():
+            label = f"faces of {limit} px and more: AP {curve.average_precision:.3f} ({curve.faces})"
+            axes.plot(curve.recall, curve.precision, label=label)
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title=title)
+        axes.legend(loc="lower left")
+        return as_png(figure)
