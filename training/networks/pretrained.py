@@ -8,15 +8,17 @@ import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Annotated, Literal, Protocol, Self, cast
 
 import httpx
 import timm
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from pydantic import Field, model_validator
 from safetensors import SafetensorError
 from timm.models import load_pretrained, load_state_dict
 from torch import Tensor, nn
 
+from training.config import Section
 from training.errors import TrainingError
 
 _HUB_FAULTS = (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.HTTPError, OSError)
@@ -32,6 +34,22 @@ _FILE_FAULTS = (
     SafetensorError,
 )
 """What timm raises on a file that is none, broken, or of something else than tensors."""
+
+
+class TrunkOptions(Section):
+    """What the config may choose of a trunk: its weights to start from, and its input."""
+
+    pretrained: Annotated[bool, Field(description="Start the trunk from the hub's weights")] = False
+    weights_file: Annotated[
+        str | None, Field(description="Or from this .pth or .safetensors file in timm's naming")
+    ] = None
+    channels: Annotated[Literal[1, 3], Field(description="1 where preprocessing.colour is grey, 3: rgb")] = 1
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if self.pretrained and self.weights_file is not None:
+            raise ValueError("give pretrained or weights_file, not both")
+        return self
 
 
 class Grid(Protocol):
@@ -78,18 +96,16 @@ def make_trunk(model: str, channels: int, arguments: Mapping[str, object]) -> Tr
     return cast("Trunk", trunk)
 
 
-def load_chosen(
-    trunk: Trunk, model: str, channels: int, *, is_from_hub: bool, weights_file: str | None
-) -> None:
+def load_chosen(trunk: Trunk, model: str, options: TrunkOptions) -> None:
     """Fill a trunk from a file or from the hub, as a network's options say; otherwise leave it as it is.
 
     Raises:
         TrainingError: the weights cannot be had, or do not fit.
     """
-    if weights_file is not None:
-        load_from_file(trunk, Path(weights_file), channels)
-    elif is_from_hub:
-        load_from_hub(trunk, model, channels)
+    if options.weights_file is not None:
+        load_from_file(trunk, Path(options.weights_file), options.channels)
+    elif options.pretrained:
+        load_from_hub(trunk, model, options.channels)
 
 
 def load_from_hub(trunk: Trunk, model: str, channels: int) -> None:

@@ -8,11 +8,12 @@ kernels of several sizes stand side by side, are concatenated and pooled to a gr
 al., 2017) sees the grid's cells as tokens.
 """
 
-from typing import Annotated, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -21,19 +22,12 @@ from training.networks import pretrained
 Kernel = Annotated[int, Field(ge=1, le=9)]
 
 
-class Options(BaseModel):
+class Options(pretrained.TrunkOptions):
     """What the config may choose: the trunk and where it is cut, the patches, the attention."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     trunk: Annotated[str, Field(min_length=1, description="A MobileNet of timm")] = "mobilenetv1_100"
     stage: Annotated[int, Field(ge=1, le=4, description="Cut behind it; its stride is 2 ** (stage + 1)")] = 3
-    pretrained: Annotated[bool, Field(description="Start the trunk from the hub's weights")] = False
-    weights_file: Annotated[
-        str | None, Field(description="Or from this .pth or .safetensors file in timm's naming")
-    ] = None
-    channels: Annotated[Literal[1, 3], Field(description="1 where preprocessing.colour is grey, 3: rgb")] = 1
-    kernels: Annotated[list[Kernel], Field(min_length=1, description="Odd sizes, side by side")] = [1, 3, 5]
+    kernels: tuple[Kernel, ...] = Field((1, 3, 5), min_length=1, description="Odd sizes, side by side")
     patch_width: Annotated[int, Field(ge=1, description="Channels of each kernel size")] = 128
     pooling: Annotated[int, Field(ge=1, le=4, description="Side of the patches averaged to one token")] = 2
     heads: Annotated[int, Field(ge=1, description="Of the attention; divides the patches' channels")] = 4
@@ -47,15 +41,13 @@ class Options(BaseModel):
             raise ValueError("kernels must be odd, so that their maps lie on each other")
         if len(self.kernels) * self.patch_width % self.heads:
             raise ValueError("heads must divide kernels x patch_width")
-        if self.pretrained and self.weights_file is not None:
-            raise ValueError("give pretrained or weights_file, not both")
         return self
 
 
 class PatchExtraction(nn.Module):
     """Depthwise-separable convolutions of several kernel sizes side by side, concatenated."""
 
-    def __init__(self, channels: int, width: int, kernels: list[int]) -> None:
+    def __init__(self, channels: int, width: int, kernels: Sequence[int]) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
             nn.Sequential(
@@ -117,14 +109,7 @@ class PatchAttention(nn.Module):
         Raises:
             TrainingError: they cannot be had, or do not fit.
         """
-        options = self.options
-        pretrained.load_chosen(
-            self.trunk,
-            options.trunk,
-            options.channels,
-            is_from_hub=options.pretrained,
-            weights_file=options.weights_file,
-        )
+        pretrained.load_chosen(self.trunk, self.options.trunk, self.options)
 
     @override
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:

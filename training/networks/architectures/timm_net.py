@@ -12,9 +12,9 @@ Knows no network by name. Those of the published comparisons, and their papers:
     vit_base_patch32_224   the same (image_size 96: a crop of 112 px is no multiple of its patches)
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -22,32 +22,18 @@ from training.errors import TrainingError
 from training.networks import pretrained
 
 
-class Options(BaseModel):
+class Options(pretrained.TrunkOptions):
     """What the config may choose: the network, its weights to start from, its input and dropouts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     model: Annotated[str, Field(min_length=1, description="timm's name, with a tag or without")] = "resnet18"
-    pretrained: Annotated[bool, Field(description="Start from the hub's weights of that name")] = False
-    weights_file: Annotated[
-        str | None, Field(description="Or from this .pth or .safetensors file in timm's naming")
-    ] = None
-    channels: Annotated[Literal[1, 3], Field(description="1 where preprocessing.colour is grey, 3: rgb")] = 1
     image_size: Annotated[
         int | None,
         Field(ge=16, le=112, description="preprocessing.size; only for networks of one size, such as ViT"),
     ] = None
     head_dropout: Annotated[float, Field(ge=0, lt=1, description="Before the last layer")] = 0.2
-    arguments: Annotated[
-        dict[str, bool | int | float | str | list[int]],
-        Field(description="Further arguments of timm's constructor, such as drop_path_rate"),
-    ] = {}
-
-    @model_validator(mode="after")
-    def _check_source(self) -> Self:
-        if self.pretrained and self.weights_file is not None:
-            raise ValueError("give pretrained or weights_file, not both")
-        return self
+    arguments: dict[str, bool | int | float | str | list[int]] = Field(
+        default_factory=dict, description="Further arguments of timm's constructor, such as drop_path_rate"
+    )
 
 
 class TimmNet(nn.Module):
@@ -71,14 +57,7 @@ class TimmNet(nn.Module):
         Raises:
             TrainingError: they cannot be had, or do not fit.
         """
-        options = self.options
-        pretrained.load_chosen(
-            self.trunk,
-            options.model,
-            options.channels,
-            is_from_hub=options.pretrained,
-            weights_file=options.weights_file,
-        )
+        pretrained.load_chosen(self.trunk, self.options.model, self.options)
 
     @override
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
