@@ -16,11 +16,10 @@ import numpy as np
 
 from fercore.contracts.emotions import Emotion
 from fercore.vision.crop import RgbImage
-from training.commands import locations
+from training.commands import arguments
 from training.config import DataConfig
 from training.data.detectors import make_detector
 from training.data.load import load_data
-from training.data.primary_face import MIN_FACE_PX, MIN_SCORE
 from training.measuring.alignment import WAYS, Pictures, crop_located, locate
 from training.measuring.evaluate import only_judged
 from training.measuring.framing import surrounded
@@ -31,18 +30,14 @@ from training.measuring.portraits import FOUR, load_portraits
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("model", type=Path, help="a folder such as model_repository/emotion_cnn3")
-    parser.add_argument("--detector", required=True, help="a file in services/detector/detectors/")
+    arguments.add_detection(parser)
     parser.add_argument(
         "--faces", choices=("publictest", "portraits"), default="publictest", help="default: %(default)s"
     )
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="default: all")
     parser.add_argument("--enlarged", nargs="+", type=float, default=[1.0], help="default: 1, as calibrated")
     parser.add_argument("--turned", type=float, default=0.0, help="degrees (default: %(default)s)")
-    parser.add_argument("--min-score", type=float, default=MIN_SCORE, help="default: %(default)s")
-    parser.add_argument("--min-face-px", type=int, default=MIN_FACE_PX, help="default: %(default)s")
-    locations.add_repository_argument(parser)
-    locations.add_data_argument(parser)
+    arguments.add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from training.commands import locations
+from training.commands import arguments
 from training.comparing.entry import make_entries
 from training.comparing.report import markdown_table, write_comparison
 from training.comparing.results import collect
@@ -59,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--into",
         type=Path,
-        default=locations.RUNS / "compare",
+        default=arguments.RUNS / "compare",
         help="folder of the runs (default: %(default)s)",
     )
-    locations.add_data_argument(parser)
+    arguments.add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:

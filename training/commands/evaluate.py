@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.commands import evaluate_cluster, locations
+from training.commands import arguments, evaluate_cluster
 from training.config import DataConfig
 from training.data.faces import SPLITS, DataSet
 from training.data.load import load_data
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=_count, default=SEED, help="of the resamples (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads a batch (default: %(default)s)")
-    locations.add_data_argument(parser)
+    arguments.add_data(parser)
     evaluate_cluster.add_arguments(parser)
 
 

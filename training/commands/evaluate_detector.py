@@ -19,7 +19,7 @@ from fercore.vision.crop import RgbImage
 from fercore.vision.detection import DETECT_SIZE_PX, Detections, Detector, detect_in
 from fercore.vision.image import DecodedImage
 from fercore.vision.letterbox import LARGEST_SIDE_PX
-from training.commands import locations
+from training.commands import arguments
 from training.data.detectors import make_detector
 from training.data.primary_face import MIN_SCORE
 from training.data.reading.images import open_picture
@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photos", action="store_true", help="count faces in photos/ and in a video without any, too"
     )
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write curves and figures here")
-    locations.add_repository_argument(parser)
-    locations.add_data_argument(parser)
+    arguments.add_repository(parser)
+    arguments.add_data(parser)
 
 
 def _side_px(text: str) -> int:

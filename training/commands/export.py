@@ -8,7 +8,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from training.commands import locations, target
+from training.commands import arguments
 from training.data.load import load_data
 from training.exporting.export import export
 from training.learning.run_folder import load_run
@@ -17,8 +17,8 @@ from training.learning.run_folder import load_run
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("run", type=Path, help="a run's folder, such as runs/cnn3")
-    target.add_arguments(parser, usual_name="the run's")
-    locations.add_repository_argument(parser)
+    arguments.add_export(parser, usual_name="the run's")
+    arguments.add_repository(parser)
     parser.add_argument(
         "--logit-adjustment",
         type=float,
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     config, _ = load_run(options.run)
-    goal = target.read(options, config.name, options.repository)
+    goal = arguments.read_export(options, config.name, options.repository)
     goal = replace(goal, logit_adjustment=options.logit_adjustment)
     card = export(options.run, load_data(config.data, options.data), goal)
     for metric in card.metrics:

@@ -9,14 +9,14 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from training.commands import locations
+from training.commands import arguments
 from training.detection import exporters
 from training.learning.atomic import whole_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes; each exporter declares its own."""
-    locations.add_repository_argument(parser)
+    arguments.add_repository(parser)
     names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for module in pkgutil.iter_modules(exporters.__path__):
         exporter = importlib.import_module(f"{exporters.__name__}.{module.name}")

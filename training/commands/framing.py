@@ -9,24 +9,19 @@ import argparse
 import numpy as np
 
 from fercore.contracts.api import Landmarks
-from training.commands import locations
+from training.commands import arguments
 from training.config import DataConfig
 from training.data.detectors import make_detector
 from training.data.load import load_data
-from training.data.primary_face import MIN_SCORE
 from training.measuring.framing import measure_framing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("--detector", required=True, help="a file in services/detector/detectors/")
+    arguments.add_detector(parser)
     parser.add_argument("--dataset", default="fer_plus", help="default: %(default)s")
-    parser.add_argument(
-        "--tiles", type=int, default=4000, help="how many, evenly taken (default: %(default)s)"
-    )
-    parser.add_argument("--min-score", type=float, default=MIN_SCORE, help="default: %(default)s")
-    locations.add_repository_argument(parser)
-    locations.add_data_argument(parser)
+    arguments.add_tiles(parser, 4000)
+    arguments.add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from training.commands import locations, target
+from training.commands import arguments
 from training.config import RunConfig, load_config
 from training.data.faces import Faces
 from training.data.load import load_data
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", type=Path, help="a run's folder, or a config as training/configs/hybrid.yaml"
     )
-    target.add_arguments(parser, usual_name="the config's")
-    locations.add_repository_argument(parser)
+    arguments.add_export(parser, usual_name="the config's")
+    arguments.add_repository(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     config, servable = _read(options.source)
     if config.forest is None:
         raise TrainingError(f"{options.source} has no section `forest`: see training/configs/hybrid.yaml")
-    goal = target.read(options, config.name, options.repository)
+    goal = arguments.read_export(options, config.name, options.repository)
     data = load_data(config.data, options.data)
     extractor = hybrid.FeatureExtractor(servable, config.forest)
     forest = hybrid.fit_hybrid(

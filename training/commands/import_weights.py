@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.commands import locations
+from training.commands import arguments
 from training.config import DataConfig, PreprocessingConfig
 from training.data.load import load_data
 from training.errors import TrainingError
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--std", type=float, default=0.25, help="default: %(default)s")
     parser.add_argument("--dataset", default="fer_plus", help="whose training faces (default: %(default)s)")
     parser.add_argument("--faces", type=int, default=1024, help="how many of them (default: %(default)s)")
-    locations.add_data_argument(parser)
+    arguments.add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -6,15 +6,13 @@ bootstrap intervals.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from fercore.vision.align import aligned_square
-from training.commands import locations
+from training.commands import arguments
 from training.data.detectors import make_detector
-from training.data.primary_face import MIN_FACE_PX, MIN_SCORE
 from training.measuring.alignment import crop_located, locate
 from training.measuring.bootstrap import RESAMPLES, SEED, bootstrap_share
 from training.measuring.models import open_model
@@ -23,12 +21,8 @@ from training.measuring.portraits import FOUR, load_portraits
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("model", type=Path, help="a model folder such as model_repository/emotion_cnn3")
-    parser.add_argument("--detector", required=True, help="a file in services/detector/detectors/")
-    parser.add_argument("--min-score", type=float, default=MIN_SCORE, help="default: %(default)s")
-    parser.add_argument("--min-face-px", type=int, default=MIN_FACE_PX, help="default: %(default)s")
-    locations.add_repository_argument(parser)
-    locations.add_data_argument(parser)
+    arguments.add_detection(parser)
+    arguments.add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:

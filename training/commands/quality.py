@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from fercore.vision.align import aligned_square
 from fercore.vision.crop import crop_whole
 from fercore.vision.detection import Detector
 from fercore.vision.quality import assess, estimate_pose
-from training.commands import locations
+from training.commands import arguments
 from training.config import DataConfig
 from training.data.detectors import make_detector
 from training.data.faces import Faces
@@ -39,16 +38,14 @@ POSE_EDGES = (0, 5, 10, 15, 20, 30, 90)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("model", type=Path, help="a folder such as model_repository/emotion_cnn3")
+    arguments.add_model(parser)
     parser.add_argument("--detector", help="one that finds landmarks; default: pose is not measured")
-    parser.add_argument(
-        "--tiles", type=int, default=1600, help="how many, evenly taken (default: %(default)s)"
-    )
+    arguments.add_tiles(parser, 1600)
     parser.add_argument(
         "--write", action="store_true", help="put the bounds into the model folder's card.json"
     )
-    locations.add_repository_argument(parser)
-    locations.add_data_argument(parser)
+    arguments.add_repository(parser)
+    arguments.add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:

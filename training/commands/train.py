@@ -4,9 +4,8 @@ Ctrl-C keeps the last whole epoch; --resume goes on from there and gives the sam
 """
 
 import argparse
-from pathlib import Path
 
-from training.commands import locations
+from training.commands import arguments
 from training.config import load_config
 from training.data.load import load_data
 from training.exporting.pruning_report import report_pruning
@@ -16,10 +15,8 @@ from training.learning.fit import fit
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("config", type=Path, help="YAML file, such as training/configs/cnn3.yaml")
-    parser.add_argument("--resume", action="store_true", help="continue from the last whole epoch")
-    locations.add_runs_argument(parser)
-    locations.add_data_argument(parser)
+    arguments.add_run(parser, "training/configs/cnn3.yaml")
+    arguments.add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:

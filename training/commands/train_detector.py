@@ -5,11 +5,10 @@ Ctrl-C keeps the last whole epoch; --resume goes on from there with the same vie
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from training.commands import locations
+from training.commands import arguments
 from training.data.detectors import make_detector
 from training.data.load import load_data
 from training.detection.config import load_detector_config
@@ -23,13 +22,9 @@ from training.learning import run_folder
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument(
-        "config", type=Path, help="YAML file, such as training/configs/detectors/ferface.yaml"
-    )
-    parser.add_argument("--resume", action="store_true", help="continue from the last whole epoch")
-    locations.add_runs_argument(parser)
-    locations.add_repository_argument(parser)
-    locations.add_data_argument(parser)
+    arguments.add_run(parser, "training/configs/detectors/ferface.yaml")
+    arguments.add_repository(parser)
+    arguments.add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:

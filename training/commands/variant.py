@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from fercore.inference.repository import scan_repository
-from training.commands import target
+from training.commands import arguments
 from training.config import RunConfig
 from training.data.load import load_data
 from training.errors import TrainingError
@@ -20,12 +20,12 @@ from training.learning.provenance import cpu_features
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("model", type=Path, help="a model folder, such as model_repository/emotion_cnn3")
+    arguments.add_model(parser)
     parser.add_argument("--precision", choices=("int8", "fp16"), default="int8", help="default: %(default)s")
     parser.add_argument(
         "--reduce-range", action="store_true", help="INT8 weights of 7 bits, for CPUs without VNNI"
     )
-    target.add_arguments(parser, usual_name="<name>_<precision>, and _7bit with --reduce-range")
+    arguments.add_export(parser, usual_name="<name>_<precision>, and _7bit with --reduce-range")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         raise TrainingError(f"{options.model} is no model folder: {', '.join(reasons) or 'it is not there'}")
     (source,) = found
     usual_name = f"{source.name}_{options.precision}{'_7bit' if options.reduce_range else ''}"
-    goal = target.read(options, usual_name, Path(os.path.relpath(folder.parent)))
+    goal = arguments.read_export(options, usual_name, Path(os.path.relpath(folder.parent)))
     if goal.name == source.name:
         raise TrainingError(f"--name {goal.name} would replace the model that the variant is made of")
     data = load_data(RunConfig.model_validate(source.card.training_config).data, options.data)
