@@ -1,7 +1,6 @@
 """The command line: `python -m training --help`.
 
-Knows no detail of any command and imports only the chosen one; prints a TrainingError, or a full disk, as one
-line.
+Only the chosen command is imported. A TrainingError, or a full disk, is printed as one line.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """What one training run is: every choice in one YAML file, checked before anything starts.
 
-Knows no torch and opens no data. A field that was added later is absent from the JSON while it has its
+Importing it does not load torch. A field that was added later is absent from the JSON while it has its
 default, so that configs written before keep their hash.
 """
 

@@ -1,7 +1,4 @@
-"""The one error that a user of `python -m training` meets: a single clear line.
-
-Knows nothing of what went wrong.
-"""
+"""The one error that a user of `python -m training` meets: a single clear line."""
 
 from pydantic import ValidationError
 

@@ -1,7 +1,4 @@
-"""What `evaluate` does with an address: the number of the service, not only of the network.
-
-Knows no figure; asks through `training.measuring.cluster`.
-"""
+"""What `evaluate` does with an address: the number of the service, not only of the network."""
 
 import argparse
 from collections.abc import Callable

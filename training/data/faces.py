@@ -1,6 +1,6 @@
 """The labelled faces of one split, whatever data set they come from.
 
-Knows no file format; a module in `training/data/sets/` reads one and offers `load`.
+Each module in `training/data/sets/` reads one data set and offers `load`.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Find a data set by its file name in `training/data/sets/`.
 
-Knows none of them: adding one is adding a file.
+To add a data set, add a file there.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""The faces of a picture that serving would report, and the likeliest of them.
-
-Knows a detector only by its seam, and no framing.
-"""
+"""The faces of a picture that serving would report, and the likeliest of them."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,7 +1,4 @@
-"""Say which cells of the maps answer for which face: SimOTA (Ge et al., "YOLOX", 2021) for one class.
-
-Knows no network: only its answers.
-"""
+"""Say which cells of the maps answer for which face: SimOTA (Ge et al., "YOLOX", 2021) for one class."""
 
 from dataclasses import dataclass
 from typing import cast

@@ -1,7 +1,4 @@
-"""The config of a detector's run, as `training/configs/detectors/*.yaml` writes it.
-
-Knows no torch and opens no file but the config.
-"""
+"""The config of a detector's run, as `training/configs/detectors/*.yaml` writes it."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Turn a network with its public weights into an ONNX file's bytes, checked against torch.
-
-Knows no network.
-"""
+"""Turn a network with its public weights into an ONNX file's bytes, checked against torch."""
 
 import pickle
 import tempfile

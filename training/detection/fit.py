@@ -1,7 +1,4 @@
-"""Train a detector on views of images; the loop is `training.learning.trainer`.
-
-Knows no data folder.
-"""
+"""Train a detector on views of images; the loop is `training.learning.trainer`."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

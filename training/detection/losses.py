@@ -1,7 +1,4 @@
-"""What a detector is judged by in training: scores of all cells, boxes and landmarks of the chosen ones.
-
-Knows no data and no network.
-"""
+"""What a detector is judged by in training: scores of all cells, boxes and landmarks of the chosen ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

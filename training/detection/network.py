@@ -1,9 +1,8 @@
 """ferface: a single-shot, anchor-free face detector with five landmarks, small enough for a CPU.
 
-Knows no data and no loss. In the manner of YuNet (Wu et al., 2023) and CenterFace (Xu et al., 2019): every
-cell of four maps says whether a face's middle is near, and where its box and landmarks are. Separable
-convolutions (Howard et al., 2017) behind a dense stem, a top-down pyramid (Lin et al., CVPR 2017), and one
-head that all maps share.
+In the manner of YuNet (Wu et al., 2023) and CenterFace (Xu et al., 2019): every cell of four maps says
+whether a face's middle is near, and where its box and landmarks are. Separable convolutions (Howard et al.,
+2017) behind a dense stem, a top-down pyramid (Lin et al., CVPR 2017), and one head that all maps share.
 """
 
 import torch

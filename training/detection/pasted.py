@@ -1,6 +1,6 @@
 """Paste into a view what photographs show too seldom: more faces, and letters and shapes that are no face.
 
-Knows no label: only a dense teacher, which sees the view itself, can say what a cell then shows.
+What is pasted has no label: only a dense teacher, which sees the view itself, can say what a cell shows.
 """
 
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """Load scenes with their annotations; a finished detector adds landmarks and faces that lack annotations.
 
-Knows the teacher only by its seam. It gives landmarks to the annotated faces that it finds too, and adds the
-faces that it alone has found.
+The teacher gives landmarks to the annotated faces that it finds too, and adds the faces that it alone has
+found.
 """
 
 from collections.abc import Sequence

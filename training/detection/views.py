@@ -1,6 +1,6 @@
 """Random views of a scene to learn from: a square window at a random scale, mirrored, turned, relit.
 
-Knows no network. All randomness comes from the generator that is handed in.
+All randomness comes from the generator that is passed in.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Read photographs with face boxes: the layout of `wider_train/` and `wider_val/`.
 
-Knows no network. `boxes.json` holds [x, y, w, h] in pixels of the stored picture and WIDER FACE's attributes
-(Yang et al., CVPR 2016).
+`boxes.json` holds [x, y, w, h] in pixels of the stored picture and WIDER FACE's attributes (Yang et al., CVPR
+2016).
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Turn a run into a folder of the model repository: graph, Triton config, card.
 
-Knows no command line. What is written is complete or not there at all.
+A folder is written whole or not at all.
 """
 
 import hashlib

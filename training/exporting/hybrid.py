@@ -1,8 +1,8 @@
 """A network's features and texture histograms, judged by a random forest: one graph, as any other model's.
 
-Knows no data set. After published hybrid texture systems: MobileNetV2 features (Sandler et al.,
-CVPR 2018) beside uniform local binary patterns, and a forest on both. The forest is not trained by gradients:
-the network comes from a run (or with pretrained weights) and stays as it is.
+After published hybrid texture systems: MobileNetV2 features (Sandler et al., CVPR 2018) beside uniform local
+binary patterns, and a forest on both. The forest is not trained by gradients: the network comes from a run
+(or with pretrained weights) and stays as it is.
 """
 
 import numpy as np

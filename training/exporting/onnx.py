@@ -1,7 +1,4 @@
-"""Write ONNX graphs that the oldest supported Triton loads.
-
-Knows no data set and no model folder.
-"""
+"""Write ONNX graphs that the oldest supported Triton loads."""
 
 import tempfile
 import warnings

@@ -1,7 +1,7 @@
 """INT8 and FP16 variants of an exported model: smaller or faster, and refused when they answer otherwise.
 
-Knows no training. INT8 is what CPUs with VNNI run fast: static QDQ, unsigned activations, signed weights for
-each channel (U8S8), calibrated on training crops.
+INT8 is what CPUs with VNNI run fast: static QDQ, unsigned activations, signed weights for each channel
+(U8S8), calibrated on training crops.
 """
 
 import tempfile

@@ -1,7 +1,4 @@
-"""Write files and folders whole or not at all: beside their place, then renamed.
-
-Knows nothing of what is in them.
-"""
+"""Write files and folders whole or not at all: beside their place, then renamed."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Random changes to a batch of training faces, on tensors, and mixup.
 
-Knows no data set. All randomness comes from torch's global generator, which the training loop seeds.
+All randomness comes from torch's global generator, which the training loop seeds.
 """
 
 import math

@@ -1,7 +1,6 @@
 """How rare emotions are made to count: by weights, by sampling, by stronger augmentation.
 
-Knows no network and no data set, only the targets of the training faces. All randomness comes from torch's
-global generator, which the training loop seeds.
+All randomness comes from torch's global generator, which the training loop seeds.
 """
 
 import torch

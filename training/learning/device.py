@@ -1,6 +1,6 @@
 """Where a run computes, and in which precision.
 
-Knows no network. On CUDA nothing here has been tried yet: there was no such device at hand.
+Not tried on CUDA yet: no such device was at hand.
 """
 
 import torch

@@ -1,7 +1,4 @@
-"""Learn from a finished run's answers beside the labels (Hinton, Vinyals and Dean, 2015).
-
-Knows no training loop.
-"""
+"""Learn from a finished run's answers beside the labels (Hinton, Vinyals and Dean, 2015)."""
 
 from collections.abc import Sequence
 from pathlib import Path

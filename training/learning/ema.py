@@ -1,6 +1,6 @@
 """A moving average of a network's weights over training steps.
 
-Knows no schedule and no data. The average generalises better than the last step (Polyak and Juditsky, 1992).
+The average generalises better than the last step (Polyak and Juditsky, 1992).
 """
 
 import copy

@@ -1,6 +1,6 @@
 """Train an emotion model: faces in, emotions out.
 
-Knows no data set and no architecture by name; the loop is `training.learning.trainer`.
+The loop is `training.learning.trainer`.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""What a network is judged by in training: losses of a batch of logits, one a face.
-
-Knows no network, and no data set but by the shares of its labels.
-"""
+"""What a network is judged by in training: losses of a batch of logits, one a face."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name

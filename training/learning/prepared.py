@@ -1,6 +1,6 @@
 """Faces as the network takes them: cropped by the serving function and preprocessed once.
 
-Knows no training loop; augmentation comes after it.
+Augmentation comes after it.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""When, where and from which commit a figure was measured, so that anybody can measure it again.
-
-Knows no figure.
-"""
+"""When, where and from which commit a figure was measured, so that anybody can measure it again."""
 
 import os
 import platform

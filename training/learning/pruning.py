@@ -1,9 +1,9 @@
 """Pruning: what is left out of a trained network before it is trained on.
 
-Knows no training loop and no architecture by name. Global magnitude pruning sets the least weights to zero
-and keeps them there (Han et al., NeurIPS 2015): a smaller download, not a faster graph, since ONNX Runtime
-multiplies zeros like other numbers. Channel pruning gives a narrower network the strongest channels of a
-wider one (Li et al., ICLR 2017): a smaller and faster graph.
+Global magnitude pruning sets the least weights to zero and keeps them there (Han et al., NeurIPS 2015): a
+smaller download, not a faster graph, since ONNX Runtime multiplies zeros like other numbers. Channel pruning
+gives a narrower network the strongest channels of a wider one (Li et al., ICLR 2017): a smaller and faster
+graph.
 """
 
 import torch

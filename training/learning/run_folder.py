@@ -1,6 +1,6 @@
 """A run's folder on disk: config, provenance, metrics an epoch, checkpoints.
 
-Knows no training loop, and never leaves a half-written file.
+No file is ever left half-written.
 """
 
 import csv

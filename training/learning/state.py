@@ -1,7 +1,4 @@
-"""All that a run needs to go on exactly: networks, optimizer, schedule, history.
-
-Knows the config of the loop, not the data.
-"""
+"""All that a run needs to go on exactly: networks, optimizer, schedule, history."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,6 +1,6 @@
 """A run's figures by epoch as TensorBoard shows them, in the run's folder.
 
-Knows no training; `metrics.csv` holds the same figures and more.
+`metrics.csv` holds the same figures and more.
 """
 
 from collections.abc import Iterator

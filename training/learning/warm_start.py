@@ -1,7 +1,6 @@
 """What a run takes over from a finished one: its weights to start from, or its answers to learn from.
 
-Knows no training loop and no architecture by name. The weights are pinned by their hash, so that a resumed
-run has the same ancestors.
+The weights are pinned by their hash, so that a resumed run has the same ancestors.
 """
 
 import hashlib

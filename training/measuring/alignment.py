@@ -1,7 +1,4 @@
-"""Compare ways to frame a detected face: what each is worth shows in a model's answers.
-
-Knows a detector only by its seam, and no model.
-"""
+"""Compare ways to frame a detected face: what each is worth shows in a model's answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """Confidence intervals of figures of merit, by the bootstrap over rows (Efron, 1979).
 
-Knows no model and no data set. Resamples are row weights, so that every figure is a few matrix products:
-scikit-learn, asked a thousand times, would take minutes.
+Resamples are row weights, so that every figure is a few matrix products: scikit-learn, asked a thousand
+times, would take minutes.
 """
 
 from collections.abc import Iterator

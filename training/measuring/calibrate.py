@@ -1,6 +1,6 @@
 """Fit what turns logits into honest probabilities: a temperature, and the bound under which to doubt.
 
-Knows numpy only. Both are fitted on the validation split, never on the test split.
+Both are fitted on the validation split, never on the test split.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Answers of a running cluster: framed faces through `POST /classify`, photographs through `POST /predict`.
 
-Knows no figure: what comes back is measured as any other model's answers are. The client of the cluster asks.
+The answers are measured like those of any other model. The requests are ferclient's.
 """
 
 import asyncio

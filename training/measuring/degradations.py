@@ -1,7 +1,4 @@
-"""Degrade faces step by step, to see from where on a model's answers cannot be trusted.
-
-Knows no model and no data set.
-"""
+"""Degrade faces step by step, to see from where on a model's answers cannot be trusted."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

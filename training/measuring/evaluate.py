@@ -1,6 +1,6 @@
 """Measure answers on a split: all its rows, and the rows that nobody can object to.
 
-Knows no runtime, no model folder and no service: whoever answered, only the answers count.
+The answers may come from torch, from a graph or from a cluster.
 """
 
 from dataclasses import dataclass

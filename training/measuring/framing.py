@@ -1,7 +1,4 @@
-"""Measure how a detector's boxes and landmarks sit in a data set's frames, so that serving crops alike.
-
-Knows a detector only by its seam.
-"""
+"""Measure how a detector's boxes and landmarks sit in a data set's frames, so that serving crops alike."""
 
 from dataclasses import dataclass
 

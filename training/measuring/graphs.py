@@ -1,6 +1,6 @@
 """Run a network in torch, or the graph of a model folder.
 
-Knows no data set. Serving's own in-process backend runs them, so that what is measured is what is served.
+Serving's own in-process backend runs the graphs, so that what is measured is what is served.
 """
 
 import asyncio

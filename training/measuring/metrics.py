@@ -1,7 +1,4 @@
-"""Figures of merit of a classifier's probabilities.
-
-Knows numpy and scikit-learn only: no model, no data set.
-"""
+"""Figures of merit of a classifier's probabilities."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

@@ -1,7 +1,4 @@
-"""The models that can be asked on this machine: a run, a model folder, or an ONNX file.
-
-Knows no data set and no figure.
-"""
+"""The models that can be asked on this machine: a run, a model folder, or an ONNX file."""
 
 import tempfile
 from collections.abc import Callable

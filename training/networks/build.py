@@ -1,7 +1,4 @@
-"""Build the network that a config names, and what the graph holds: preprocessing and network as one.
-
-Knows no architecture by name.
-"""
+"""Build the network that a config names, and what the graph holds: preprocessing and network as one."""
 
 from typing import Protocol, cast, runtime_checkable
 

@@ -1,6 +1,6 @@
 """Even out the light of grey faces as OpenCV does, by tensor operations that ONNX has.
 
-Knows no config and no network. All map float32 [n, 1, s, s], whole numbers of 0 to 255, to the same.
+All modules map float32 [n, 1, s, s], whole numbers of 0 to 255, to the same.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """Histograms of uniform local binary patterns, as tensor operations that go into the graph.
 
-Knows no network. Local binary patterns: Ojala et al., Pattern Recognition, 1996; uniform ones: Ojala et al.,
-TPAMI, 2002; histograms by cells for expressions: Shan et al., Image and Vision Computing, 2009. The ring is
-square: every neighbour is a pixel, so all comparisons are of integers and no runtime can round them apart.
+Local binary patterns: Ojala et al., Pattern Recognition, 1996; uniform ones: Ojala et al., TPAMI, 2002;
+histograms by cells for expressions: Shan et al., Image and Vision Computing, 2009. The ring is square: every
+neighbour is a pixel, so all comparisons are of integers and no runtime can round them apart.
 """
 
 import torch

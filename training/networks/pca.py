@@ -1,6 +1,6 @@
 """Faces reduced to their principal components and put together again: a fixed linear map in the graph.
 
-Knows no training loop. After Turk and Pentland, "Eigenfaces for Recognition", 1991.
+After Turk and Pentland, "Eigenfaces for Recognition", 1991.
 """
 
 import numpy as np

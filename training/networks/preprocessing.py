@@ -1,6 +1,6 @@
 """From the uint8 crop to what a network sees: the very module that export puts into the graph.
 
-Knows no data set and no network. Serving sends bytes; all arithmetic on pixels is here.
+Serving sends bytes; all arithmetic on pixels is here.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Networks of the `timm` library (Wightman, 2019), and weights for them to start from.
 
-Knows no head and no training: it makes trunks, and fills them from timm's hub or from a local file.
+It builds trunks without a head, and fills them from timm's hub or from a local file.
 """
 
 import inspect

@@ -1,4 +1,1 @@
-"""What the readers in `training/data/sets/` share: files, pictures, class names, splits.
-
-Knows no data set's layout.
-"""
+"""What the readers in `training/data/sets/` share: files, pictures, class names, splits."""

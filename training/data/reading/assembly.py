@@ -1,6 +1,6 @@
 """Put rows with one label each together into a data set with clean splits.
 
-Knows no file format; FER+, whose rows have votes, is put together by itself.
+FER+, whose rows have votes, is assembled in its own module.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """The rows of FER2013 in their original order, from the PNG atlases or from a csv of Kaggle.
 
-Knows no votes and no splits. CK+ as a csv is written in the same way and read here too.
+CK+ as a csv has the same format and is read here too.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """FER2013 as a csv for each split without `Usage`, such as `train.csv` and `test.csv` of Kaggle's challenge.
 
-Knows no votes and not which rows of `test.csv` are PublicTest's.
+Such files do not say which rows of `test.csv` are PublicTest's.
 """
 
 from collections import Counter

@@ -1,7 +1,4 @@
-"""Read a data set's files: each is hashed as it is read, and each fault is one clear line.
-
-Knows no data set and no pixels.
-"""
+"""Read a data set's files: each is hashed as it is read, and each fault is one clear line."""
 
 import csv
 import hashlib

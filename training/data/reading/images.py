@@ -1,7 +1,4 @@
-"""Turn picture files into tiles: decoded as serving decodes, cropped by a function of serving.
-
-Knows no labels and no splits.
-"""
+"""Turn picture files into tiles: decoded as serving decodes, cropped by a function of serving."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

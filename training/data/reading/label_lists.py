@@ -1,6 +1,6 @@
 """Label images by csv files that name a picture and its label in each row.
 
-Knows the names that people give such files and columns, and no data set.
+Files and columns are found by their common names.
 """
 
 from collections import defaultdict

@@ -1,6 +1,6 @@
 """What a config may say to the reader of a data set.
 
-Knows no data set; each declares its own `Options` on top of these.
+Each data set declares its own `Options` on top of these.
 """
 
 from typing import Annotated

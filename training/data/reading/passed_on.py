@@ -1,6 +1,6 @@
 """Find pictures as people pass them on: class folders in split folders, lists of labels, or both.
 
-Knows no data set; what labels mean comes in, and a layout of another kind is left to the caller.
+The caller says what labels mean, and handles layouts of other kinds.
 """
 
 from dataclasses import dataclass

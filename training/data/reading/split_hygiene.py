@@ -1,7 +1,4 @@
-"""Splits that do not leak: copies are found, persons kept apart, missing splits cut with a seed.
-
-Knows no file format.
-"""
+"""Splits that do not leak: copies are found, persons kept apart, missing splits cut with a seed."""
 
 import hashlib
 from collections.abc import Sequence

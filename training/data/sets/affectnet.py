@@ -1,6 +1,6 @@
 """AffectNet, manually annotated (Mollahosseini, Hasani and Mahoor, 2017), with 7 or 8 labels.
 
-Knows cropped faces with `.npy` annotations, whole pictures with csv files, and copies as passed on.
+Reads cropped faces with `.npy` annotations, whole images with csv files, and redistributed copies.
 """
 
 import io

@@ -1,6 +1,6 @@
 """CK+, the extended Cohn-Kanade sequences (Lucey et al., CVPR-W 2010), split by person.
 
-Knows the folders `cohn-kanade-images/` and `Emotion/`, and the 48 px csv, which does not tell persons.
+Reads the folders `cohn-kanade-images/` and `Emotion/`, or the 48 px csv, which does not name persons.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """FER2013 with its seven original labels (Goodfellow et al., ICONIP 2013).
 
-Knows the PNG atlases, the csv files of Kaggle with `Usage` and without, and image folders, but no votes.
+Reads the PNG atlases, the csv files of Kaggle with `Usage` and without, and image folders.
 """
 
 from collections.abc import Mapping

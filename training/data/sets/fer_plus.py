@@ -1,7 +1,6 @@
 """FER+: the FER2013 tiles with the votes of ten taggers (Barsoum et al., ICMI 2016).
 
-Knows the file `fer2013new.csv`, joined by row to the FER2013 rows (atlases or a csv of Kaggle), and
-nothing of training.
+Reads `fer2013new.csv`, joined by row to the FER2013 rows (atlases or a csv of Kaggle).
 """
 
 from collections import Counter

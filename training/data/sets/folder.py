@@ -1,6 +1,6 @@
 """Any set of pictures in one folder for each class, with or without splits.
 
-Knows folder names: `train/`, `val/`, `test/` (and their long forms) over classes, or classes alone.
+Class folders stand in `train/`, `val/`, `test/` (or their long forms), or in the folder itself.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """RAF-DB, the basic expressions (Li, Deng and Du, CVPR 2017): aligned colour faces of 100 px, seven labels.
 
-Knows `EmoLabel/list_patition_label.txt` (so spelt by its authors), and copies as passed on.
+Reads `EmoLabel/list_patition_label.txt` (its authors' spelling), and redistributed copies.
 """
 
 from collections.abc import Mapping

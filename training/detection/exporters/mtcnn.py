@@ -1,7 +1,7 @@
 """The three networks of MTCNN (Zhang et al., IEEE Signal Processing Letters 23, 2016).
 
-Knows no detection: the plug-in `mtcnn` does the cascade. Names are those of the public weights `pnet.pt`,
-`rnet.pt` and `onet.pt` of facenet-pytorch.
+The plug-in `mtcnn` runs the cascade. Names are those of the public weights `pnet.pt`, `rnet.pt` and `onet.pt`
+of facenet-pytorch.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """RetinaFace (Deng et al., CVPR 2020) on MobileNet 0.25 or ResNet50, as public weights for PyTorch name it.
 
-Knows no decoding: the plug-in `retinaface` does it, by the anchors' sizes written into the graph's metadata.
-The weights are those of Face-Detector-1MB-with-landmark and Pytorch_Retinaface; the two differ in anchors.
+The plug-in `retinaface` decodes its outputs by the anchors' sizes in the graph's metadata. The weights are
+those of Face-Detector-1MB-with-landmark and Pytorch_Retinaface; the two differ in anchors.
 """
 
 import argparse

@@ -1,4 +1,1 @@
-"""The written form of an evaluation: JSON, figures and one self-contained HTML page.
-
-Knows no model, no data set and no service: it is handed what was measured.
-"""
+"""The written form of an evaluation: JSON, figures and one self-contained HTML page."""

@@ -1,6 +1,6 @@
 """The figures of an evaluation, drawn with matplotlib and seaborn.
 
-Knows no file: each function gives a figure, `as_png` its bytes.
+Each function returns a figure, `as_png` its bytes.
 """
 
 from collections.abc import Callable

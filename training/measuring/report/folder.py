@@ -1,7 +1,4 @@
-"""Write a report's folder: `index.html`, `evaluation.json` and the figures as PNG files.
-
-Knows no command line.
-"""
+"""Write a report's folder: `index.html`, `evaluation.json` and the figures as PNG files."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,4 @@
-"""The HTML page of an evaluation: one file that asks for nothing from outside.
-
-Knows no figure of merit by itself: it lays out what it is given.
-"""
+"""The HTML page of an evaluation: one file that asks for nothing from outside."""
 
 import base64
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,7 @@
 """Three blocks of convolutions, the plain network of the FER2013 literature, with a light head.
 
-Knows nothing of data or training. Instead of flattening into a wide dense layer the last feature map is
-averaged (Lin et al., "Network in Network", 2013): fewer weights, and its
-class-activation map is exact.
+Instead of flattening into a wide dense layer the last feature map is averaged (Lin et al., "Network in
+Network", 2013): fewer weights, and its class-activation map is exact.
 """
 
 from typing import Annotated

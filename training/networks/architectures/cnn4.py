@@ -1,7 +1,7 @@
 """Four blocks of convolutions and two dense layers: the plain CNN of FER2013 notebooks and edge devices.
 
-Knows nothing of data or training. The widths 128-256-512-512 with dense layers of 512 and 256 are those of
-the published edge CNN; other plain baselines are options of the same file.
+The widths 128-256-512-512 with dense layers of 512 and 256 are those of the published edge CNN; other plain
+baselines are options of the same file.
 """
 
 from itertools import pairwise

@@ -1,11 +1,11 @@
 """A truncated MobileNet, patch extraction with several kernel sizes, and attention among the patches.
 
-Knows nothing of data or training. After "PAtt-Lite: Lightweight Patch and Attention MobileNet for Challenging
-Facial Expression Recognition" (Ngwe et al., IEEE Access, 2024): MobileNet (Howard et al., 2017) is cut at
-stride 16, depthwise-separable convolutions extract patches, and self-attention weighs them before the
-classifier. There the convolutions stand one behind the other and attention sees one pooled vector; here
-kernels of several sizes stand side by side, are concatenated and pooled to a grid, and attention (Vaswani et
-al., 2017) sees the grid's cells as tokens.
+After "PAtt-Lite: Lightweight Patch and Attention MobileNet for Challenging Facial Expression Recognition"
+(Ngwe et al., IEEE Access, 2024): MobileNet (Howard et al., 2017) is cut at stride 16, depthwise-separable
+convolutions extract patches, and self-attention weighs them before the classifier. There the convolutions
+stand one behind the other and attention sees one pooled vector; here kernels of several sizes stand side by
+side, are concatenated and pooled to a grid, and attention (Vaswani et al., 2017) sees the grid's cells as
+tokens.
 """
 
 from collections.abc import Sequence

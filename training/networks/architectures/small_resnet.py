@@ -1,6 +1,6 @@
 """ResNet's basic blocks (He et al., CVPR 2016) for small grey faces, of any widths and depth.
 
-Knows nothing of data or training. Plain 3 x 3 convolutions only, so that INT8 runs fast on a CPU.
+Plain 3 x 3 convolutions only, so that INT8 runs fast on a CPU.
 """
 
 from typing import Annotated, Self

@@ -1,6 +1,6 @@
 """Any network of the `timm` library (Wightman, 2019), by its name in the config.
 
-Knows no network by name. Those of the published comparisons, and their papers:
+The networks of the published comparisons, and their papers:
 
     vgg16_bn               Simonyan and Zisserman, ICLR 2015 (without its dense layers, made for 224 px)
     resnet18, resnet50     He et al., "Deep Residual Learning for Image Recognition", CVPR 2016
