@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from training.errors import TrainingError, tell
+from training.errors import TrainingError, explain
 
 Model = TypeVar("Model", bound=BaseModel)
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -375,4 +375,4 @@ def read_config(path: Path, kind: type[Model]) -> Model:
     except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise TrainingError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
     except ValidationError as err:
-        raise TrainingError(f"{path}: {tell(err, 'file')}") from err
+        raise TrainingError(f"{path}: {explain(err, 'file')}") from err

@@ -7,6 +7,6 @@ class TrainingError(Exception):
     """A wrong config, data set, run or model folder; the message is shown as it is."""
 
 
-def tell(err: ValidationError, whole: str) -> str:
+def explain(err: ValidationError, whole: str) -> str:
     """Name each wrong field and its fault in one line; a fault of no single field is called `whole`'s."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}" for e in err.errors())

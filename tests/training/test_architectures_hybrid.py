@@ -19,7 +19,7 @@ from training.errors import TrainingError
 from training.exporting import hybrid
 from training.exporting.hybrid import fit_forest, forest_logits
 from training.measuring import graphs
-from training.networks.lbp import BINS, TextureHistograms, uniform_labels
+from training.networks.lbp import BINS, TextureHistograms, number_uniform_patterns
 
 AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 FOREST = {"trees": 7, "depth": 5, "fewest_faces": 1, "texture": {"radius": 1, "cells": 2}}
@@ -54,7 +54,7 @@ def test_texture_equals_its_definition(radius, cells, side):
 
 
 def test_of_256_patterns_58_are_uniform():
-    labels = uniform_labels()
+    labels = number_uniform_patterns()
     assert len(labels) == 256
     assert (labels < 58).sum() == 58
     assert labels[[0b00000000, 0b11111111, 0b00011100, 0b10000001]].max() < 58
@@ -65,9 +65,9 @@ def test_luma_is_rounded_to_the_nearest_integer():
     texture = TextureHistograms(TextureConfig(radius=1, cells=1), 3)
     crops = torch.full((1, 3, 3, 3), 100, dtype=torch.uint8)
     crops[0, 1, 1] = torch.tensor([100, 100, 104])  # luma 100.456: no brighter than its neighbours
-    assert texture.patterns(crops)[0, 1, 1] == uniform_labels()[0b11111111]
+    assert texture.patterns(crops)[0, 1, 1] == number_uniform_patterns()[0b11111111]
     crops[0, 1, 1] = torch.tensor([100, 100, 105])  # 100.57: brighter
-    assert texture.patterns(crops)[0, 1, 1] == uniform_labels()[0b00000000]
+    assert texture.patterns(crops)[0, 1, 1] == number_uniform_patterns()[0b00000000]
 
 
 def extractor() -> hybrid.FeatureExtractor:

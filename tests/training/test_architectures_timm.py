@@ -77,7 +77,7 @@ def weights_of(model: str, channels: int = 3) -> dict[str, torch.Tensor]:
     return timm.create_model(model, in_chans=channels).state_dict()
 
 
-def written(state: dict[str, torch.Tensor], file: Path) -> Path:
+def write_weights(state: dict[str, torch.Tensor], file: Path) -> Path:
     if file.suffix == ".safetensors":
         save_file(state, file)
     else:
@@ -96,7 +96,7 @@ def trunk_weights(architecture: str = "timm_net", **options: object) -> dict[str
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_network_starts_from_a_file_of_a_thousand_classes(tmp_path, suffix):
     state = weights_of("test_resnet")
-    file = written(state, tmp_path / f"weights{suffix}")
+    file = write_weights(state, tmp_path / f"weights{suffix}")
     trunk = trunk_weights(model="test_resnet", weights_file=str(file), channels=3)
     assert trunk
     for name, weight in trunk.items():
@@ -104,7 +104,7 @@ def test_a_network_starts_from_a_file_of_a_thousand_classes(tmp_path, suffix):
 
 
 def test_weights_made_for_colour_see_grey_faces_as_they_see_them_in_three_equal_colours(tmp_path):
-    file = str(written(weights_of("test_efficientnet"), tmp_path / "weights.pth"))
+    file = str(write_weights(weights_of("test_efficientnet"), tmp_path / "weights.pth"))
     grey = torch.randn(2, 1, 64, 64)
     with torch.no_grad():
         one = start(model="test_efficientnet", weights_file=file)(grey)[1]
@@ -114,7 +114,7 @@ def test_weights_made_for_colour_see_grey_faces_as_they_see_them_in_three_equal_
 
 def test_a_transformer_starts_from_weights_for_another_grid(tmp_path):
     state = weights_of("test_vit")
-    file = written(state, tmp_path / "weights.pth")
+    file = write_weights(state, tmp_path / "weights.pth")
     trunk = trunk_weights(model="test_vit", weights_file=str(file), channels=3, image_size=96)
     assert trunk["pos_embed"].shape != state["pos_embed"].shape
     torch.testing.assert_close(trunk["blocks.0.attn.qkv.weight"], state["blocks.0.attn.qkv.weight"])
@@ -122,7 +122,7 @@ def test_a_transformer_starts_from_weights_for_another_grid(tmp_path):
 
 def test_the_trunk_of_the_patch_network_starts_from_a_file(tmp_path):
     state = weights_of("mobilenetv1_100")
-    file = written(state, tmp_path / "weights.safetensors")
+    file = write_weights(state, tmp_path / "weights.safetensors")
     trunk = trunk_weights("patch_attention", weights_file=str(file), channels=3)
     torch.testing.assert_close(trunk["blocks.3.5.conv_pw.weight"], state["blocks.3.5.conv_pw.weight"])
 
@@ -170,7 +170,7 @@ def test_a_run_that_began_with_a_file_goes_on_and_is_exported_without_it(
 ):
     weights = tmp_path / "weights"
     weights.mkdir()
-    file = written(weights_of("test_resnet"), weights / "weights.pth")
+    file = write_weights(weights_of("test_resnet"), weights / "weights.pth")
     content = yaml.safe_load(config_file.read_text(encoding="utf-8"))
     content["architecture"] = {
         "name": "timm_net",

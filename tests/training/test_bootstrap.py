@@ -14,7 +14,7 @@ from training.measuring.metrics import measure
 FEW = 6
 
 
-def drawn(rows: int, seed: int, classes: int = 8) -> tuple[np.ndarray, np.ndarray]:
+def draw(rows: int, seed: int, classes: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """Give calibrated probabilities, some of them equal, and labels that follow them."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 1.5, (rows, classes)).round(1).astype(np.float32)
@@ -25,17 +25,17 @@ def drawn(rows: int, seed: int, classes: int = 8) -> tuple[np.ndarray, np.ndarra
 
 @pytest.mark.parametrize(("rows", "seed"), [(300, 0), (300, 1), (12, 2), (FEW, 3)])
 def test_a_single_resample_has_the_figures_that_its_rows_have(rows, seed):
-    probabilities, labels = drawn(rows, seed)
+    probabilities, labels = draw(rows, seed)
     chosen = np.random.default_rng(seed).integers(0, rows, (1, rows))[0]
     expected = measure(probabilities[chosen], labels[chosen]).as_dict()
     found = bootstrap(probabilities, labels, resamples=1, seed=seed)
     assert set(found) == set(expected) - {"rows", "confusion"}
     for name, interval in found.items():
         if name != "expected_calibration_error":  # it is moved by its bias
-            assert flat(interval) == pytest.approx(flat(expected[name]), nan_ok=True), name
+            assert flatten(interval) == pytest.approx(flatten(expected[name]), nan_ok=True), name
 
 
-def flat(figure: object) -> list[float]:
+def flatten(figure: object) -> list[float]:
     """Give the figure, or each emotion's; of an interval its lower end, not a number for None."""
     values: list[Any] = list(figure.values()) if isinstance(figure, dict) else [figure]
     return [
@@ -43,7 +43,7 @@ def flat(figure: object) -> list[float]:
     ]
 
 
-def only(interval: object) -> Interval:
+def single(interval: object) -> Interval:
     """Return the interval of a figure that is one number."""
     assert isinstance(interval, tuple)
     return interval
@@ -52,13 +52,13 @@ def only(interval: object) -> Interval:
 def test_intervals_hold_the_figure_and_narrow_with_more_rows():
     widths = []
     for rows in (200, 3200):
-        probabilities, labels = drawn(rows, 4)
+        probabilities, labels = draw(rows, 4)
         figures = measure(probabilities, labels)
         intervals = bootstrap(probabilities, labels, resamples=300)
         for name, interval in intervals.items():
             if isinstance(interval, tuple):
                 assert interval[0] <= getattr(figures, name) <= interval[1], name
-        low, high = only(intervals["accuracy"])
+        low, high = single(intervals["accuracy"])
         widths.append(high - low)
     expected = 2 * 1.96 * math.sqrt(figures.accuracy * (1 - figures.accuracy) / 3200)
     assert widths[1] == pytest.approx(expected, rel=0.15)
@@ -66,21 +66,21 @@ def test_intervals_hold_the_figure_and_narrow_with_more_rows():
 
 
 def test_the_interval_of_the_calibration_error_holds_that_of_honest_probabilities():
-    probabilities, labels = drawn(3000, 5)
+    probabilities, labels = draw(3000, 5)
     error = measure(probabilities, labels).expected_calibration_error
-    low, high = only(bootstrap(probabilities, labels, resamples=200)["expected_calibration_error"])
+    low, high = single(bootstrap(probabilities, labels, resamples=200)["expected_calibration_error"])
     assert 0 <= low <= error <= high < 0.05
 
 
 def test_the_same_seed_gives_the_same_intervals_and_another_seed_others():
-    probabilities, labels = drawn(100, 6)
+    probabilities, labels = draw(100, 6)
     first, again, other = (bootstrap(probabilities, labels, resamples=60, seed=s) for s in (1, 1, 2))
     assert first == again
     assert first != other
 
 
 def test_fewer_classes_and_absent_ones_have_intervals_or_none():
-    probabilities, labels = drawn(100, 7, classes=3)
+    probabilities, labels = draw(100, 7, classes=3)
     labels[labels == 2] = 1
     found = bootstrap(probabilities, labels, EMOTIONS[:3], resamples=50)
     recall, areas, precision = (found[name] for name in ("recall", "roc_auc", "precision"))
@@ -94,7 +94,7 @@ def test_fewer_classes_and_absent_ones_have_intervals_or_none():
 
 
 def test_a_share_has_the_interval_that_accuracy_has():
-    probabilities, labels = drawn(400, 8)
+    probabilities, labels = draw(400, 8)
     is_right = probabilities.argmax(axis=1) == labels
     found = bootstrap_share(is_right, resamples=200, seed=3)
     assert found == pytest.approx(bootstrap(probabilities, labels, resamples=200, seed=3)["accuracy"])

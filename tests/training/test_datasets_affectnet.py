@@ -8,7 +8,7 @@ import pytest
 from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import Framing, canonical_square, crop_face
 from tests.training.tiny_fer import write_csv
-from tests.training.tiny_pictures import cut_short, picture, write_picture
+from tests.training.tiny_images import cut_short, picture, write_image
 from training.data.sets import affectnet
 from training.errors import TrainingError
 
@@ -24,7 +24,7 @@ def write_npy(root: Path) -> Path:
     for folder, rows in (("train_set", 32), ("val_set", 8)):
         (root / folder / "annotations").mkdir(parents=True)
         for row in range(rows):
-            write_picture(root / folder / "images" / f"{row}.jpg", picture(row + 100 * rows, 64))
+            write_image(root / folder / "images" / f"{row}.jpg", picture(row + 100 * rows, 64))
             # as in the original: a string without dimensions
             np.save(root / folder / "annotations" / f"{row}_exp.npy", np.array(str(row % 8)))
             np.save(root / folder / "annotations" / f"{row}_val.npy", np.array("0.5"))
@@ -47,7 +47,7 @@ def write_csvs(root: Path, rows: dict[str, list[dict[str, object]]]) -> Path:
         write_csv(root / name, COLUMNS, own)
         for row in own:
             path = root / "Manually_Annotated_Images" / str(row["subDirectory_filePath"])
-            write_picture(path.with_suffix(".png"), picture(int(path.stem), 60, 80)).rename(path)
+            write_image(path.with_suffix(".png"), picture(int(path.stem), 60, 80)).rename(path)
     return root
 
 
@@ -59,7 +59,7 @@ def test_npy_annotations_give_eight_classes_and_published_validation_is_test(tmp
     assert data.name_of("validation") == "validation cut from train"
     assert data.name_of("test") == "published validation"
     assert [data.labels[number].value for number in data.splits["test"].majority] == list(ORDER)
-    assert data.splits["train"].crops(0, 2).shape == (2, 112, 112, 3)
+    assert data.splits["train"].crop(0, 2).shape == (2, 112, 112, 3)
 
 
 def test_seven_classes_leave_contempt_out_and_count_it(tmp_path):
@@ -78,7 +78,7 @@ def test_csv_boxes_are_cropped_by_the_function_of_serving(tmp_path, csv_rows):
     assert [data.labels[number].value for number in data.splits["test"].majority] == list(ORDER)
     box = np.array([10, 6, 40, 46], np.float32)
     expected = crop_face(picture(34, 60, 80), canonical_square(box, Framing(1.2, 0, 0)))
-    np.testing.assert_array_equal(data.splits["test"].crops(2, 3)[0], expected)
+    np.testing.assert_array_equal(data.splits["test"].crop(2, 3)[0], expected)
 
 
 def test_rows_that_are_no_emotion_are_counted_and_their_pictures_not_needed(tmp_path, csv_rows):

@@ -6,6 +6,7 @@ import pytest
 
 from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import crop_whole
+from tests.training.tiny_images import picture, write_image, write_text
 from tests.training.tiny_passed_on import (
     AFFECTNET_ORDER,
     AFFECTNET_WORDS,
@@ -13,12 +14,11 @@ from tests.training.tiny_passed_on import (
     write_affectnet,
     write_affectnet_list,
 )
-from tests.training.tiny_pictures import picture, write_picture, write_text
 from training.data.sets import affectnet
 from training.errors import TrainingError
 
 
-def refused(data: Path, **options: object) -> str:
+def read_refusal(data: Path, **options: object) -> str:
     """Give the one line with which the set is refused."""
     with pytest.raises(TrainingError) as raised:
         affectnet.load(data, "majority", options)
@@ -100,9 +100,9 @@ def test_a_list_alone_labels_the_pictures(tmp_path, as_number):
     root = tmp_path / "affectnet"
     rows = []
     for row in range(24):
-        path = write_picture(root / "images" / f"{row}.png", picture(row, 40))
+        path = write_image(root / "images" / f"{row}.png", picture(row, 40))
         rows.append((f"images\\{path.name}", f"{row % 8}.0" if as_number else AFFECTNET_WORDS[row % 8]))
-    write_picture(root / "images" / "more.png", picture(99, 40))
+    write_image(root / "images" / "more.png", picture(99, 40))
     write_affectnet_list(root, rows)
     data = affectnet.load(tmp_path, "majority")
     assert data.dropped["pictures that no list of labels names"] == 1
@@ -118,7 +118,7 @@ def test_a_list_alone_keeps_the_splits_of_the_folders(tmp_path):
     rows = []
     for row in range(40):
         split = ("train", "train", "train", "val", "test")[row // 8]
-        write_picture(root / split / f"{row}.png", picture(row, 40))
+        write_image(root / split / f"{row}.png", picture(row, 40))
         rows.append((f"{split}/{row}.png", str(row % 8)))
     write_affectnet_list(root, rows)
     data = affectnet.load(tmp_path, "majority")
@@ -132,7 +132,7 @@ def test_a_list_that_does_not_agree_needs_a_word_on_which_is_right(tmp_path):
     # so it is in the copy on Kaggle: pictures of the folder anger are listed as surprise
     rows[0] = (rows[0][0], "surprise")
     path = write_affectnet_list(root, rows)
-    message = refused(tmp_path)
+    message = read_refusal(tmp_path)
     assert f"{path}, line 2: the label is surprise, but the folder of " in message
     assert message.endswith(
         "means anger (1 such pictures); data.options.labels says which is right, lists or folders"
@@ -145,7 +145,7 @@ def test_a_list_that_does_not_agree_needs_a_word_on_which_is_right(tmp_path):
 def test_pictures_that_the_list_does_not_name_are_refused_or_left_out(tmp_path):
     root = tmp_path / "affectnet"
     write_affectnet_list(root, write_flat(root)[1:])
-    assert "no list of labels names it (1 such pictures); data.options.labels says" in refused(tmp_path)
+    assert "no list of labels names it (1 such pictures); data.options.labels says" in read_refusal(tmp_path)
     assert affectnet.load(tmp_path, "majority", {"labels": "lists"}).dropped == {
         "pictures that no list of labels names": 1
     }
@@ -153,17 +153,17 @@ def test_pictures_that_the_list_does_not_name_are_refused_or_left_out(tmp_path):
 
 def test_a_list_that_is_asked_for_but_not_there_is_refused(tmp_path):
     write_flat(tmp_path / "affectnet")
-    assert "there is no list of labels (labels.csv)" in refused(tmp_path, labels="lists")
+    assert "there is no list of labels (labels.csv)" in read_refusal(tmp_path, labels="lists")
 
 
 @pytest.mark.parametrize("numbers", ["1234567", "12345678", "0123", "012345"])
 def test_another_numbering_is_refused_in_folders_and_lists(tmp_path, numbers):
     write_affectnet(tmp_path / "affectnet", numbers, each=1)
     message = f"the labels are numbered {', '.join(numbers)}, those of AffectNet are 0 neutral, 1 happiness"
-    assert message in refused(tmp_path)
-    write_picture(tmp_path / "other" / "a.png", picture(1, 40))
+    assert message in read_refusal(tmp_path)
+    write_image(tmp_path / "other" / "a.png", picture(1, 40))
     write_affectnet_list(tmp_path / "other", [("a.png", number) for number in numbers])
-    assert message in refused(tmp_path, path="other")
+    assert message in read_refusal(tmp_path, path="other")
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_a_wrong_row_of_the_list_is_refused(tmp_path, row, message):
     root = tmp_path / "affectnet"
     rows = write_flat(root)
     for number, folder in enumerate(("Anger", "SAD")):
-        write_picture(root / folder / "twice.png", picture(900 + number, 40))
+        write_image(root / folder / "twice.png", picture(900 + number, 40))
     write_affectnet_list(root, [*rows, row])
-    assert message in refused(tmp_path)
+    assert message in read_refusal(tmp_path)
 
 
 @pytest.mark.parametrize("header", ["path,image,label", "path,valence", "pth,label,emotion"])
@@ -190,18 +190,18 @@ def test_a_list_without_one_column_each_is_refused(tmp_path, header):
     root = tmp_path / "affectnet"
     write_flat(root)
     write_text(root / "labels.csv", f"{header}\n" + ",".join("a" * len(header.split(","))) + "\n")
-    assert "there must be one column of " in refused(tmp_path)
+    assert "there must be one column of " in read_refusal(tmp_path)
 
 
 def test_an_unknown_class_beside_known_ones_is_refused(tmp_path):
     write_affectnet(tmp_path / "affectnet", (*AFFECTNET_WORDS, "sleepy"))
-    assert "no emotion is called 'sleepy'" in refused(tmp_path)
+    assert "no emotion is called 'sleepy'" in read_refusal(tmp_path)
 
 
 def test_classes_beside_splits_are_refused(tmp_path):
     write_affectnet(tmp_path / "affectnet", AFFECTNET_WORDS)
-    write_picture(tmp_path / "affectnet" / "anger" / "1.png", picture(1, 40))
-    assert "anger: which split this class belongs to is not certain" in refused(tmp_path)
+    write_image(tmp_path / "affectnet" / "anger" / "1.png", picture(1, 40))
+    assert "anger: which split this class belongs to is not certain" in read_refusal(tmp_path)
 
 
 def test_two_lists_for_the_same_pictures_are_refused(tmp_path):
@@ -209,17 +209,17 @@ def test_two_lists_for_the_same_pictures_are_refused(tmp_path):
     rows = write_flat(root)
     write_affectnet_list(root, rows)
     write_affectnet_list(root.parent, rows)
-    assert "both label the pictures" in refused(tmp_path)
+    assert "both label the pictures" in read_refusal(tmp_path)
 
 
 def test_an_unknown_layout_is_told_with_the_known_ones_and_what_was_found(tmp_path):
     root = tmp_path / "affectnet"
     for folder in ("images", "labels"):
-        write_picture(root / "YOLO_format" / folder / "1.png", picture(1, 40))
-    message = refused(tmp_path)
+        write_image(root / "YOLO_format" / folder / "1.png", picture(1, 40))
+    message = read_refusal(tmp_path)
     assert "no known layout of AffectNet; known are: train_set/ and val_set/ with" in message
     assert message.endswith("found: YOLO_format/")
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    assert "affectnet: no such folder (--data names the data folder)" in refused(tmp_path)
+    assert "affectnet: no such folder (--data names the data folder)" in read_refusal(tmp_path)

@@ -10,10 +10,10 @@ from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import Framing, canonical_square, crop_face, crop_whole
 from fercore.vision.detection import Detections
 from tests.training.tiny_fer import write_csv
-from tests.training.tiny_pictures import grey_tile, picture, write_picture, write_text
+from tests.training.tiny_images import grey_tile, picture, write_image, write_text
 from training.data.faces import DataSet
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
-from training.data.reading.images import likeliest_face
+from training.data.reading.images import make_face_crop
 from training.data.sets import ck_plus
 from training.errors import TrainingError
 
@@ -35,7 +35,7 @@ def write_ck(data: Path) -> Path:
             for frame in range(1, FRAMES + 1):
                 file = f"{person}_{sequence:03}_{frame:08}.png"
                 image = picture(frame_number(person, sequence, frame), 48, 64)
-                write_picture(root / "cohn-kanade-images" / name / file, image)
+                write_image(root / "cohn-kanade-images" / name / file, image)
             label = root / "Emotion" / name / f"{person}_{sequence:03}_{FRAMES:08}_emotion.txt"
             label.parent.mkdir(parents=True)
             if sequence in NUMBERS:
@@ -62,7 +62,7 @@ def test_last_frames_are_the_expression_and_first_frames_neutral(tmp_path):
     for row, (sequence, frame) in zip(rows, taken, strict=True):
         assert EMOTIONS[train.majority[row]] == ("neutral" if frame == 1 else NUMBERS[sequence])
         expected = crop_whole(picture(frame_number(person, sequence, frame), 48, 64))
-        np.testing.assert_array_equal(train.crops(row, row + 1)[0], expected)
+        np.testing.assert_array_equal(train.crop(row, row + 1)[0], expected)
 
 
 def test_nobody_is_in_two_splits_and_the_seed_decides_who_is_where(tmp_path):
@@ -117,13 +117,13 @@ def test_a_detector_frames_the_likeliest_face_as_serving_does():
     image = picture(1, 48, 64)
     box = np.array([12, 8, 42, 44], np.float32)
     expected = crop_face(image, canonical_square(box, _TwoBoxes.framing))
-    np.testing.assert_array_equal(likeliest_face(_TwoBoxes())(image), expected)
+    np.testing.assert_array_equal(make_face_crop(_TwoBoxes())(image), expected)
 
 
 def test_a_face_that_serving_would_not_give_is_none():
     bound = PredictOptions().min_score
-    assert likeliest_face(_TwoBoxes(score=bound))(picture(1, 48, 64)) is not None
-    assert likeliest_face(_TwoBoxes(score=bound - 0.01))(picture(1, 48, 64)) is None
+    assert make_face_crop(_TwoBoxes(score=bound))(picture(1, 48, 64)) is not None
+    assert make_face_crop(_TwoBoxes(score=bound - 0.01))(picture(1, 48, 64)) is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_sequence_shorter_than_the_frames_wanted_is_named(tmp_path):
 def test_missing_folders_are_named(tmp_path):
     with pytest.raises(TrainingError, match=r"cannot read .*cohn-kanade-images: no such folder"):
         ck_plus.load(tmp_path, "majority")
-    write_picture(tmp_path / "ck_plus" / "cohn-kanade-images" / "S005" / "001" / "a.png", picture(1, 48))
+    write_image(tmp_path / "ck_plus" / "cohn-kanade-images" / "S005" / "001" / "a.png", picture(1, 48))
     with pytest.raises(TrainingError, match="no sequence of cohn-kanade-images/ has a label in Emotion/"):
         ck_plus.load(tmp_path, "majority")
 

@@ -7,7 +7,7 @@ import pytest
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from tests.training.tiny_fer import VOTE_COLUMNS, FerFolder, write_csv
-from tests.training.tiny_pictures import cut_short, grey_tile, write_picture, write_text
+from tests.training.tiny_images import cut_short, grey_tile, write_image, write_text
 from training.config import DataConfig
 from training.data.load import load_data
 from training.data.sets import fer2013, fer_plus
@@ -85,7 +85,7 @@ def write_folders(data: Path, name_of) -> Path:
         for row in range(8):
             split = "test" if row >= 4 else "train"
             name = name_of(row)
-            write_picture(data / "fer2013" / split / folder / f"{name}.png", grey_tile(10 * number + row))
+            write_image(data / "fer2013" / split / folder / f"{name}.png", grey_tile(10 * number + row))
         assert label == number
     return data
 
@@ -113,7 +113,7 @@ def test_folders_whose_names_do_not_tell_have_validation_cut_from_training(tmp_p
 
 def test_a_folder_picture_of_another_size_is_named(tmp_path):
     folder = write_folders(tmp_path, lambda row: f"im{row}")
-    write_picture(folder / "fer2013" / "train" / "fear" / "im9.png", grey_tile(999, 64))
+    write_image(folder / "fer2013" / "train" / "fear" / "im9.png", grey_tile(999, 64))
     with pytest.raises(TrainingError, match=r"im9\.png: 64x64 pixels instead of 48x48"):
         fer2013.load(folder, "majority")
 

@@ -8,7 +8,7 @@ import pytest
 from fercore.contracts.emotions import EMOTIONS
 from tests.training.test_datasets_fer import ORIGINAL, kaggle_rows, shown, write_kaggle
 from tests.training.tiny_fer import write_csv
-from tests.training.tiny_pictures import grey_tile, write_picture, write_text
+from tests.training.tiny_images import grey_tile, write_image, write_text
 from training.data.sets import fer2013, fer_plus
 from training.errors import TrainingError
 
@@ -32,10 +32,10 @@ def write_classes(data: Path, split: str, names: tuple[str, ...], each: int, pre
     for number, name in enumerate(names):
         for row in range(each):
             tile = grey_tile(1000 * len(split) + 100 * number + row)
-            write_picture(data / "fer2013" / split / name / f"{prefix}{row}.png", tile)
+            write_image(data / "fer2013" / split / name / f"{prefix}{row}.png", tile)
 
 
-def refused(data: Path) -> str:
+def read_refusal(data: Path) -> str:
     """Give the one line with which the set is refused."""
     with pytest.raises(TrainingError) as raised:
         fer2013.load(data, "majority")
@@ -144,14 +144,16 @@ def test_names_that_tell_only_the_test_part_are_believed(tmp_path):
 def test_names_of_which_only_some_tell_their_usage_are_refused(tmp_path):
     write_classes(tmp_path, "train", WORDS, 3)
     write_classes(tmp_path, "test", WORDS, 2, "PublicTest_")
-    write_picture(tmp_path / "fer2013" / "test" / "Sad" / "im9.png", grey_tile(9))
-    assert "im9.png: its name does not begin with its usage, as others in its split do" in refused(tmp_path)
+    write_image(tmp_path / "fer2013" / "test" / "Sad" / "im9.png", grey_tile(9))
+    assert "im9.png: its name does not begin with its usage, as others in its split do" in read_refusal(
+        tmp_path
+    )
 
 
 @pytest.mark.parametrize("names", [tuple("1234567"), tuple("01234567")])
 def test_folders_of_another_numbering_are_refused(tmp_path, names):
     write_classes(tmp_path, "train", names, 2)
-    assert f"numbered {', '.join(names)}, those of FER2013 are 0 anger, 1 disgust" in refused(tmp_path)
+    assert f"numbered {', '.join(names)}, those of FER2013 are 0 anger, 1 disgust" in read_refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -167,26 +169,26 @@ def test_a_wrong_row_is_named_by_its_line(tmp_path, name, column, value, message
     files[name][1][column] = value
     for own_name, own in files.items():
         write_split(tmp_path, own_name, own)
-    assert message in refused(tmp_path)
+    assert message in read_refusal(tmp_path)
 
 
 def test_files_by_split_that_say_their_usage_are_refused(tmp_path):
     write_split(tmp_path, "train.csv", [{**row, "Usage": "Training"} for row in rows(0, 14)])
     write_split(tmp_path, "test.csv", rows(14, 7))
-    assert "train.csv: it has a column Usage; such rows are read from one file fer2013.csv" in refused(
+    assert "train.csv: it has a column Usage; such rows are read from one file fer2013.csv" in read_refusal(
         tmp_path
     )
 
 
 def test_training_rows_without_labels_are_refused(tmp_path):
     write_split(tmp_path, "train.csv", rows(0, 14, labelled=False))
-    assert "train.csv: the columns must be emotion, pixels" in refused(tmp_path)
+    assert "train.csv: the columns must be emotion, pixels" in read_refusal(tmp_path)
 
 
 @pytest.mark.parametrize("load", [fer2013.load, fer_plus.load])
 def test_an_unknown_layout_is_told_with_the_known_ones_and_what_was_found(tmp_path, load):
     write_text(tmp_path / "fer2013" / "fer2013.tar.gz", "x")
-    write_picture(tmp_path / "fer2013" / "pictures" / "1.png", grey_tile(1))
+    write_image(tmp_path / "fer2013" / "pictures" / "1.png", grey_tile(1))
     with pytest.raises(TrainingError) as raised:
         load(tmp_path, "majority")
     message = str(raised.value)

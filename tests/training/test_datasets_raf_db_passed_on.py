@@ -10,13 +10,13 @@ from fercore.vision.crop import crop_whole
 from fercore.vision.decode import decode
 from tests.training.test_datasets_raf_db import LABELS
 from tests.training.test_datasets_raf_db import write_raf as write_official
+from tests.training.tiny_images import picture, write_image, write_text
 from tests.training.tiny_passed_on import RAF_ORDER, shown, write_raf
-from tests.training.tiny_pictures import picture, write_picture, write_text
 from training.data.sets import raf_db
 from training.errors import TrainingError
 
 
-def refused(data: Path) -> str:
+def read_refusal(data: Path) -> str:
     """Give the one line with which the set is refused."""
     with pytest.raises(TrainingError) as raised:
         raf_db.load(data, "majority")
@@ -47,7 +47,7 @@ def test_numbered_class_folders_count_from_surprise(tmp_path, inner, lists):
     assert (data.name_of("validation"), data.name_of("test")) == ("validation cut from train", "test")
     assert data.warnings == ()
     path = next((root / "test" / "3").iterdir())
-    np.testing.assert_array_equal(data.splits["test"].crops(2, 3)[0], crop_whole(decode(path.read_bytes())))
+    np.testing.assert_array_equal(data.splits["test"].crop(2, 3)[0], crop_whole(decode(path.read_bytes())))
 
 
 def test_class_folders_may_be_words_in_any_case(tmp_path):
@@ -65,7 +65,7 @@ def test_one_list_may_label_the_pictures_of_both_splits(tmp_path):
     rows = ["path,label"]
     for row in range(35):
         name = f"train_{row:05}_aligned.jpg" if row < 28 else f"test_{row:04}_aligned.jpg"
-        write_picture(root / "aligned" / name, picture(row, 100))
+        write_image(root / "aligned" / name, picture(row, 100))
         rows.append(f"aligned/{name},{row % 7 + 1}")
     write_text(root / "labels.csv", "\n".join(rows))
     data = raf_db.load(tmp_path, "majority")
@@ -89,7 +89,7 @@ def test_a_list_that_does_not_agree_with_the_folder_is_named_by_its_line(tmp_pat
     path = root / "train_labels.csv"
     text = path.read_text(encoding="utf-8")
     write_text(path, text.replace("train_00002_aligned.jpg,1", "train_00002_aligned.jpg,4"))
-    message = refused(tmp_path)
+    message = read_refusal(tmp_path)
     assert "train_labels.csv, line 3: the label is happiness, but the folder of " in message
     assert message.endswith("train_00002_aligned.jpg means surprise (1 such pictures)")
 
@@ -109,19 +109,19 @@ def test_a_wrong_list_is_refused_in_one_line(tmp_path, old, new, message):
     root = write_raf(tmp_path / "raf_db", tmp_path / "raf_db")
     path = root / "train_labels.csv"
     write_text(path, path.read_text(encoding="utf-8").replace(old, new))
-    assert message in refused(tmp_path)
+    assert message in read_refusal(tmp_path)
 
 
 def test_a_list_for_one_split_only_is_refused(tmp_path):
     root = write_raf(tmp_path / "raf_db", tmp_path / "raf_db")
     (root / "test_labels.csv").unlink()
-    assert "train_labels.csv must be lists for test, train, one each" in refused(tmp_path)
+    assert "train_labels.csv must be lists for test, train, one each" in read_refusal(tmp_path)
 
 
 @pytest.mark.parametrize("classes", ["0123456", "123456", "2345678", "12345678"])
 def test_folders_of_another_numbering_are_refused(tmp_path, classes):
     write_raf(tmp_path / "raf_db", classes=classes)
-    message = refused(tmp_path)
+    message = read_refusal(tmp_path)
     assert f"test: the labels are numbered {', '.join(classes)}, those of RAF-DB are 1 surprise" in message
     assert message.endswith("which emotions are meant is not certain")
 
@@ -129,13 +129,13 @@ def test_folders_of_another_numbering_are_refused(tmp_path, classes):
 def test_a_name_that_contradicts_its_folder_is_refused(tmp_path):
     root = write_raf(tmp_path / "raf_db")
     (root / "train" / "1" / "train_00001_aligned.jpg").rename(root / "train" / "1" / "test_9_aligned.jpg")
-    assert "test_9_aligned.jpg: its name says test, its folder or list says train" in refused(tmp_path)
+    assert "test_9_aligned.jpg: its name says test, its folder or list says train" in read_refusal(tmp_path)
 
 
 def test_class_folders_without_any_split_are_refused(tmp_path):
     for number in range(1, 8):
-        write_picture(tmp_path / "raf_db" / str(number) / f"{number}.jpg", picture(number, 100))
-    assert "neither its folder nor its name says whether it is train or test" in refused(tmp_path)
+        write_image(tmp_path / "raf_db" / str(number) / f"{number}.jpg", picture(number, 100))
+    assert "neither its folder nor its name says whether it is train or test" in read_refusal(tmp_path)
 
 
 def test_an_unknown_layout_is_told_with_the_known_ones_and_what_was_found(tmp_path):
@@ -144,7 +144,7 @@ def test_an_unknown_layout_is_told_with_the_known_ones_and_what_was_found(tmp_pa
         write_text(root / name / "a.txt", "x")
     for number in range(6):
         write_text(root / f"part\n{number}.txt", "x")
-    message = refused(tmp_path)
+    message = read_refusal(tmp_path)
     assert (
         "no known layout of RAF-DB; known are: EmoLabel/list_patition_label.txt and Image/aligned/" in message
     )

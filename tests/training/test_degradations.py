@@ -11,7 +11,7 @@ from fercore.vision.crop import crop_whole
 from fercore.vision.quality import assess
 from tests.training.tiny_fer import FerFolder
 from training.__main__ import main
-from training.measuring.degradations import DEGRADATIONS, find_bound, overexpose, strictest
+from training.measuring.degradations import DEGRADATIONS, choose_strictest, find_bound, overexpose
 from training.measuring.models import read_card
 
 PORTRAIT = Path(__file__).parent.parent.parent / "docs" / "images" / "astronaut.jpg"
@@ -49,7 +49,7 @@ def test_there_is_no_bound_where_accuracy_holds():
 
 def test_of_two_bounds_for_one_measure_the_stricter_counts_and_absent_ones_keep_their_default():
     found = [("min_contrast", 0.0224), ("min_contrast", 0.0251), ("max_blur", 0.637), ("max_blur", 0.64)]
-    assert strictest(found) == QualityBounds(min_contrast=0.025, max_blur=0.64)
+    assert choose_strictest(found) == QualityBounds(min_contrast=0.025, max_blur=0.64)
 
 
 def test_measured_bounds_become_those_of_the_card_and_of_its_variants(

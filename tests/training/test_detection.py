@@ -18,7 +18,7 @@ from fercore.vision.image import DecodedImage
 from services.detector.detectors import ferface, yunet
 from tests.support.requires import ROOT
 from tests.support.weights import repository_with
-from tests.training.tiny_pictures import cut_short
+from tests.training.tiny_images import cut_short
 from tests.training.tiny_scenes import SIDE_PX, draw_face, write_scenes
 from training.__main__ import STOPPED, main
 from training.detection import fit as fitting
@@ -367,7 +367,7 @@ def test_statistics_are_kept_where_the_config_says_so(
 
 def test_the_dense_teacher_says_of_its_best_cell_what_the_detector_reports(tmp_path: Path):
     repository, view = repository_with(yunet.WEIGHTS, tmp_path), astronaut_view()
-    told = load_dense_teacher(TeacherConfig(detector="yunet", dense=1), repository).answers([view, view])
+    told = load_dense_teacher(TeacherConfig(detector="yunet", dense=1), repository).answer([view, view])
     cells = lay_cells(256, 256)
     best = int(told[1, :, 0].argmax())
     reported = yunet.create(repository).detect(view.image, min_face_px=24)
@@ -382,7 +382,7 @@ def test_a_pupil_that_says_what_the_dense_teacher_says_has_nothing_to_learn(tmp_
         TeacherConfig(detector="yunet", dense=1), repository_with(yunet.WEIGHTS, tmp_path)
     )
     view = astronaut_view()
-    answers = pad(teacher.answers([view]), (0, 0, 0, 16))  # the cells of the coarsest map
+    answers = pad(teacher.answer([view]), (0, 0, 0, 16))  # the cells of the coarsest map
     answers[..., 0] = answers[..., 0].logit(eps=1e-6)
     answers.requires_grad_()
     teacher.distance(maps_of(answers, 256), [view]).total.backward()

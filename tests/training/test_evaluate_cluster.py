@@ -11,7 +11,7 @@ import pytest
 
 from fercore.contracts.emotions import EMOTIONS
 from tests.training.tiny_fer import FerFolder
-from tests.training.tiny_pictures import write_picture, write_text
+from tests.training.tiny_images import write_image, write_text
 from tests.training.tiny_service import TinyService
 from training.__main__ import main
 from training.errors import TrainingError
@@ -134,7 +134,7 @@ def portraits(tmp_path: Path) -> Path:
     folder = tmp_path / "data" / "portraits_4class"
     lines = ["file,emotion"]
     for number, emotion in (*BRIGHT.items(), (5, "happy")):
-        write_picture(folder / "images" / f"{number}.png", np.full((9, 9, 3), number * 40, np.uint8))
+        write_image(folder / "images" / f"{number}.png", np.full((9, 9, 3), number * 40, np.uint8))
         lines.append(f"{number}.png,{emotion}")
     write_text(folder / "labels.csv", "\n".join(lines) + "\n")
     return tmp_path / "data"

@@ -11,7 +11,7 @@ import pytest
 
 from fercore.vision.crop import Framing
 from fercore.vision.detection import Detections
-from tests.training.tiny_pictures import cut_short, picture, write_picture
+from tests.training.tiny_images import cut_short, picture, write_image
 from tests.training.tiny_scenes import write_scenes
 from training.__main__ import main
 from training.detection.marks import FRONTAL, TURNED, VIDEO, compare, count_photos, count_video
@@ -156,7 +156,7 @@ def test_a_damaged_picture_is_one_clear_line(data: Path, capsys: pytest.CaptureF
     assert evaluate(data) == 1
     assert f"error: {damaged}: the picture does not decode" in capsys.readouterr().err
     write_scenes(data / "more", 1)
-    cut_short(write_picture(data / "photos" / "models__1.jpg", picture(1, 90)))
+    cut_short(write_image(data / "photos" / "models__1.jpg", picture(1, 90)))
     assert main(["evaluate-detector", "haar", "--dataset", "more", "--data", str(data), "--photos"]) == 1
     assert "models__1.jpg: the picture is cut short" in capsys.readouterr().err
 

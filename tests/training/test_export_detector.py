@@ -141,20 +141,20 @@ def mtcnn_by_torch(networks: list[torch.nn.Module], picture: np.ndarray) -> tupl
             window = torch.tensor([2 * column, 2 * row, 2 * column + 12, 2 * row + 12], dtype=torch.float32)
             level.append((scores[0, 1, row, column], window, offsets[0, :, row, column]))
         to_source = torch.tensor([width / columns, height / rows] * 2)
-        proposals += [(score, moved(box * to_source, by)) for score, box, by in suppressed(level, 0.5)]
+        proposals += [(score, move(box * to_source, by)) for score, box, by in suppress(level, 0.5)]
         scale *= 0.709
-    windows = [squared(window) for _, window in suppressed(proposals, 0.7)]
+    windows = [make_square(window) for _, window in suppress(proposals, 0.7)]
     if not windows:
         return np.zeros((0, 4)), np.zeros((0, 5, 2))
     scores, offsets = networks[1](torch.cat([as_tensor(cut(picture, window, 24)) for window in windows]))
     refined = [face for face in zip(scores[:, 1], windows, offsets, strict=True) if face[0] >= 0.7]
     final = []
-    for _, window, by in suppressed(refined, 0.7):
-        square = squared(moved(window, by))
+    for _, window, by in suppress(refined, 0.7):
+        square = make_square(move(window, by))
         scores, offsets, points = networks[2](as_tensor(cut(picture, square, 48)))
         x, y = points[0, :5], points[0, 5:]
         sides = square[2:] - square[:2]
-        final.append((scores[0, 1], moved(square, offsets[0]), torch.stack([x, y], 1) * sides + square[:2]))
+        final.append((scores[0, 1], move(square, offsets[0]), torch.stack([x, y], 1) * sides + square[:2]))
     final.sort(key=lambda face: -face[0])
     kept: list[tuple[torch.Tensor, torch.Tensor]] = []
     for score, box, points in final:
@@ -163,7 +163,7 @@ def mtcnn_by_torch(networks: list[torch.nn.Module], picture: np.ndarray) -> tupl
     return np.array([box.numpy() for box, _ in kept]), np.array([points.numpy() for _, points in kept])
 
 
-def suppressed(found: list[tuple], bound: float) -> list[tuple]:
+def suppress(found: list[tuple], bound: float) -> list[tuple]:
     """Keep the strongest of (score, box, ...)."""
     if not found:
         return []
@@ -171,12 +171,12 @@ def suppressed(found: list[tuple], bound: float) -> list[tuple]:
     return [found[index] for index in kept.tolist()]
 
 
-def moved(box: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+def move(box: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
     w, h = box[2] - box[0], box[3] - box[1]
     return box + by * torch.stack([w, h, w, h])
 
 
-def squared(box: torch.Tensor) -> torch.Tensor:
+def make_square(box: torch.Tensor) -> torch.Tensor:
     half = max(box[2] - box[0], box[3] - box[1]) / 2
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return torch.stack([x - half, y - half, x + half, y + half])

@@ -70,7 +70,7 @@ def test_tiles_are_joined_to_votes_by_row(fer: FerFolder):
 
 def test_crops_are_those_of_serving(fer: FerFolder):
     test = load(fer.write(), "majority").splits["test"]
-    crops = test.crops(4, 6)
+    crops = test.crop(4, 6)
     assert crops.shape == (2, 112, 112, 3)
     np.testing.assert_array_equal(crops[1], crop_whole(np.stack([fer.tiles[64 + 70 + 5]] * 3, axis=2)))
 

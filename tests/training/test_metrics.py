@@ -13,7 +13,7 @@ from training.errors import TrainingError
 from training.learning.augmentation import augment
 from training.learning.ema import AverageWeights
 from training.measuring.calibrate import find_uncertain_bound, fit_temperature
-from training.measuring.evaluate import evaluate, only_judged
+from training.measuring.evaluate import evaluate, select_judged
 from training.measuring.framing import ENLARGED_SIDE_PX, PADDING_PX, measure_framing
 from training.measuring.metrics import measure
 
@@ -124,9 +124,9 @@ def test_rows_without_a_majority_are_not_measured_and_none_at_all_is_an_error():
         is_certain=np.ones(2, np.bool_),
         is_copied=np.zeros(2, np.bool_),
     )
-    assert only_judged(faces).majority.tolist() == [3]
+    assert select_judged(faces).majority.tolist() == [3]
     with pytest.raises(TrainingError, match="nothing to measure"):
-        only_judged(faces.only(np.array([True, False])))
+        select_judged(faces.select(np.array([True, False])))
 
 
 class _BoxInTile:

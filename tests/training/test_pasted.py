@@ -35,7 +35,7 @@ def test_faces_that_are_pasted_are_faces_to_the_teacher(tmp_path: Path):
     face = cv2.resize(cv2.cvtColor(portrait[y1:y2, x1:x2], cv2.COLOR_RGB2GRAY), (48, 48))
     paste = Paste(np.asarray(face[None], np.uint8), face_share=1, drawn_share=0)
     found = [
-        detector.detect(paste.into(grey_view(), np.random.default_rng(seed)).image, min_face_px=8).scores
+        detector.detect(paste.apply(grey_view(), np.random.default_rng(seed)).image, min_face_px=8).scores
         for seed in range(8)
     ]
     assert sum(scores.max(initial=0) > 0.5 for scores in found) >= 6
@@ -44,7 +44,7 @@ def test_faces_that_are_pasted_are_faces_to_the_teacher(tmp_path: Path):
 @pytest.mark.parametrize("shares", [(1, 0), (0, 1), (1, 1)])
 def test_chance_decides_what_is_pasted_and_nothing_else_changes(shares: tuple[float, float]):
     view, paste = grey_view(), Paste(FACES, *shares)
-    first, again, other = (paste.into(view, np.random.default_rng(seed)).image for seed in (5, 5, 6))
+    first, again, other = (paste.apply(view, np.random.default_rng(seed)).image for seed in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
     assert (first != view.image).any()
@@ -53,13 +53,13 @@ def test_chance_decides_what_is_pasted_and_nothing_else_changes(shares: tuple[fl
 
 def test_without_shares_a_view_stays_as_it_is():
     view = grey_view()
-    assert Paste(FACES, 0, 0).into(view, np.random.default_rng(1)).image is view.image
+    assert Paste(FACES, 0, 0).apply(view, np.random.default_rng(1)).image is view.image
 
 
 def test_a_face_may_have_colours_of_its_own():
     red = np.zeros((1, 48, 48, 3), np.uint8)
     red[..., 0] = 250
-    image = Paste(red, face_share=1, drawn_share=0).into(grey_view(), np.random.default_rng(1)).image
+    image = Paste(red, face_share=1, drawn_share=0).apply(grey_view(), np.random.default_rng(1)).image
     assert (image[..., 0] > 200).any()
     assert image[..., 1].max() <= 90
 

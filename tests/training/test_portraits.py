@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support.requires import ROOT
-from tests.training.tiny_pictures import cut_short, write_picture
+from tests.training.tiny_images import cut_short, write_image
 from training.__main__ import main
 from training.errors import TrainingError
 from training.measuring.portraits import FOUR, list_portraits, load_portraits
@@ -21,7 +21,7 @@ def data(tmp_path: Path) -> Path:
     """A face that is said to be sad, nothing at all that is said to be angry, and the face, happy."""
     images = tmp_path / "portraits_4class" / "images"
     for name, picture in (("a", PORTRAIT), ("b", np.zeros((64, 64, 3), np.uint8)), ("c", PORTRAIT)):
-        write_picture(images / f"{name}.png", picture)
+        write_image(images / f"{name}.png", picture)
     (images.parent / "labels.csv").write_text("file,emotion\na.png,sad\nb.png,angry\nc.png,happy\n")
     return tmp_path
 

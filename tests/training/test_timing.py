@@ -42,7 +42,7 @@ def test_graphs_run_in_turn_on_one_thread_and_the_median_counts(monkeypatch):
     monkeypatch.setattr(timing, "open_session", Session)
     monkeypatch.setattr(time, "thread_time", lambda: next(clock) / 1000)
     face = np.zeros((1, 112, 112, 3), np.uint8)
-    assert timing.face_ms([Path("quick"), Path("slow")], face, runs=3) == pytest.approx([1, 2])
+    assert timing.time_graphs([Path("quick"), Path("slow")], face, runs=3) == pytest.approx([1, 2])
     assert ran == ["quick", "slow"] * 4  # the first time warms up
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
-from tests.training.tiny_pictures import picture, write_picture, write_text
+from tests.training.tiny_images import picture, write_image, write_text
 from training.data.faces import DataSet, Split
 
 RAF_ORDER = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
@@ -25,7 +25,7 @@ def write_raf(root: Path, lists: Path | None = None, classes: Sequence[str] = "1
             for _ in range(each):
                 number = next(numbers)
                 name = f"{split}_{number:05}_aligned.jpg"
-                write_picture(root / split / folder / name, picture(number, 100))
+                write_image(root / split / folder / name, picture(number, 100))
                 rows.append(f"{name},{label}")
         if lists:
             write_text(lists / f"{split}_labels.csv", "\n".join(rows) + "\n")
@@ -41,7 +41,7 @@ def write_affectnet(
         for folder in classes:
             for _ in range(each):
                 number = next(numbers)
-                write_picture(root / split / folder / f"image{number:07}.png", picture(number, 40))
+                write_image(root / split / folder / f"image{number:07}.png", picture(number, 40))
     return root
 
 

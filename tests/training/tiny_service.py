@@ -60,9 +60,7 @@ class TinyService:
 
             def do_POST(self) -> None:
                 data = self.rfile.read(int(self.headers["Content-Length"]))
-                status, headers, body = service.reply(
-                    self.path, _pictures(self.headers["Content-Type"], data)
-                )
+                status, headers, body = service.reply(self.path, _decode(self.headers["Content-Type"], data))
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -93,7 +91,7 @@ def problem(status: int, detail: str) -> dict[str, object]:
     return about | {"status": status, "detail": detail}
 
 
-def _pictures(content_type: str, data: bytes) -> list[np.ndarray]:
+def _decode(content_type: str, data: bytes) -> list[np.ndarray]:
     whole = f"Content-Type: {content_type}\r\n\r\n".encode() + data
     parts = list(message_from_bytes(whole, policy=policy.HTTP).iter_parts())
     assert {part.get_param("name", header="content-disposition") for part in parts} == {"file"}

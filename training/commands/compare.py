@@ -24,7 +24,7 @@ from training.config import load_config
 from training.data.faces import SPLITS
 from training.data.load import load_data
 from training.errors import TrainingError
-from training.learning.provenance import circumstances
+from training.learning.provenance import describe_provenance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
         "rows": comparison.outcomes[0].examined.measures.rows,
         "budget_minutes": options.budget / 60,
         "seeds": options.seeds,
-        **circumstances(options.command_line),
+        **describe_provenance(options.command_line),
     }
     if options.report:
         write_comparison(options.report, comparison, facts, runner.failures)

@@ -18,10 +18,10 @@ from training.config import DataConfig
 from training.data.faces import SPLITS, DataSet
 from training.data.load import load_data
 from training.errors import TrainingError
-from training.learning.provenance import circumstances
+from training.learning.provenance import describe_provenance
 from training.learning.run_folder import write_text
 from training.measuring.bootstrap import RESAMPLES, SEED
-from training.measuring.evaluate import Examined, examine_split, fold, only_judged
+from training.measuring.evaluate import Examined, examine_split, fold, select_judged
 from training.measuring.models import open_model
 from training.measuring.report.folder import as_json, write_report
 from training.measuring.report.page import Section
@@ -50,11 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--resamples",
-        type=_count,
+        type=_parse_count,
         default=RESAMPLES,
         help="for intervals; 0: none (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=_count, default=SEED, help="of the resamples (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=_parse_count, default=SEED, help="of the resamples (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads a batch (default: %(default)s)")
     arguments.add_data(parser)
     evaluate_cluster.add_arguments(parser)
@@ -69,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
         **found,
         "resamples": options.resamples,
         "seed": options.seed,
-        **circumstances(options.command_line),
+        **describe_provenance(options.command_line),
     }
     subsets = {
         section.name: {name: examined.as_dict() for name, examined in section.subsets.items()}
@@ -90,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
 def load(options: argparse.Namespace, trained_on: DataConfig | None) -> tuple[str, DataSet]:
     """Read the data set that is asked for, else that of the model; give its name too."""
     if trained_on is None or options.dataset not in (None, trained_on.name):
-        trained_on = DataConfig(name=_name(options.dataset or USUAL_DATASET))
+        trained_on = DataConfig(name=_check_name(options.dataset or USUAL_DATASET))
     data = load_data(trained_on, options.data)
     for warning in data.warnings:
         print(f"warning: {warning}")
@@ -118,8 +120,8 @@ def print_figures(title: str, examined: Examined, *, is_whole: bool) -> None:
 def _measure_local(options: argparse.Namespace) -> tuple[dict[str, object], list[Section]]:
     model = open_model(Path(options.model), threads=options.threads)
     name, data = load(options, model.data)
-    faces = only_judged(data.splits[options.split])
-    probabilities = fold(model.answer(faces.crops()), model.emotions, data.labels)
+    faces = select_judged(data.splits[options.split])
+    probabilities = fold(model.answer(faces.crop()), model.emotions, data.labels)
     found = examine_split(faces, probabilities, data.labels, resamples=options.resamples, seed=options.seed)
     facts = {
         "data": name,
@@ -138,13 +140,13 @@ def _print_intervals(figures: Mapping[str, object], intervals: Mapping[str, obje
             print(f"  {name:<28}{figure:7.4f}  95 % in [{interval[0]:.4f}, {interval[1]:.4f}]")
 
 
-def _name(dataset: str) -> str:
+def _check_name(dataset: str) -> str:
     if not dataset.replace("_", "").isalnum() or not dataset.islower():
         raise TrainingError(f"--dataset {dataset!r}: only a-z, 0-9 and _")
     return dataset
 
 
-def _count(text: str) -> int:
+def _parse_count(text: str) -> int:
     if (count := int(text)) < 0:
         raise argparse.ArgumentTypeError("must not be negative")
     return count

@@ -8,8 +8,8 @@ import numpy as np
 from training.config import DataConfig
 from training.data.faces import DataSet
 from training.errors import TrainingError
-from training.measuring.cluster import NothingThereError, Service, classify_faces, predict_photographs
-from training.measuring.evaluate import examine, examine_split, fold, only_judged
+from training.measuring.cluster import NothingThereError, Service, classify_faces, predict_images
+from training.measuring.evaluate import examine, examine_split, fold, select_judged
 from training.measuring.portraits import FOLDER, FOUR, list_portraits
 from training.measuring.report.page import Section
 
@@ -64,8 +64,8 @@ def measure(options: argparse.Namespace, load: Load) -> tuple[dict[str, object],
 
 def _ask_classifier(options: argparse.Namespace, load: Load) -> tuple[dict[str, object], Section]:
     name, data = load(options, None)
-    faces = only_judged(data.splits[options.split])
-    service = _service(options, options.classifier or options.model)
+    faces = select_judged(data.splits[options.split])
+    service = _make_service(options, options.classifier or options.model)
     try:
         served = classify_faces(service, faces.tiles)
     except NothingThereError as err:
@@ -96,7 +96,7 @@ def _ask_classifier(options: argparse.Namespace, load: Load) -> tuple[dict[str, 
 def _ask_gateway(options: argparse.Namespace, _: Load) -> tuple[dict[str, object], Section]:
     portraits = list_portraits(options.data)
     pictures = [file.read_bytes() for file, _ in portraits]
-    served = predict_photographs(_service(options, options.model), pictures)
+    served = predict_images(_make_service(options, options.model), pictures)
     truth = np.array([FOUR.index(emotion) for _, emotion in portraits], np.int64)[served.rows]
     found = examine(
         fold(served.probabilities, served.emotions, FOUR),
@@ -121,5 +121,5 @@ def _ask_gateway(options: argparse.Namespace, _: Load) -> tuple[dict[str, object
     return facts, Section("portraits", f"{FOLDER} through /predict", text, {"found": found})
 
 
-def _service(options: argparse.Namespace, url: str) -> Service:
+def _make_service(options: argparse.Namespace, url: str) -> Service:
     return Service(url, options.emotion_model, options.detector, options.at_once, options.faces_each)

@@ -22,12 +22,12 @@ from fercore.vision.letterbox import LARGEST_SIDE_PX
 from training.commands import arguments
 from training.data.detectors import make_detector
 from training.data.primary_face import MIN_SCORE
-from training.data.reading.images import open_picture
+from training.data.reading.images import open_image
 from training.detection.marks import TURNED, Count, count_photos, count_video
 from training.detection.precision import PrecisionRecall, draw_curves, measure
 from training.detection.wider import read_wider
-from training.learning.atomic import write_whole
-from training.learning.provenance import circumstances
+from training.learning.atomic import write_atomic
+from training.learning.provenance import describe_provenance
 from training.learning.run_folder import write_text
 from training.measuring.timing import time_detectors
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--size",
-        type=_side_px,
+        type=_parse_side_px,
         default=DETECT_SIZE_PX,
         help="longer side shown to it, px (default: %(default)s)",
     )
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_data(parser)
 
 
-def _side_px(text: str) -> int:
+def _parse_side_px(text: str) -> int:
     if not (text.isdigit() and 0 < (side := int(text)) <= LARGEST_SIDE_PX):
         raise argparse.ArgumentTypeError(f"{text!r} is no side from 1 to {LARGEST_SIDE_PX} px")
     return side
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
 def _find(detector: Detector, files: list[Path], size: int) -> tuple[list[Detections], RgbImage]:
     found = []
     for file in tqdm(files, desc="detecting", unit="picture"):
-        picture = DecodedImage.in_full(open_picture(file))
+        picture = DecodedImage.in_full(open_image(file))
         found.append(detect_in(detector, picture, min_face_px=SMALLEST_FACE_PX, longer_side_px=size))
     height, width = TIMED_SIZE
     timed = cv2.resize(picture.pixels, (width, height), interpolation=cv2.INTER_AREA)
@@ -132,9 +132,9 @@ def _write(
     options.report.mkdir(parents=True, exist_ok=True)
     name = f"{options.detector}_{options.dataset}_{options.size}"
     drawn = draw_curves(curves, f"{options.detector} on {options.dataset}")
-    write_whole(options.report / f"{name}.png", drawn)
+    write_atomic(options.report / f"{name}.png", drawn)
     figures = {
-        **circumstances(options.command_line),
+        **describe_provenance(options.command_line),
         "faces": {
             limit: {
                 "count": curve.faces,

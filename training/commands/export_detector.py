@@ -11,7 +11,7 @@ from pathlib import Path
 
 from training.commands import arguments
 from training.detection import exporters
-from training.learning.atomic import whole_folder
+from training.learning.atomic import atomic_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     graphs: dict[str, bytes] = options.export(options)
     folder: Path = options.repository / f"detector_{options.name}"
-    with whole_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         for name, graph in graphs.items():
             (beside / name).write_bytes(graph)
     for name, graph in graphs.items():

@@ -49,14 +49,14 @@ def run(options: argparse.Namespace) -> None:
     expected = hybrid.forest_logits(forest, hybrid.extract_features(extractor, validation), len(data.labels))
 
     def check(folder: Path) -> None:
-        served = graphs.run_folder(folder, validation.crops())
+        served = graphs.run_folder(folder, validation.crop())
         agreement = hybrid.check_agreement(expected, served)
         print(
             f"the graph and scikit-learn name the same emotion on {agreement:.2%} of {len(validation)} faces"
         )
         print(f"accuracy on {data.name_of('validation')}: forest {_accuracy(served, validation):.4f}", end="")
         if options.source.is_dir():
-            network = graphs.run_torch(servable, validation.crops())
+            network = graphs.run_torch(servable, validation.crop())
             print(f", network {_accuracy(network, validation):.4f}", end="")
         print()
 

@@ -17,7 +17,7 @@ from training.commands import arguments
 from training.config import DataConfig, PreprocessingConfig
 from training.data.load import load_data
 from training.errors import TrainingError
-from training.learning.atomic import write_whole
+from training.learning.atomic import write_atomic
 from training.networks.faceres import read_faceres, recover_statistics
 from training.networks.preprocessing import Preprocessing
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     chosen[np.linspace(0, len(train) - 1, options.faces).astype(int)] = True
     preprocessing = Preprocessing(PreprocessingConfig(size=options.size, mean=options.mean, std=options.std))
     with torch.no_grad():
-        faces = preprocessing(torch.from_numpy(train.only(chosen).crops()))
+        faces = preprocessing(torch.from_numpy(train.select(chosen).crop()))
         before = network(faces[:64])
         recover_statistics(network, faces)
         difference = float((network(faces[:64]) - before).abs().max())
@@ -54,5 +54,5 @@ def run(options: argparse.Namespace) -> None:
     content = io.BytesIO()
     torch.save(network.state_dict(), content)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(options.out, content.getbuffer())
+    write_atomic(options.out, content.getbuffer())
     print(f"{options.out}: features differ by {difference:.1g} on {len(faces)} faces of {options.size} px")

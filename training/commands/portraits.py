@@ -36,11 +36,11 @@ def run(options: argparse.Namespace) -> None:
     is_right = answers == shown
     print(f"a face found in {len(shown)} of {len(labels)} portraits")
     of_all = np.concatenate([is_right, np.zeros(len(missed), np.bool_)])
-    print(f"accuracy over those {_share(is_right)}, over all {_share(of_all)}")
+    print(f"accuracy over those {_format_share(is_right)}, over all {_format_share(of_all)}")
     for label, emotion in enumerate(FOUR):
         of_these = answers[shown == label]
         shares = (f"{other} {int((of_these == number).sum())}" for number, other in enumerate(FOUR))
-        recall = _share(of_these == label) if len(of_these) else "none found"
+        recall = _format_share(of_these == label) if len(of_these) else "none found"
         print(
             f"  {emotion:<10} recall {recall}, missed {int((missed == label).sum())},"
             f" answered {', '.join(shares)}"
@@ -48,6 +48,6 @@ def run(options: argparse.Namespace) -> None:
     print(f"recalls are of the faces found; 95 % bootstrap intervals, {RESAMPLES} resamples, seed {SEED}")
 
 
-def _share(is_right: npt.NDArray[np.bool_]) -> str:
+def _format_share(is_right: npt.NDArray[np.bool_]) -> str:
     low, high = bootstrap_share(is_right)
     return f"{is_right.mean():.4f} [{low:.4f}, {high:.4f}]"

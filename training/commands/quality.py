@@ -26,9 +26,9 @@ from training.data.load import load_data
 from training.data.primary_face import MIN_SCORE
 from training.errors import TrainingError
 from training.measuring.alignment import crop_located, locate
-from training.measuring.degradations import DEGRADATIONS, Tile, find_bound, strictest
-from training.measuring.evaluate import only_judged
-from training.measuring.framing import surrounded
+from training.measuring.degradations import DEGRADATIONS, Tile, choose_strictest, find_bound
+from training.measuring.evaluate import select_judged
+from training.measuring.framing import surround
 from training.measuring.graphs import Crops
 from training.measuring.metrics import Labels
 from training.measuring.models import CARD, open_model, read_card, write_card
@@ -53,10 +53,10 @@ def run(options: argparse.Namespace) -> None:
     model = open_model(options.model, threads=1)
     card = read_card(options.model) if options.write else None
     data = load_data(DataConfig(name="fer_plus"), options.data)
-    judged = only_judged(data.splits["validation"])
+    judged = select_judged(data.splits["validation"])
     chosen = np.zeros(len(judged), np.bool_)
     chosen[np.linspace(0, len(judged) - 1, options.tiles).astype(int)] = True
-    faces = judged.only(chosen)
+    faces = judged.select(chosen)
 
     def answer(crops: Crops) -> Labels:
         return model.choose(crops, data.labels)
@@ -66,10 +66,10 @@ def run(options: argparse.Namespace) -> None:
     print(f"{len(faces)} tiles, accuracy {accuracy:.3f}")
     found: list[tuple[str, float]] = []
     for name, degradation in DEGRADATIONS.items():
-        measured, accuracies = [_median(as_it_is[1], degradation.measure)], [accuracy]
+        measured, accuracies = [_find_median(as_it_is[1], degradation.measure)], [accuracy]
         for step in degradation.steps:
             crops, qualities = _assess([degradation.apply(tile, step) for tile in faces.tiles])
-            measured.append(_median(qualities, degradation.measure))
+            measured.append(_find_median(qualities, degradation.measure))
             accuracies.append(float((answer(crops) == faces.majority).mean()))
         print(f"\n{name:16} median  accuracy  of its own level")
         for level, median, right in zip(("as it is", *degradation.steps), measured, accuracies, strict=True):
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"  bound {bound}", flush=True)
         if bound is not None:
             found.append((degradation.bound, bound))
-    bounds = strictest(found)
+    bounds = choose_strictest(found)
     print(f"\nbounds {bounds.model_dump_json()}")
     if card is not None:
         write_card(options.model, card.model_copy(update={"quality_bounds": bounds}))
@@ -97,14 +97,14 @@ def _assess(tiles: Sequence[Tile] | Tile) -> tuple[Crops, list[FaceQuality]]:
     return crops, qualities
 
 
-def _median(qualities: Sequence[FaceQuality], measure: Callable[[FaceQuality], float]) -> float:
+def _find_median(qualities: Sequence[FaceQuality], measure: Callable[[FaceQuality], float]) -> float:
     return float(np.median([measure(quality) for quality in qualities]))
 
 
 def _print_pose(faces: Faces, detector: Detector, answer: Callable[[Crops], Labels]) -> None:
     if detector.framing.points is None:
         raise TrainingError("this detector finds no landmarks: choose one whose framing has `points`")
-    pictures = [partial(surrounded, tile) for tile in faces.tiles]
+    pictures = [partial(surround, tile) for tile in faces.tiles]
     located = locate(pictures, detector, min_score=MIN_SCORE, min_face_px=1)
     crops = crop_located(pictures, located, aligned_square, detector.framing)
     is_right = answer(crops) == faces.majority[located.places]

@@ -13,9 +13,9 @@ import numpy as np
 from fercore.contracts.card import FACE_SIZE
 from training.config import load_config
 from training.exporting.onnx import to_onnx
-from training.learning.provenance import cpu_features
+from training.learning.provenance import list_cpu_features
 from training.measuring.models import find_graph
-from training.measuring.timing import TIMED_RUNS, face_ms
+from training.measuring.timing import TIMED_RUNS, time_graphs
 from training.networks.build import Servable, build_network
 from training.networks.preprocessing import Preprocessing
 
@@ -43,14 +43,14 @@ def run(options: argparse.Namespace) -> None:
     face = np.random.default_rng(0).integers(0, 256, (1, FACE_SIZE, FACE_SIZE, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         reference = Path(folder) / "mobilenetv2.onnx"
-        reference.write_bytes(_reference_graph())
-        times = face_ms([reference, *files], face, options.runs)
+        reference.write_bytes(_build_reference())
+        times = time_graphs([reference, *files], face, options.runs)
     for name, taken in zip(("MobileNetV2 FP32", *options.models), times, strict=True):
         print(f"{name!s:<40} {taken:8.3f} ms {taken / times[0]:7.3f}x")
-    print(f"median of {options.runs} runs of each in turn; CPU {cpu_features()}")
+    print(f"median of {options.runs} runs of each in turn; CPU {list_cpu_features()}")
 
 
-def _reference_graph() -> bytes:
+def _build_reference() -> bytes:
     config = load_config(REFERENCE)
     network = build_network(config.architecture)
     return to_onnx(Servable(Preprocessing(config.preprocessing), network))

@@ -15,7 +15,7 @@ from training.config import RunConfig
 from training.data.load import load_data
 from training.errors import TrainingError
 from training.exporting.variants import make_variant
-from training.learning.provenance import cpu_features
+from training.learning.provenance import list_cpu_features
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,4 +59,4 @@ def run(options: argparse.Namespace) -> None:
     print(f"accuracy     {variant.accuracy[0]:.4f} -> {variant.accuracy[1]:.4f}")
     print(f"one face     {before:.2f} ms -> {after:.2f} ms ({after / before:.2f}x)")
     print(f"file         {variant.file_bytes[0]} -> {variant.file_bytes[1]} bytes")
-    print(f"CPU          {cpu_features()}; wrote {goal.folder}")
+    print(f"CPU          {list_cpu_features()}; wrote {goal.folder}")

@@ -18,10 +18,10 @@ from training.data.faces import DataSet, Split
 from training.errors import TrainingError
 from training.exporting import hybrid
 from training.exporting.onnx import to_onnx
-from training.learning.atomic import write_whole
+from training.learning.atomic import write_atomic
 from training.learning.run_folder import load_run
 from training.measuring.calibrate import fit_temperature
-from training.measuring.evaluate import examine, only_judged
+from training.measuring.evaluate import examine, select_judged
 from training.measuring.graphs import Crops, Logits
 from training.networks.build import Servable
 
@@ -54,13 +54,13 @@ def measure_run(folder: Path, config: RunConfig, data: DataSet, split: str) -> d
     """
     _, servable = load_run(folder)
     graph = _hybrid_graph(servable, config, data) if config.forest else to_onnx(servable)
-    write_whole(folder / GRAPH, graph)
-    validation = only_judged(data.splits["validation"])
-    logits = run_graph(folder / GRAPH, validation.crops())
+    write_atomic(folder / GRAPH, graph)
+    validation = select_judged(data.splits["validation"])
+    logits = run_graph(folder / GRAPH, validation.crop())
     temperature = fit_temperature(logits, validation.majority)
-    faces = only_judged(data.splits[cast("Split", split)])
+    faces = select_judged(data.splits[cast("Split", split)])
     if split != "validation":
-        logits = run_graph(folder / GRAPH, faces.crops())
+        logits = run_graph(folder / GRAPH, faces.crop())
     probabilities = softmax(logits, temperature)
     with (folder / f"{ANSWERS}.partial").open("wb") as file:
         np.savez(file, probabilities=probabilities.astype(np.float32), labels=faces.majority)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from training.comparing.results import Comparison, Outcome
 from training.comparing.significance import LEVEL
-from training.learning.atomic import write_whole
+from training.learning.atomic import write_atomic
 from training.learning.run_folder import write_text
 from training.measuring.report.figures import ACCENT, DARK, STYLE, as_png, draw_confusion, draw_roc
 from training.measuring.report.folder import as_json
@@ -49,7 +49,7 @@ def write_comparison(
     folder.mkdir(parents=True, exist_ok=True)
     images = draw_comparison(comparison)
     for name, data in images.items():
-        write_whole(folder / f"{name}.png", data)
+        write_atomic(folder / f"{name}.png", data)
     write_text(folder / FIGURES, as_json(as_document(comparison, facts, failures)))
     write_text(folder / TABLE, markdown_table(comparison))
     write_text(folder / PAGE, _page(comparison, facts, failures, images))

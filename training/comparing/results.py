@@ -18,7 +18,7 @@ from training.errors import TrainingError
 from training.learning.run_folder import METRICS, read_json
 from training.measuring.evaluate import Examined, examine
 from training.measuring.metrics import Labels, Probabilities
-from training.measuring.timing import face_ms
+from training.measuring.timing import time_graphs
 
 MEANS = ("accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "roc_auc_macro")
 
@@ -76,7 +76,7 @@ def collect(entries: Sequence[Entry], split: str) -> Comparison:
         by_config.setdefault(entry.config.name, []).append(entry)
     firsts = [runs[0].folder / GRAPH for runs in by_config.values()]
     face = np.random.default_rng(0).integers(0, 256, (1, FACE_SIZE, FACE_SIZE, 3), dtype=np.uint8)
-    times = face_ms(firsts, face)
+    times = time_graphs(firsts, face)
     outcomes = [_outcome(runs, split, taken) for runs, taken in zip(by_config.values(), times, strict=True)]
     outcomes.sort(key=lambda outcome: -outcome.means["accuracy"])
     values = paired_p_values([outcome.correct for outcome in outcomes])

@@ -46,7 +46,7 @@ class Faces:
     def __len__(self) -> int:
         return len(self.tiles)
 
-    def only(self, keep: npt.NDArray[np.bool_]) -> "Faces":
+    def select(self, keep: npt.NDArray[np.bool_]) -> "Faces":
         """Give the rows where `keep`, bool [n], holds."""
         return Faces(
             self.tiles[keep],
@@ -58,7 +58,7 @@ class Faces:
             None if self.persons is None else self.persons[keep],
         )
 
-    def crops(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
+    def crop(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
         """Crop tiles with the serving function: uint8 [stop - start, 112, 112, 3], RGB."""
         tiles = self.tiles[start:stop]
         out = np.empty((len(tiles), FACE_SIZE, FACE_SIZE, 3), np.uint8)

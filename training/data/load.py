@@ -13,7 +13,7 @@ from fercore.plugins import load_plugin, plugin_names
 from training.config import DataConfig
 from training.data import sets
 from training.data.faces import DataSet
-from training.errors import TrainingError, tell
+from training.errors import TrainingError, explain
 
 
 class _Loader(Protocol):
@@ -35,4 +35,4 @@ def load_data(config: DataConfig, folder: Path) -> DataSet:
     try:
         return module.load(folder, config.training_rows, config.options)
     except ValidationError as err:
-        raise TrainingError(f"data.options of {config.name}: {tell(err, 'options')}") from err
+        raise TrainingError(f"data.options of {config.name}: {explain(err, 'options')}") from err

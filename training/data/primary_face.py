@@ -32,7 +32,7 @@ def find_faces(
     return found.select(kept)
 
 
-def find_likeliest(
+def find_primary_face(
     detector: Detector, image: RgbImage, *, min_score: float = MIN_SCORE, min_face_px: int = MIN_FACE_PX
 ) -> tuple[Box, Points | None] | None:
     """Give the surest face's box, float32 [4], and landmarks, float32 [5, 2], if the detector finds any."""

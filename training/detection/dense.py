@@ -43,7 +43,7 @@ class DenseTeacher:
             maps: float32 [n, 15, h, w], the pupil's, finest first.
             views: n pictures of equal size.
         """
-        told = self.answers(views)
+        told = self.answer(views)
         pupil = join_maps(maps)
         told = F.pad(told, (0, 0, 0, pupil.shape[1] - told.shape[1]))
         cells = lay_cells(*views[0].image.shape[:2])
@@ -60,7 +60,7 @@ class DenseTeacher:
         distances = point_distances(off * (strides / sides_px)[:, None, None])
         return DetectionLoss(score, box, (weights * distances).sum() / count)
 
-    def answers(self, views: Sequence[Sample]) -> Tensor:
+    def answer(self, views: Sequence[Sample]) -> Tensor:
         """Give float32 [n, A, 15] as the pupil's, but that the score is in [0, 1]; A cells of three maps."""
         bgr = np.stack([view.image.transpose(2, 0, 1)[::-1] for view in views]).astype(np.float32)
         outputs = [torch.from_numpy(output) for output in self._graph.run(bgr)]

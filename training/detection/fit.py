@@ -103,7 +103,7 @@ class DetectorTask:
             start = number * config.batch_size
             rows = order[start : start + count]
             views = [_draw(samples, row, side_px, config.mosaic, stream) for row in rows]
-            return [self._paste.into(view, stream) for view in views] if self._paste else views
+            return [self._paste.apply(view, stream) for view in views] if self._paste else views
 
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(draw, 0)
@@ -147,9 +147,7 @@ class DetectorTask:
         distance = teacher.distance(maps, views)
         # the other loss takes time, so it is left out where it does not count
         return (
-            distance
-            if teacher.share == 1
-            else distance.mixed_with(detection_loss(maps, views), teacher.share)
+            distance if teacher.share == 1 else distance.mix_with(detection_loss(maps, views), teacher.share)
         )
 
 

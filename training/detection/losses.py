@@ -27,7 +27,7 @@ class DetectionLoss:
         """Their weighted sum."""
         return self.score + BOX_WEIGHT * self.box + LANDMARK_WEIGHT * self.landmarks
 
-    def mixed_with(self, other: "DetectionLoss", share: float) -> "DetectionLoss":
+    def mix_with(self, other: "DetectionLoss", share: float) -> "DetectionLoss":
         """Give the weighted mean of both; this one weighs `share`."""
         pairs = ((self.score, other.score), (self.box, other.box), (self.landmarks, other.landmarks))
         return DetectionLoss(*(share * mine + (1 - share) * theirs for mine, theirs in pairs))

@@ -16,7 +16,7 @@ from fercore.vision.crop import Boxes
 from fercore.vision.detection import Detector
 from fercore.vision.image import DecodedImage
 from training.data.primary_face import find_faces
-from training.data.reading.images import open_picture
+from training.data.reading.images import open_image
 from training.errors import TrainingError
 
 Mark = tuple[int, int, int]
@@ -114,7 +114,7 @@ def count_photos(detector: Detector, data: Path, *, min_score: float, size: int)
     """
     counts = []
     for name, marks in [*FRONTAL.items(), *TURNED.items()]:
-        picture = DecodedImage.in_full(open_picture(data / "photos" / name))
+        picture = DecodedImage.in_full(open_image(data / "photos" / name))
         counts.append(compare(name, marks, _find(detector, picture, min_score, size)))
     return counts
 

@@ -42,7 +42,7 @@ class Paste:
     face_share: float
     drawn_share: float
 
-    def into(self, view: Sample, random: np.random.Generator) -> Sample:
+    def apply(self, view: Sample, random: np.random.Generator) -> Sample:
         """Give the view with what chance pastes into it; boxes stay as they were."""
         image = view.image
         if random.random() < self.drawn_share:
@@ -56,7 +56,7 @@ class Paste:
         return replace(view, image=image)
 
 
-def _length(side_px: int, random: np.random.Generator) -> int:
+def _choose_length(side_px: int, random: np.random.Generator) -> int:
     """Choose one evenly in log scale, up to half a side."""
     return int(np.exp(random.uniform(np.log(SMALLEST_PX), np.log(side_px / 2))))
 
@@ -64,7 +64,7 @@ def _length(side_px: int, random: np.random.Generator) -> int:
 def _paste(image: RgbImage, face: Tiles, random: np.random.Generator) -> None:
     """Blend a face in, mostly tinted like skin and with soft edges, in place."""
     side_px = len(image)
-    length = _length(side_px, random)
+    length = _choose_length(side_px, random)
     way = cv2.INTER_AREA if length < len(face) else cv2.INTER_LINEAR
     shrunk = cv2.resize(face, (length, length), interpolation=way).astype(np.float32)
     if random.random() < 0.5:
@@ -75,18 +75,18 @@ def _paste(image: RgbImage, face: Tiles, random: np.random.Generator) -> None:
         coloured = np.clip(coloured * tint, 0, 255)
     x, y = random.integers(0, side_px - length, 2)
     place = image[y : y + length, x : x + length]
-    mask = _oval(length) if random.random() < 0.7 else 1.0
+    mask = _make_mask(length) if random.random() < 0.7 else 1.0
     place[:] = (coloured * mask + place * (1 - mask)).astype(np.uint8)
 
 
-def _oval(length: int) -> npt.NDArray[np.float32]:
+def _make_mask(length: int) -> npt.NDArray[np.float32]:
     """Give the weights of a square's pixels, [length, length, 1]: 1 in its oval, 0 in its corners."""
     across = np.linspace(-1, 1, length)
     distance = np.hypot(across[:, None], across[None] * 1.15)
     return np.clip((1.1 - distance) / 0.25, 0, 1).astype(np.float32)[:, :, None]
 
 
-def _colour(random: np.random.Generator) -> Colour:
+def _choose_colour(random: np.random.Generator) -> Colour:
     """Choose any colour, half of the time one that skin could have."""
     if random.random() < 0.5:
         red, green, blue = random.integers(0, 256, 3)
@@ -100,9 +100,9 @@ def _colour(random: np.random.Generator) -> Colour:
 def _draw(image: RgbImage, random: np.random.Generator) -> None:
     """Draw a word, an ellipse, a disc with spots or a polygon, outlined half of the time, in place."""
     side_px = len(image)
-    length = _length(side_px, random)
+    length = _choose_length(side_px, random)
     x, y = (int(value) for value in random.integers(0, side_px, 2))
-    fill, edge = _colour(random), _colour(random)
+    fill, edge = _choose_colour(random), _choose_colour(random)
     rim = int(random.integers(1, 2 + length // 10)) if random.random() < 0.5 else 0
     kind = random.integers(0, 4)
     if kind == 0:

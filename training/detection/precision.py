@@ -62,7 +62,7 @@ def measure(scenes: Sequence[Scene], found: Sequence[Detections], *, min_face_px
         longer = (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(axis=1, initial=0)
         is_wanted = scene.is_valid & (longer >= min_face_px)
         faces += int(is_wanted.sum())
-        for score, is_hit in _outcomes(scene, detections, is_wanted, min_face_px):
+        for score, is_hit in _match(scene, detections, is_wanted, min_face_px):
             scores.append(score)
             hits.append(is_hit)
     order = np.argsort(-np.array(scores, np.float64), kind="stable")
@@ -71,7 +71,7 @@ def measure(scenes: Sequence[Scene], found: Sequence[Detections], *, min_face_px
     return PrecisionRecall(right / counted, right / max(1, faces), np.array(scores, np.float64)[order], faces)
 
 
-def _outcomes(
+def _match(
     scene: Scene, found: Detections, is_wanted: npt.NDArray[np.bool_], min_face_px: float
 ) -> list[tuple[float, bool]]:
     outcomes: list[tuple[float, bool]] = []

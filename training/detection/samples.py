@@ -12,7 +12,7 @@ from tqdm import tqdm
 from fercore.vision.boxes import iou
 from fercore.vision.detection import Detections, Detector, detect_in
 from fercore.vision.image import DecodedImage
-from training.data.reading.images import open_picture
+from training.data.reading.images import open_image
 from training.detection.config import TeacherConfig
 from training.detection.views import Sample
 from training.detection.wider import Scene
@@ -31,7 +31,7 @@ def load_samples(
     """
     samples = []
     for scene in tqdm(scenes, desc="reading pictures", unit="picture"):
-        picture = DecodedImage.in_full(open_picture(scene.file))
+        picture = DecodedImage.in_full(open_image(scene.file))
         nothing = np.full((len(scene.boxes), 5, 2), np.nan, np.float32)
         plain = Sample(picture.pixels, scene.boxes, nothing, ~scene.is_valid)
         if teacher is None or config is None:

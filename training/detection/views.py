@@ -67,10 +67,10 @@ def draw_view(sample: Sample, side_px: int, random: np.random.Generator) -> Samp
     Most often a face is chosen and its size drawn evenly in log scale, so that large and small faces are
     learnt alike (data-anchor sampling, Tang et al., ECCV 2018); else the whole picture is shown.
     """
-    scale, centre = _frame(sample, side_px, random)
+    scale, centre = _choose_frame(sample, side_px, random)
     angle = float(random.normal(0, 8)) if random.random() < 0.4 else 0.0
     is_mirrored = random.random() < 0.5
-    matrix = _matrix(scale, angle, centre, side_px, is_mirrored=is_mirrored)
+    matrix = _make_matrix(scale, angle, centre, side_px, is_mirrored=is_mirrored)
     image = _warp(sample.image, matrix, side_px, scale, random)
     boxes, landmarks = _move(sample, matrix, scale, is_mirrored=is_mirrored)
     shown = np.clip(boxes, 0, side_px)
@@ -81,7 +81,7 @@ def draw_view(sample: Sample, side_px: int, random: np.random.Generator) -> Samp
     return Sample(image, shown[is_there], landmarks[is_there], is_ignored[is_there])
 
 
-def _frame(
+def _choose_frame(
     sample: Sample, side_px: int, random: np.random.Generator
 ) -> tuple[float, npt.NDArray[np.float64]]:
     """Choose the scale and the point of the picture that the view's middle shows."""
@@ -99,7 +99,7 @@ def _frame(
     return scale, (box[:2] + box[2:]) / 2 + random.uniform(-1, 1, 2) * slack
 
 
-def _matrix(
+def _make_matrix(
     scale: float, angle: float, centre: npt.NDArray[np.float64], side_px: int, *, is_mirrored: bool
 ) -> npt.NDArray[np.float64]:
     cos, sin = np.cos(np.radians(angle)) * scale, np.sin(np.radians(angle)) * scale
@@ -119,10 +119,10 @@ def _warp(
     halved = matrix.copy()
     halved[:, :2] /= factor
     view = cv2.warpAffine(image, halved, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=(114,) * 3)
-    return _relit(np.asarray(view, np.uint8), random)
+    return _relight(np.asarray(view, np.uint8), random)
 
 
-def _relit(image: RgbImage, random: np.random.Generator) -> RgbImage:
+def _relight(image: RgbImage, random: np.random.Generator) -> RgbImage:
     """Change contrast, brightness, colour; sometimes grey, soft, or coarse like a poor JPEG."""
     if random.random() < 0.2:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)

@@ -54,7 +54,7 @@ def read_wider(folder: Path) -> Scenes:
     file = folder / "boxes.json"
     try:
         content = file.read_bytes()
-        scenes = tuple(_scene(folder / "images", image) for image in json.loads(content)["images"])
+        scenes = tuple(_parse_scene(folder / "images", image) for image in json.loads(content)["images"])
     except OSError as err:
         raise TrainingError(f"cannot read {file}: {err.strerror} (--data names the data folder)") from err
     except (ValueError, TypeError) as err:
@@ -72,7 +72,7 @@ def read_wider(folder: Path) -> Scenes:
     return Scenes(scenes, digest.hexdigest())
 
 
-def _scene(folder: Path, image: dict[str, object]) -> Scene:
+def _parse_scene(folder: Path, image: dict[str, object]) -> Scene:
     faces = image["faces"]
     if not isinstance(faces, list):
         raise TypeError("faces must be a list")

@@ -28,16 +28,16 @@ from fercore.inference.calibration import softmax
 from fercore.inference.repository import FOLDER_PREFIX
 from training.config import RunConfig
 from training.data.faces import DataSet, Split
-from training.errors import TrainingError, tell
+from training.errors import TrainingError, explain
 from training.exporting.onnx import OPSET, to_onnx
 from training.learning import run_folder
-from training.learning.atomic import whole_folder
-from training.learning.class_balance import post_hoc_shift
+from training.learning.atomic import atomic_folder
+from training.learning.class_balance import find_logit_shift
 from training.learning.run_folder import load_run
 from training.measuring import graphs
 from training.measuring.calibrate import find_uncertain_bound, fit_temperature
 from training.measuring.evaluate import evaluate
-from training.measuring.models import CARD, card_text
+from training.measuring.models import CARD, format_card
 from training.networks.build import Servable
 
 TOLERANCE = 1e-4
@@ -58,7 +58,7 @@ class Export:
         reported: splits that are measured for the card.
         made_by: the command that makes it.
         data_arguments: what every command needs to find the data, nothing where the default does.
-        logit_adjustment: tau of `post_hoc_shift`.
+        logit_adjustment: tau of `find_logit_shift`.
         description: the card's, if not the usual one.
         quality_bounds: the card's; `python -m training quality --write` measures them.
     """
@@ -97,8 +97,8 @@ def export(run: Path, data: DataSet, target: Export) -> ModelCard:
         raise TrainingError(f"{run} carries a forest: export it with `python -m training hybrid`")
     if target.logit_adjustment:
         votes = torch.from_numpy(data.splits["train"].votes)
-        servable.shift = post_hoc_shift(votes.float(), target.logit_adjustment)
-    crops = data.splits["validation"].crops(0, PARITY_FACES)
+        servable.shift = find_logit_shift(votes.float(), target.logit_adjustment)
+    crops = data.splits["validation"].crop(0, PARITY_FACES)
     graph = to_onnx(servable)
     return write_model(graph, lambda folder: check_parity(servable, folder, crops), config, data, target)
 
@@ -118,19 +118,19 @@ def write_model(
     Raises:
         TrainingError: the check says so, the card would have an empty field, or the disk is full.
     """
-    with whole_folder(target.folder) as folder:
+    with atomic_folder(target.folder) as folder:
         (folder / VERSION).mkdir()
         (folder / VERSION / "model.onnx").write_bytes(graph)
-        features = graphs.output_shape(graph, FEATURES_NAME)
+        features = graphs.read_output_shape(graph, FEATURES_NAME)
         (folder / "config.pbtxt").write_text(
-            triton_config(target.folder.name, len(data.labels), features), encoding="utf-8"
+            format_triton_config(target.folder.name, len(data.labels), features), encoding="utf-8"
         )
         check(folder)
         try:
             card = _make_card(config, data, target, folder, hashlib.sha256(graph).hexdigest())
         except ValidationError as err:
-            raise TrainingError(f"export refused: the card is not complete: {tell(err, 'card')}") from err
-        (folder / CARD).write_text(card_text(card), encoding="utf-8")
+            raise TrainingError(f"export refused: the card is not complete: {explain(err, 'card')}") from err
+        (folder / CARD).write_text(format_card(card), encoding="utf-8")
     return card
 
 
@@ -148,7 +148,7 @@ def check_parity(servable: Servable, folder: Path, crops: graphs.Crops) -> float
     return difference
 
 
-def triton_config(name: str, classes: int, features: list[int]) -> str:
+def format_triton_config(name: str, classes: int, features: list[int]) -> str:
     """Give the `config.pbtxt` of a model: batches are formed without waiting, one thread an instance.
 
     Args:
@@ -179,7 +179,7 @@ def triton_config(name: str, classes: int, features: list[int]) -> str:
 
 def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, sha256: str) -> ModelCard:
     validation = data.splits["validation"]
-    logits = graphs.run_folder(folder, validation.crops())
+    logits = graphs.run_folder(folder, validation.crop())
     temperature = fit_temperature(logits, validation.majority)
     bound, right_above, above = find_uncertain_bound(softmax(logits, temperature), validation.majority)
     measured = f"{config.data.name} {data.name_of('validation')}, {len(validation)} majority rows"
@@ -190,7 +190,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
     ]
     for split in target.reported:
         faces = data.splits[split]
-        answers = logits if split == "validation" else graphs.run_folder(folder, faces.crops())
+        answers = logits if split == "validation" else graphs.run_folder(folder, faces.crop())
         command = target.measured_by(split)
         for subset, measures in evaluate(faces, answers, temperature, data.labels).items():
             if subset not in CARD_SUBSETS:

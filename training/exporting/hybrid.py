@@ -57,7 +57,7 @@ def extract_features(extractor: FeatureExtractor, faces: Faces) -> Vectors:
     extractor.eval()
     batches = tqdm(range(0, len(faces), MAX_BATCH), desc="extracting features", unit="batch", mininterval=1.0)
     with torch.no_grad():
-        crops = (torch.from_numpy(faces.crops(start, start + MAX_BATCH)) for start in batches)
+        crops = (torch.from_numpy(faces.crop(start, start + MAX_BATCH)) for start in batches)
         return np.concatenate([extractor(part)[0].numpy() for part in crops])
 
 
@@ -102,7 +102,7 @@ def forest_logits(forest: RandomForestClassifier, vectors: Vectors, classes: int
     return np.log(np.maximum(probabilities, LOWEST_PROBABILITY)).astype(np.float32)
 
 
-def _forest_graph(forest: RandomForestClassifier, classes: int, maps: list[int]) -> onnx.ModelProto:
+def _build_forest_graph(forest: RandomForestClassifier, classes: int, maps: list[int]) -> onnx.ModelProto:
     """Make the graph from vectors float32 [n, width] to logits [n, classes]; feature maps pass through.
 
     Args:
@@ -142,8 +142,8 @@ def _forest_graph(forest: RandomForestClassifier, classes: int, maps: list[int])
 def build_graph(extractor: FeatureExtractor, forest: RandomForestClassifier, classes: int) -> bytes:
     """Make one graph under the tensor contract from the network, the texture and the forest."""
     trunk = to_onnx(extractor)
-    maps = graphs.output_shape(trunk, FEATURES_NAME)
-    head = _forest_graph(forest, classes, maps)
+    maps = graphs.read_output_shape(trunk, FEATURES_NAME)
+    head = _build_forest_graph(forest, classes, maps)
     head.ir_version = IR_VERSION
     before = compose.add_prefix(onnx.load_model_from_string(trunk), _TRUNK, rename_inputs=False)
     model = compose.merge_models(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training.exporting.onnx import to_onnx
 from training.learning import run_folder
-from training.learning.pruning import prunable_layers
+from training.learning.pruning import list_prunable_layers
 from training.learning.run_folder import load_run
 
 REPORT = "pruning.json"
@@ -15,7 +15,7 @@ REPORT = "pruning.json"
 def report_pruning(run: Path) -> dict[str, float]:
     """Measure a run's best network as it would be exported, and write the figures to its `pruning.json`."""
     _, servable = load_run(run)
-    layers = prunable_layers(servable).values()
+    layers = list_prunable_layers(servable).values()
     weights = sum(layer.weight.numel() for layer in layers)
     zeros = sum(int((layer.weight == 0).sum()) for layer in layers)
     graph = to_onnx(servable)

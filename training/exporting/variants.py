@@ -30,7 +30,7 @@ from training.errors import TrainingError
 from training.exporting.export import VERSION, Export, write_model
 from training.exporting.onnx import IR_VERSION
 from training.measuring import graphs
-from training.measuring.timing import face_ms
+from training.measuring.timing import time_graphs
 
 Precision = Literal["int8", "fp16"]
 
@@ -85,11 +85,11 @@ def make_variant(
     target = replace(target, description=description, quality_bounds=card.quality_bounds)
     file = source / card.version / "model.onnx"
     validation = data.splits["validation"]
-    original = graphs.run_folder(source, validation.crops())
+    original = graphs.run_folder(source, validation.crop())
     answers: list[graphs.Logits] = []
 
     def check(folder: Path) -> None:
-        answers.append(graphs.run_folder(folder, validation.crops()))
+        answers.append(graphs.run_folder(folder, validation.crop()))
         agreement = _agreement(original, answers[0])
         if agreement < LEAST_AGREEMENT:
             before, after = (_accuracy(logits, validation.majority) for logits in (original, answers[0]))
@@ -99,12 +99,12 @@ def make_variant(
             )
 
     if precision == "int8":
-        graph = to_int8(file, data.splits["train"].crops(0, CALIBRATION_FACES), reduce_range=reduce_range)
+        graph = to_int8(file, data.splits["train"].crop(0, CALIBRATION_FACES), reduce_range=reduce_range)
     else:
         graph = to_fp16(file)
     written = write_model(graph, check, RunConfig.model_validate(card.training_config), data, target)
     ours = target.folder / VERSION / "model.onnx"
-    before, after = face_ms([file, ours], validation.crops(0, 1))
+    before, after = time_graphs([file, ours], validation.crop(0, 1))
     return Variant(
         card=written,
         agreement=_agreement(original, answers[0]),
@@ -132,7 +132,7 @@ def to_int8(file: Path, crops: graphs.Crops, *, reduce_range: bool = False) -> b
             op_types_to_quantize=QUANTISED_OPERATORS,
         )
         model = onnx.load_model(quantised)
-    return _finished(model)
+    return _finish(model)
 
 
 def to_fp16(file: Path) -> bytes:
@@ -144,7 +144,7 @@ def to_fp16(file: Path) -> bytes:
     half = float16.convert_float_to_float16(
         model, keep_io_types=True, node_block_list=pixels, op_block_list=blocked
     )
-    return _finished(half)
+    return _finish(half)
 
 
 class _Crops(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
@@ -160,7 +160,7 @@ class _Crops(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships 
         return None if batch is None else {INPUT_NAME: batch}
 
 
-def _finished(model: onnx.ModelProto) -> bytes:
+def _finish(model: onnx.ModelProto) -> bytes:
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())

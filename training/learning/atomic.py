@@ -8,7 +8,7 @@ from pathlib import Path
 from training.errors import TrainingError
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
+def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that a reader never sees half of it.
 
     Raises:
@@ -25,7 +25,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Give a folder beside, of the same name, to write into; put it in place only if nothing went wrong.
 
     Raises:

@@ -35,7 +35,7 @@ def augment(
         float32 [n, c, s, s].
     """
     factor = torch.ones(len(faces)) if strengths is None else strengths.cpu()
-    transforms = _transforms(factor, config).to(faces.device)
+    transforms = _draw_transforms(factor, config).to(faces.device)
     faces = F.grid_sample(
         faces,
         F.affine_grid(transforms, list(faces.shape), align_corners=False),
@@ -45,8 +45,8 @@ def augment(
     )
     factor = factor[:, None, None, None]
     mean = faces.mean(dim=(2, 3), keepdim=True)
-    contrast = 1 + (config.contrast * factor).clamp(max=MOST) * _uniform(*factor.shape)
-    brightness = config.brightness * factor * full_scale * _uniform(*factor.shape)
+    contrast = 1 + (config.contrast * factor).clamp(max=MOST) * _draw_uniform(*factor.shape)
+    brightness = config.brightness * factor * full_scale * _draw_uniform(*factor.shape)
     faces = (faces - mean) * contrast.to(faces.device) + mean + brightness.to(faces.device)
     if config.noise:
         deviation = config.noise * factor * full_scale * torch.rand(factor.shape)
@@ -93,21 +93,23 @@ def mix_up(faces: Tensor, rows: Tensor, alpha: float) -> Mixture:
     return Mixture(blend, rows, rows[order], part)
 
 
-def _uniform(*shape: int) -> Tensor:
+def _draw_uniform(*shape: int) -> Tensor:
     return torch.rand(shape) * 2 - 1
 
 
-def _transforms(factor: Tensor, config: AugmentationConfig) -> Tensor:
+def _draw_transforms(factor: Tensor, config: AugmentationConfig) -> Tensor:
     """Draw the affine matrices [n, 2, 3], from output to input coordinates in [-1, 1]."""
     n = len(factor)
-    angle = math.radians(config.rotation_degrees) * factor * _uniform(n)
-    scale = 1 + (config.zoom * factor).clamp(max=MOST) * _uniform(n)
+    angle = math.radians(config.rotation_degrees) * factor * _draw_uniform(n)
+    scale = 1 + (config.zoom * factor).clamp(max=MOST) * _draw_uniform(n)
     mirror = torch.where(torch.rand(n) < config.flip, -1.0, 1.0)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    shift = 2 * config.shift * factor[:, None] * _uniform(n, 2)
+    shift = 2 * config.shift * factor[:, None] * _draw_uniform(n, 2)
     # drawn only where wanted, so that runs without it keep their random numbers
     shear = (
-        torch.tan(math.radians(config.shear_degrees) * factor * _uniform(n)) if config.shear_degrees else 0
+        torch.tan(math.radians(config.shear_degrees) * factor * _draw_uniform(n))
+        if config.shear_degrees
+        else 0
     )
     first = torch.stack([cos * mirror, cos * mirror * shear - sin, shift[:, 0]], dim=1)
     second = torch.stack([sin * mirror, sin * mirror * shear + cos, shift[:, 1]], dim=1)

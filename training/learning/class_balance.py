@@ -10,7 +10,7 @@ from training.config import BalancingConfig
 from training.errors import TrainingError
 
 
-def post_hoc_shift(votes: Tensor, tau: float) -> Tensor:
+def find_logit_shift(votes: Tensor, tau: float) -> Tensor:
     """Give what makes a trained network's answers fairer to rare labels when added to its logits.
 
     That is -tau times the log share of each label (post-hoc logit adjustment, Menon et al., ICLR 2021).

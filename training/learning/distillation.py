@@ -89,7 +89,7 @@ def load_teacher(config: RunConfig, faces: Faces, run: Path, device: torch.devic
     # for the same view the faces come preprocessed; one that answers beforehand preprocesses them itself
     view = [member.network for member in members] if wanted.view == "same" else members
     ensemble = view[0] if len(view) == 1 else TeacherEnsemble(view).eval()
-    answers = _logits_of_all(ensemble, faces, device) if wanted.view == "clean" else None
+    answers = _answer_all(ensemble, faces, device) if wanted.view == "clean" else None
     return Teacher(ensemble, answers, temperature=wanted.temperature, precision=config.fit.precision)
 
 
@@ -103,8 +103,8 @@ def _load_teacher(ancestor: Path, role: str, config: RunConfig, run: Path) -> Se
     return servable
 
 
-def _logits_of_all(network: nn.Module, faces: Faces, device: torch.device) -> Tensor:
+def _answer_all(network: nn.Module, faces: Faces, device: torch.device) -> Tensor:
     starts = tqdm(range(0, len(faces), CHUNK), desc="asking the teacher", unit="batch")
     with torch.no_grad():
-        crops = (torch.from_numpy(faces.crops(start, start + CHUNK)).to(device) for start in starts)
+        crops = (torch.from_numpy(faces.crop(start, start + CHUNK)).to(device) for start in starts)
         return torch.cat([network(part)[0].float() for part in crops])

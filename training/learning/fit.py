@@ -57,7 +57,7 @@ def prepare_task(config: RunConfig, faces: Faces, validation: Faces, folder: Pat
 def first_state(config: RunConfig, task: "EmotionTask", classes: int, folder: Path) -> State:
     """Make the network and what moves with it, as a run begins; raises as `fit`."""
     torch.manual_seed(config.seed)
-    network = _first_network(config, classes, folder)
+    network = _build_first_network(config, classes, folder)
     network = network.to(task.device).to(memory_format=torch.channels_last)
     sparsity = config.pruning.sparsity if config.pruning else None
     return State(network, config.fit, find_masks(network, sparsity) if sparsity else None)
@@ -134,7 +134,7 @@ def validate(network: nn.Module, split: Prepared, fit: FitConfig) -> tuple[float
     return loss, float(torch.stack(recalls).mean())
 
 
-def _first_network(config: RunConfig, classes: int, folder: Path) -> nn.Module:
+def _build_first_network(config: RunConfig, classes: int, folder: Path) -> nn.Module:
     is_resumed = (folder / run_folder.CHECKPOINT).exists()
     build = build_network if is_resumed or config.start_from else build_initial
     network = build(config.architecture, classes)

@@ -53,7 +53,7 @@ def prepare(faces: Faces, preprocessing: Preprocessing, data: DataConfig, title:
         title: shown beside the progress bar.
     """
     return Prepared(
-        _see(faces, preprocessing, title), _targets(faces, data), torch.from_numpy(faces.majority)
+        _preprocess(faces, preprocessing, title), _make_targets(faces, data), torch.from_numpy(faces.majority)
     )
 
 
@@ -65,22 +65,22 @@ def fit_preprocessing(config: RunConfig, train: Faces, folder: Path) -> Preproce
     if (folder / run_folder.CHECKPOINT).exists():
         preprocessing.load_state_dict(run_folder.load_state(kept))
         return preprocessing
-    seen = _see(train, preprocessing.before_components, "finding components")
+    seen = _preprocess(train, preprocessing.before_components, "finding components")
     preprocessing.components.find(seen, config.seed)
     run_folder.save_state(kept, dict(preprocessing.state_dict()))
     return preprocessing
 
 
-def _see(faces: Faces, look: Callable[[Tensor], Tensor], title: str) -> Tensor:
+def _preprocess(faces: Faces, look: Callable[[Tensor], Tensor], title: str) -> Tensor:
     parts = []
     with torch.no_grad(), tqdm(total=len(faces), desc=title, unit="face") as bar:
         for start in range(0, len(faces), CHUNK):
-            parts.append(look(torch.from_numpy(faces.crops(start, start + CHUNK))))
+            parts.append(look(torch.from_numpy(faces.crop(start, start + CHUNK))))
             bar.update(len(parts[-1]))
     return torch.cat(parts)
 
 
-def _targets(faces: Faces, data: DataConfig) -> Tensor:
+def _make_targets(faces: Faces, data: DataConfig) -> Tensor:
     if data.targets == "votes":
         return torch.from_numpy(faces.votes)
     if data.targets == "multi_label" and faces.admissible is not None:

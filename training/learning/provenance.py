@@ -9,12 +9,12 @@ from pathlib import Path
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-def circumstances(command: str) -> dict[str, str]:
+def describe_provenance(command: str) -> dict[str, str]:
     """Give the command, today's date (UTC), the machine and the commit."""
     return {
         "command": command,
         "date": datetime.now(tz=UTC).date().isoformat(),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "machine": f"{_name_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         "git_commit": git_commit(),
     }
 
@@ -30,7 +30,7 @@ def git_commit() -> str:
         return "unknown"
 
 
-def cpu_features() -> str:
+def list_cpu_features() -> str:
     """Name what matters for INT8 and half precision among this CPU's flags."""
     flags = cpu_flags()
     wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "avx512_bf16")
@@ -39,14 +39,14 @@ def cpu_features() -> str:
 
 def cpu_flags() -> frozenset[str]:
     """Return the flags that Linux states of this CPU; none elsewhere."""
-    return frozenset(_cpu_info("flags").split())
+    return frozenset(_read_cpu_info("flags").split())
 
 
-def _processor() -> str:
-    return _cpu_info("model name") or platform.processor() or "unknown processor"
+def _name_processor() -> str:
+    return _read_cpu_info("model name") or platform.processor() or "unknown processor"
 
 
-def _cpu_info(field: str) -> str:
+def _read_cpu_info(field: str) -> str:
     try:
         lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:

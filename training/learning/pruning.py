@@ -16,7 +16,7 @@ Weights = dict[str, Tensor]
 def find_masks(network: nn.Module, sparsity: float) -> dict[str, Tensor]:
     """Give the masks, 0 or 1, of all convolution and linear weights, by name of the parameter."""
     # not torch.nn.utils.prune: it renames parameters, and fails on channels_last weights
-    weights = {f"{name}.weight": layer.weight for name, layer in prunable_layers(network).items()}
+    weights = {f"{name}.weight": layer.weight for name, layer in list_prunable_layers(network).items()}
     sizes = torch.cat([weight.abs().flatten() for weight in weights.values()])
     bound = sizes.kthvalue(max(1, round(sparsity * len(sizes)))).values
     return {name: (weight.abs() > bound).to(weight.dtype) for name, weight in weights.items()}
@@ -30,7 +30,7 @@ def apply_masks(network: nn.Module, masks: dict[str, Tensor]) -> None:
             weight.mul_(masks[name])
 
 
-def prunable_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+def list_prunable_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     """Return the layers whose weights magnitude pruning compares, by name."""
     return {
         name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)
@@ -66,7 +66,7 @@ def _narrow_chain(weights: Weights, prefix: str, chain: nn.Sequential) -> None:
             weight = f"{prefix}{name}.weight"
             if kept is not None and layer.groups == 1:
                 weights[weight] = weights[weight][:, kept]
-            kept = _strongest(weights[weight], layer.out_channels)
+            kept = _find_strongest(weights[weight], layer.out_channels)
             weights |= {key: weights[key][kept] for key in own}
         elif isinstance(layer, nn.BatchNorm2d) and kept is not None:
             weights |= {key: weights[key][kept] for key, axes in own.items() if axes}
@@ -74,6 +74,6 @@ def _narrow_chain(weights: Weights, prefix: str, chain: nn.Sequential) -> None:
             kept = None
 
 
-def _strongest(filters: Tensor, count: int) -> Tensor:
+def _find_strongest(filters: Tensor, count: int) -> Tensor:
     """Give the indices of the `count` filters with the largest mean magnitude, in their order."""
     return filters.abs().mean(dim=(1, 2, 3)).topk(count).indices.sort().values

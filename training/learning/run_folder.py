@@ -17,7 +17,7 @@ from torch import Tensor
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from training.config import RunConfig, load_config
 from training.errors import TrainingError
-from training.learning.atomic import write_whole
+from training.learning.atomic import write_atomic
 from training.learning.provenance import git_commit
 from training.networks.build import Servable, build_network
 from training.networks.preprocessing import Preprocessing
@@ -133,7 +133,7 @@ def save_state(path: Path, state: dict[str, object]) -> None:
     """
     content = io.BytesIO()  # torch hides what went wrong when it writes a file itself
     torch.save(state, content)
-    write_whole(path, content.getbuffer())
+    write_atomic(path, content.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, object]:
@@ -170,4 +170,4 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         TrainingError: the disk is full, say; what stood there still does.
     """
-    write_whole(path, text.encode())
+    write_atomic(path, text.encode())

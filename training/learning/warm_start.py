@@ -70,7 +70,7 @@ def start_from(network: nn.Module, ancestor: Path, run: Path, *, is_narrowed: bo
     config, servable = load_ancestor(ancestor, run, "start_from")
     weights, own = servable.network.state_dict(), network.state_dict()
     if knows_other_labels(ancestor, run):
-        head = _label_weights(config.architecture)
+        head = _name_label_weights(config.architecture)
         print(f"start_from {ancestor}: it knows other labels, so {', '.join(head)} start afresh")
         weights |= {name: own[name] for name in head if name in own}
     try:
@@ -79,7 +79,7 @@ def start_from(network: nn.Module, ancestor: Path, run: Path, *, is_narrowed: bo
         raise TrainingError(f"start_from {ancestor}: its weights do not fit this architecture") from err
 
 
-def _label_weights(architecture: ArchitectureConfig) -> list[str]:
+def _name_label_weights(architecture: ArchitectureConfig) -> list[str]:
     """Name the weights that mean labels: their shape follows the number of labels."""
     two, three = (build_network(architecture, classes).state_dict() for classes in (2, 3))
     return [name for name, weight in two.items() if weight.shape != three[name].shape]

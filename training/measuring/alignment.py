@@ -11,12 +11,12 @@ from fercore.contracts.card import FACE_SIZE
 from fercore.vision.align import Points, aligned_square, similarity_square
 from fercore.vision.crop import Boxes, Framing, RgbImage, Square, canonical_square, crop_face
 from fercore.vision.detection import Detector
-from training.data.primary_face import Box, find_likeliest
+from training.data.primary_face import Box, find_primary_face
 from training.errors import TrainingError
 from training.measuring.graphs import Crops
 
 Frame = Callable[[Box, Points | None, Framing], Square]
-Pictures = Sequence[Callable[[], RgbImage]]
+Images = Sequence[Callable[[], RgbImage]]
 """Each is made when it is wanted: thousands of enlarged tiles do not fit in memory."""
 
 
@@ -35,7 +35,7 @@ class LocatedFaces:
     landmarks: Sequence[Points | None]
 
 
-def locate(pictures: Pictures, detector: Detector, *, min_score: float, min_face_px: int) -> LocatedFaces:
+def locate(pictures: Images, detector: Detector, *, min_score: float, min_face_px: int) -> LocatedFaces:
     """Find the likeliest face of each picture as serving does.
 
     Raises:
@@ -45,7 +45,7 @@ def locate(pictures: Pictures, detector: Detector, *, min_score: float, min_face
     boxes: list[Box] = []
     landmarks: list[Points | None] = []
     for place, picture in enumerate(tqdm(pictures, desc="detecting", unit="picture")):
-        face = find_likeliest(detector, picture(), min_score=min_score, min_face_px=min_face_px)
+        face = find_primary_face(detector, picture(), min_score=min_score, min_face_px=min_face_px)
         if face is not None:
             places.append(place)
             boxes.append(face[0])
@@ -56,7 +56,7 @@ def locate(pictures: Pictures, detector: Detector, *, min_score: float, min_face
 
 
 def crop_located(
-    pictures: Pictures, located: LocatedFaces, frame: Frame, framing: Framing, *, enlarged: float = 1.0
+    pictures: Images, located: LocatedFaces, frame: Frame, framing: Framing, *, enlarged: float = 1.0
 ) -> Crops:
     """Crop the located faces in one way, uint8 [n, 112, 112, 3]; `enlarged` is of the square's side."""
     crops = np.empty((len(located.places), FACE_SIZE, FACE_SIZE, 3), np.uint8)
@@ -74,16 +74,16 @@ def by_box(box: Box, landmarks: Points | None, framing: Framing) -> Square:  # n
 
 def by_landmarks(box: Box, landmarks: Points | None, framing: Framing) -> Square:
     """The similarity from five landmarks: turn, centre and side."""
-    return _similarity(landmarks, framing) or canonical_square(box, framing)
+    return _fit_similarity(landmarks, framing) or canonical_square(box, framing)
 
 
 def by_turned_box(box: Box, landmarks: Points | None, framing: Framing) -> Square:
     """The turn from the landmarks, centre and side from the box."""
-    square, turned = canonical_square(box, framing), _similarity(landmarks, framing)
+    square, turned = canonical_square(box, framing), _fit_similarity(landmarks, framing)
     return square if turned is None else replace(square, tilt=turned.tilt)
 
 
-def _similarity(landmarks: Points | None, framing: Framing) -> Square | None:
+def _fit_similarity(landmarks: Points | None, framing: Framing) -> Square | None:
     if landmarks is None or framing.points is None:
         return None
     return similarity_square(landmarks, framing.points)

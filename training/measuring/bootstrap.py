@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
-from training.measuring.metrics import BINS, Labels, Probabilities, confidence_bins, true_losses
+from training.measuring.metrics import BINS, Labels, Probabilities, assign_bins, compute_log_losses
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -42,18 +42,18 @@ def bootstrap(
         Pairs (low, high), by emotion where the figure is; None where no resample has the figure.
     """
     judge = _Resampled(probabilities, labels)
-    parts = [judge.figures(weights) for weights in _draw(len(labels), resamples, seed)]
+    parts = [judge.compute(weights) for weights in _draw(len(labels), resamples, seed)]
     found: Intervals = {}
     for name in parts[0]:
         values = np.concatenate([part[name] for part in parts])
         if values.ndim == 2:
             columns = zip(emotions, values.T, strict=True)
-            found[name] = {emotion.value: _interval(column) for emotion, column in columns}
+            found[name] = {emotion.value: _find_interval(column) for emotion, column in columns}
         else:
-            found[name] = _interval(values)
-    whole = judge.figures(np.ones((1, len(labels))))["expected_calibration_error"][0]
+            found[name] = _find_interval(values)
+    whole = judge.compute(np.ones((1, len(labels))))["expected_calibration_error"][0]
     errors = np.concatenate([part["expected_calibration_error"] for part in parts])
-    found["expected_calibration_error"] = _interval(np.maximum(errors - errors.mean() + whole, 0.0))
+    found["expected_calibration_error"] = _find_interval(np.maximum(errors - errors.mean() + whole, 0.0))
     return found
 
 
@@ -62,7 +62,7 @@ def bootstrap_share(
 ) -> Interval:
     """Give the 95 % interval of the share of rows of which something is so: bool [n], n > 0."""
     shares = [weights @ is_so / len(is_so) for weights in _draw(len(is_so), resamples, seed)]
-    return _bounds(np.concatenate(shares))
+    return _find_percentiles(np.concatenate(shares))
 
 
 def _draw(rows: int, resamples: int, seed: int) -> Iterator[Weights]:
@@ -73,12 +73,12 @@ def _draw(rows: int, resamples: int, seed: int) -> Iterator[Weights]:
         yield np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float64)
 
 
-def _interval(values: npt.NDArray[np.float64]) -> Interval | None:
+def _find_interval(values: npt.NDArray[np.float64]) -> Interval | None:
     known = values[np.isfinite(values)]
-    return _bounds(known) if len(known) else None
+    return _find_percentiles(known) if len(known) else None
 
 
-def _bounds(values: npt.NDArray[np.float64]) -> Interval:
+def _find_percentiles(values: npt.NDArray[np.float64]) -> Interval:
     low, high = np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return float(low), float(high)
 
@@ -91,14 +91,14 @@ class _Resampled:
         answers = probabilities.argmax(axis=1)
         gaps = (answers == labels) - probabilities.max(axis=1)
         self._cell = np.eye(self._count**2)[labels * self._count + answers]
-        self._gap = np.eye(BINS)[confidence_bins(probabilities)] * gaps[:, None]
-        self._losses = true_losses(probabilities, labels)
+        self._gap = np.eye(BINS)[assign_bins(probabilities)] * gaps[:, None]
+        self._losses = compute_log_losses(probabilities, labels)
         is_true = labels[:, None] == np.arange(self._count)
         each = np.arange(rows)
         self._by_emotion = [_Ranked.of(probabilities[:, k], is_true[:, k], each) for k in range(self._count)]
         self._micro = _Ranked.of(probabilities.ravel(), is_true.ravel(), each.repeat(self._count))
 
-    def figures(self, weights: Weights) -> dict[str, npt.NDArray[np.float64]]:
+    def compute(self, weights: Weights) -> dict[str, npt.NDArray[np.float64]]:
         """Give figures [r] or, by emotion, [r, K]."""
         total = weights.sum(axis=1)
         confusion = (weights @ self._cell).reshape(-1, self._count, self._count)
@@ -106,7 +106,7 @@ class _Resampled:
         true, answered = confusion.sum(axis=2), confusion.sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             recall, precision, f1 = right / true, right / answered, 2 * right / (true + answered)
-        areas = np.stack([ranked.areas(weights) for ranked in self._by_emotion], axis=1)
+        areas = np.stack([ranked.compute_areas(weights) for ranked in self._by_emotion], axis=1)
         return {
             "accuracy": right.sum(axis=1) / total,
             "balanced_accuracy": _mean_where(true > 0, recall),
@@ -116,7 +116,7 @@ class _Resampled:
             "f1": f1,
             "roc_auc": areas,
             "roc_auc_macro": _mean_where(np.isfinite(areas), areas),
-            "roc_auc_micro": self._micro.areas(weights),
+            "roc_auc_micro": self._micro.compute_areas(weights),
             "expected_calibration_error": np.abs(weights @ self._gap).sum(axis=1) / total,
             "negative_log_likelihood": weights @ self._losses / total,
         }
@@ -149,7 +149,7 @@ class _Ranked:
         starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
         return cls(rows[order], is_true[order], starts)
 
-    def areas(self, weights: Weights) -> npt.NDArray[np.float64]:
+    def compute_areas(self, weights: Weights) -> npt.NDArray[np.float64]:
         """Give the share of pairs of a true and a false score in right order, ties half: [r]."""
         ordered = weights[:, self.rows]
         true = np.add.reduceat(ordered * self.is_true, self.starts, axis=1)

@@ -151,10 +151,10 @@ def classify_faces(service: Service, tiles: npt.NDArray[np.uint8]) -> Served:
     for batch, answer in zip(batches, answers, strict=True):
         if len(answer.faces) != len(batch):
             raise TrainingError(f"{service.url} answered {len(answer.faces)} of {len(batch)} faces")
-    return _together(answers, [face for answer in answers for face in answer.faces], np.arange(len(tiles)))
+    return _join(answers, [face for answer in answers for face in answer.faces], np.arange(len(tiles)))
 
 
-def predict_photographs(service: Service, photographs: Sequence[bytes]) -> Served:
+def predict_images(service: Service, photographs: Sequence[bytes]) -> Served:
     """Have a gateway find the face with the highest score in each photograph and answer it.
 
     Args:
@@ -169,10 +169,10 @@ def predict_photographs(service: Service, photographs: Sequence[bytes]) -> Serve
     if not rows:
         raise TrainingError(f"{service.url} found no face in any of {len(photographs)} photographs")
     primary = [max(answers[row].faces, key=lambda face: face.detection_score) for row in rows]
-    return _together([answers[row] for row in rows], primary, np.array(rows, np.int64))
+    return _join([answers[row] for row in rows], primary, np.array(rows, np.int64))
 
 
-def _together(answers: Sequence[Faces], faces: Sequence[Face], rows: Labels) -> Served:
+def _join(answers: Sequence[Faces], faces: Sequence[Face], rows: Labels) -> Served:
     models = {f"{answer.model.name} {answer.model.version}" for answer in answers}
     known = {frozenset(face.probabilities) for face in faces}
     if len(models) > 1 or len(known) > 1:

@@ -88,7 +88,7 @@ def _run_fold(config: RunConfig, data: DataSet, fold: Fold, folder: Path) -> Fig
         return done
     fit(config, fold.train, fold.held_out, folder)
     _, servable = load_run(folder)
-    probabilities = softmax(graphs.run_torch(servable, fold.held_out.crops()), temperature=1.0)
+    probabilities = softmax(graphs.run_torch(servable, fold.held_out.crop()), temperature=1.0)
     measures = measure(probabilities, fold.held_out.majority, data.labels).as_dict()
     result = {"rows": float(len(fold.held_out))} | {name: float(str(measures[name])) for name in FIGURES}
     run_folder.write_text(folder / RESULT, json.dumps(result, indent=2) + "\n")
@@ -104,7 +104,7 @@ def cut_folds(faces: Faces, count: int, seed: int) -> list[Fold]:
         TrainingError: some emotion is too rare to be in every fold.
     """
     labels = np.where(faces.majority == NO_MAJORITY, faces.votes.argmax(axis=1), faces.majority)
-    groups = _groups(faces)
+    groups = _number_groups(faces)
     for label in range(faces.votes.shape[1]):
         kinds = len(set(groups[faces.majority == label].tolist()))
         if kinds < count:
@@ -115,11 +115,11 @@ def cut_folds(faces: Faces, count: int, seed: int) -> list[Fold]:
     for _, rows in cutter.split(np.zeros(len(faces)), labels, groups):
         is_out = np.zeros(len(faces), np.bool_)
         is_out[rows] = True
-        folds.append(Fold(faces.only(~is_out), faces.only(is_out & (faces.majority != NO_MAJORITY))))
+        folds.append(Fold(faces.select(~is_out), faces.select(is_out & (faces.majority != NO_MAJORITY))))
     return folds
 
 
-def _groups(faces: Faces) -> npt.NDArray[np.int64]:
+def _number_groups(faces: Faces) -> npt.NDArray[np.int64]:
     """Number what must not be parted, int64 [n]."""
     if faces.persons is not None:
         keys = faces.persons.tolist()

@@ -87,7 +87,7 @@ def find_bound(measured: Sequence[float], accuracies: Sequence[float]) -> float 
     return None
 
 
-def strictest(found: Iterable[tuple[str, float]]) -> QualityBounds:
+def choose_strictest(found: Iterable[tuple[str, float]]) -> QualityBounds:
     """Return the bounds of a card from those of several degradations, rounded to two significant digits.
 
     Of two for one field the stricter counts; a field without any keeps its default.

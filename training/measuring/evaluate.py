@@ -60,7 +60,7 @@ def evaluate(
     probabilities = softmax(logits, temperature)
     return {
         name: measure(probabilities[rows], faces.majority[rows], emotions)
-        for name, rows in _subsets(faces).items()
+        for name, rows in _find_subsets(faces).items()
     }
 
 
@@ -90,17 +90,17 @@ def examine_split(
     """Examine each subset of a split, as `evaluate` names them."""
     return {
         name: examine(probabilities[rows], faces.majority[rows], emotions, resamples=resamples, seed=seed)
-        for name, rows in _subsets(faces).items()
+        for name, rows in _find_subsets(faces).items()
     }
 
 
-def only_judged(faces: Faces) -> Faces:
+def select_judged(faces: Faces) -> Faces:
     """Leave out the rows without a majority, of which nobody can say what is right.
 
     Raises:
         TrainingError: no row is left.
     """
-    judged = faces.only(faces.majority != NO_MAJORITY)
+    judged = faces.select(faces.majority != NO_MAJORITY)
     if not len(judged):
         raise TrainingError("the split has no row with a clear label: there is nothing to measure")
     return judged
@@ -130,7 +130,7 @@ def fold(
     return np.asarray(np.where(total > 0, kept / np.where(total > 0, total, 1.0), 1 / len(wanted)))
 
 
-def _subsets(faces: Faces) -> dict[str, Labels]:
+def _find_subsets(faces: Faces) -> dict[str, Labels]:
     everywhere = np.ones(len(faces), np.bool_)
     masks = (everywhere, ~faces.is_copied, faces.is_certain, ~faces.is_copied & faces.is_certain)
     return {name: np.flatnonzero(mask) for name, mask in zip(SUBSETS, masks, strict=True) if mask.any()}

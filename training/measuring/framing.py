@@ -50,10 +50,10 @@ def measure_framing(
     """
     relations, places = [], []
     for tile in tqdm(tiles, desc="detecting", unit="tile"):
-        found = detector.detect(surrounded(tile), min_face_px=ENLARGED_SIDE_PX // 4)
+        found = detector.detect(surround(tile), min_face_px=ENLARGED_SIDE_PX // 4)
         likely = np.flatnonzero(found.scores >= min_score)
         if len(likely) == 1:
-            relations.append(_relation(found.boxes[likely[0]].astype(np.float64)))
+            relations.append(_relate(found.boxes[likely[0]].astype(np.float64)))
             if found.landmarks is not None:
                 places.append((found.landmarks[likely[0]].astype(np.float64) - PADDING_PX) / ENLARGED_SIDE_PX)
     if not relations:
@@ -68,7 +68,7 @@ def measure_framing(
     )
 
 
-def surrounded(tile: npt.NDArray[np.uint8]) -> RgbImage:
+def surround(tile: npt.NDArray[np.uint8]) -> RgbImage:
     """Enlarge a tile, uint8 [h, h] grey or [h, h, 3] RGB, and repeat its edges around it."""
     rgb = tile if tile.ndim == 3 else np.repeat(tile[:, :, None], 3, axis=2)
     large = cv2.resize(rgb, (ENLARGED_SIDE_PX, ENLARGED_SIDE_PX), interpolation=cv2.INTER_CUBIC)
@@ -76,7 +76,7 @@ def surrounded(tile: npt.NDArray[np.uint8]) -> RgbImage:
     return np.asarray(np.pad(large, (beyond, beyond, (0, 0)), mode="edge"), dtype=np.uint8)
 
 
-def _relation(box: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+def _relate(box: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     longer = max(box[2] - box[0], box[3] - box[1])
     centre = PADDING_PX + ENLARGED_SIDE_PX / 2
     return (

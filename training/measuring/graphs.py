@@ -24,7 +24,7 @@ Crops = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
 
 
-def output_shape(graph: bytes, name: str) -> list[int]:
+def read_output_shape(graph: bytes, name: str) -> list[int]:
     """Give an output's shape without the batch axis, as the graph declares it.
 
     Raises:

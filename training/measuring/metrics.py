@@ -92,7 +92,7 @@ def measure(
     )
     occurs = occurring > 0
     is_true = labels[:, None] == every
-    areas = [_area(is_true[:, index], probabilities[:, index]) for index in every]
+    areas = [_compute_area(is_true[:, index], probabilities[:, index]) for index in every]
     known_areas = [area for area in areas if area is not None]
     return Measures(
         rows=len(labels),
@@ -104,23 +104,23 @@ def measure(
         f1=_by_emotion(emotions, f1),
         roc_auc=dict(zip((emotion.value for emotion in emotions), areas, strict=True)),
         roc_auc_macro=float(np.mean(known_areas)) if known_areas else None,
-        roc_auc_micro=_area(is_true.ravel(), probabilities.ravel()),
-        expected_calibration_error=calibration_bins(probabilities, labels).error(),
-        negative_log_likelihood=float(true_losses(probabilities, labels).mean()),
+        roc_auc_micro=_compute_area(is_true.ravel(), probabilities.ravel()),
+        expected_calibration_error=sort_by_confidence(probabilities, labels).error(),
+        negative_log_likelihood=float(compute_log_losses(probabilities, labels).mean()),
         confusion=confusion_matrix(labels, answers, labels=every).tolist(),
     )
 
 
-def true_losses(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.float64]:
+def compute_log_losses(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.float64]:
     """Give the negative log-likelihood of each row in nats, [n]; served probabilities may be rounded to 0."""
     return np.asarray(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)))
 
 
-def calibration_bins(probabilities: Probabilities, labels: Labels) -> CalibrationBins:
+def sort_by_confidence(probabilities: Probabilities, labels: Labels) -> CalibrationBins:
     """Sort rows into bins by the confidence of their answer."""
     confidence = probabilities.max(axis=1)
     is_right = probabilities.argmax(axis=1) == labels
-    bins = confidence_bins(probabilities)
+    bins = assign_bins(probabilities)
     return CalibrationBins(
         rows=np.bincount(bins, minlength=BINS).astype(np.float64),
         confidence=np.bincount(bins, weights=confidence, minlength=BINS).astype(np.float64),
@@ -128,12 +128,12 @@ def calibration_bins(probabilities: Probabilities, labels: Labels) -> Calibratio
     )
 
 
-def confidence_bins(probabilities: Probabilities) -> Labels:
+def assign_bins(probabilities: Probabilities) -> Labels:
     """Give the bin of each row's top probability, int64 [n]."""
     return np.asarray(np.minimum(probabilities.max(axis=1) * BINS, BINS - 1), np.int64)
 
 
-def _area(is_true: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> float | None:
+def _compute_area(is_true: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> float | None:
     return float(roc_auc_score(is_true, scores)) if is_true.any() and not is_true.all() else None
 
 

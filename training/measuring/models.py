@@ -15,7 +15,7 @@ from fercore.inference.calibration import softmax
 from training.config import DataConfig
 from training.errors import TrainingError
 from training.learning import run_folder
-from training.learning.atomic import write_whole
+from training.learning.atomic import write_atomic
 from training.learning.run_folder import load_run
 from training.measuring import graphs
 from training.measuring.evaluate import fold
@@ -77,7 +77,7 @@ def open_model(path: Path, *, threads: int) -> LocalModel:
         )
     if path.suffix == ".onnx":
         return _open_file(path, threads)
-    return _of_card(read_card(path), lambda crops: graphs.run_folder(path, crops, threads=threads))
+    return _wrap(read_card(path), lambda crops: graphs.run_folder(path, crops, threads=threads))
 
 
 def find_graph(path: Path) -> Path:
@@ -102,9 +102,9 @@ def _open_file(path: Path, threads: int) -> LocalModel:
 
     folder = find_graph(path).resolve().parent.parent
     if (folder / CARD).exists():
-        return _of_card(read_card(folder), run)
+        return _wrap(read_card(folder), run)
     try:
-        logits = graphs.output_shape(path.read_bytes(), LOGITS_NAME)
+        logits = graphs.read_output_shape(path.read_bytes(), LOGITS_NAME)
     except (KeyError, DecodeError, OSError) as err:
         raise TrainingError(f"{path} is not an ONNX graph with an output {LOGITS_NAME!r}") from err
     if logits != [len(EMOTIONS)]:
@@ -112,7 +112,7 @@ def _open_file(path: Path, threads: int) -> LocalModel:
     return LocalModel(EMOTIONS, 1.0, None, run)
 
 
-def _of_card(card: ModelCard, run: Callable[[Crops], Logits]) -> LocalModel:
+def _wrap(card: ModelCard, run: Callable[[Crops], Logits]) -> LocalModel:
     try:
         data = DataConfig.model_validate(card.training_config.get("data"))
     except ValidationError:  # it was not made here; --dataset says what to measure it on
@@ -138,9 +138,9 @@ def read_card(folder: Path) -> ModelCard:
 
 def write_card(folder: Path, card: ModelCard) -> None:
     """Write a model folder's card; raises TrainingError when the disk is full, say."""
-    write_whole(folder / CARD, card_text(card).encode())
+    write_atomic(folder / CARD, format_card(card).encode())
 
 
-def card_text(card: ModelCard) -> str:
+def format_card(card: ModelCard) -> str:
     """Return what stands in a card's file."""
     return card.model_dump_json(indent=2) + "\n"

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
-from training.data.reading.images import open_picture
+from training.data.reading.images import open_image
 from training.errors import TrainingError
-from training.measuring.alignment import Pictures
+from training.measuring.alignment import Images
 from training.measuring.metrics import Labels
 
 FOLDER = "portraits_4class"
@@ -26,7 +26,7 @@ FOUR: tuple[Emotion, ...] = tuple(emotion for emotion in EMOTIONS if emotion in 
 """What the portraits show, in canonical order."""
 
 
-def load_portraits(data: Path) -> tuple[Pictures, Labels]:
+def load_portraits(data: Path) -> tuple[Images, Labels]:
     """Give the portraits of the data folder, each decoded when it is asked for, and what they show.
 
     Returns:
@@ -37,7 +37,7 @@ def load_portraits(data: Path) -> tuple[Pictures, Labels]:
     """
     rows = list_portraits(data)
     labels = np.array([FOUR.index(emotion) for _, emotion in rows], np.int64)
-    return [partial(open_picture, file) for file, _ in rows], labels
+    return [partial(open_image, file) for file, _ in rows], labels
 
 
 def list_portraits(data: Path) -> list[tuple[Path, Emotion]]:

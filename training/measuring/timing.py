@@ -23,7 +23,7 @@ ROUNDS, WARM_UP = 60, 5
 _FAULTS: tuple[type[Exception], ...] = (*ORT_FAULTS, ValueError)
 
 
-def face_ms(files: Sequence[Path], face: Crops, runs: int = TIMED_RUNS) -> list[float]:
+def time_graphs(files: Sequence[Path], face: Crops, runs: int = TIMED_RUNS) -> list[float]:
     """Return each graph's median time for one face, uint8 [1, 112, 112, 3], in milliseconds.
 
     Raises:

@@ -9,7 +9,7 @@ from typing_extensions import override
 from fercore.contracts.emotions import EMOTIONS
 from fercore.plugins import load_plugin, plugin_names
 from training.config import ArchitectureConfig
-from training.errors import TrainingError, tell
+from training.errors import TrainingError, explain
 from training.networks import architectures
 from training.networks.preprocessing import Preprocessing
 
@@ -32,7 +32,7 @@ def build_network(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> n
     try:
         return module.build(classes, config.options)
     except ValidationError as err:
-        raise TrainingError(f"architecture.options of {config.name}: {tell(err, 'options')}") from err
+        raise TrainingError(f"architecture.options of {config.name}: {explain(err, 'options')}") from err
 
 
 def build_initial(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> nn.Module:

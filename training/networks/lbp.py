@@ -23,7 +23,7 @@ BINS = UNIFORM_PATTERNS + 1
 LUMA_PER_MILLE = (299.0, 587.0, 114.0)
 
 
-def uniform_labels() -> Tensor:
+def number_uniform_patterns() -> Tensor:
     """Give the bin of each of the 256 patterns, int64: the uniform ones in ascending order, then the rest."""
     patterns = range(1 << BITS)
     rotated = [(pattern >> 1) | (pattern & 1) << (BITS - 1) for pattern in patterns]
@@ -48,7 +48,7 @@ class TextureHistograms(nn.Module):
         cell = torch.arange(side) * config.cells // side
         cells = cell[:, None] * config.cells + cell
         sizes = torch.bincount(cells.flatten(), minlength=config.cells**2)
-        self.register_buffer("labels", uniform_labels(), persistent=False)
+        self.register_buffer("labels", number_uniform_patterns(), persistent=False)
         self.register_buffer("offsets", cells * BINS, persistent=False)
         self.register_buffer("shares", 1 / sizes.repeat_interleave(BINS), persistent=False)
         self.register_buffer("luma", torch.tensor(LUMA_PER_MILLE), persistent=False)

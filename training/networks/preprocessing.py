@@ -34,7 +34,7 @@ class Preprocessing(nn.Module):
         self.std = config.std
         self.is_grey = config.colour == "grey"
         self.register_buffer("grey_weights", torch.tensor(GREY_WEIGHTS), persistent=False)
-        self.lighting = nn.Sequential(*_lighting(config))
+        self.lighting = nn.Sequential(*_choose_lighting(config))
         values = config.size**2 * (1 if self.is_grey else 3)
         self.components = Components(values, config.components) if config.components else None
 
@@ -57,7 +57,7 @@ class Preprocessing(nn.Module):
         return (small * (1 / 255.0) - self.mean) / self.std
 
 
-def _lighting(config: PreprocessingConfig) -> Iterator[nn.Module]:
+def _choose_lighting(config: PreprocessingConfig) -> Iterator[nn.Module]:
     if config.contrast == "equalised":
         yield Equalised()
     if config.contrast == "clahe":

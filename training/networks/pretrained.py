@@ -92,7 +92,7 @@ def make_trunk(model: str, channels: int, arguments: Mapping[str, object]) -> Tr
         create: Callable[..., nn.Module] = timm.create_model
         trunk = create(model, num_classes=0, in_chans=channels, **arguments)
     except (TypeError, ValueError, RuntimeError, AssertionError) as err:
-        raise TrainingError(f"timm cannot make {model} with {dict(arguments)}: {_one_line(err)}") from err
+        raise TrainingError(f"timm cannot make {model} with {dict(arguments)}: {_join_lines(err)}") from err
     return cast("Trunk", trunk)
 
 
@@ -137,13 +137,13 @@ def load_from_file(trunk: Trunk, file: Path, channels: int) -> None:
     try:
         state: object = load_state_dict(str(file))
     except _FILE_FAULTS as err:
-        raise TrainingError(f"{file} cannot be read as weights: {_one_line(err)}") from err
+        raise TrainingError(f"{file} cannot be read as weights: {_join_lines(err)}") from err
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise TrainingError(f"{file} cannot be read as weights: it is no table of tensors")
     try:
         _load(trunk, channels, {"state_dict": state}, str(file))
     except _FILE_FAULTS as err:
-        raise TrainingError(f"{file} does not fit the network: {_one_line(err)}") from err
+        raise TrainingError(f"{file} does not fit the network: {_join_lines(err)}") from err
 
 
 def _load(trunk: Trunk, channels: int, source: dict[str, object], name: str) -> None:
@@ -169,5 +169,5 @@ def _load(trunk: Trunk, channels: int, source: dict[str, object], name: str) -> 
         )
 
 
-def _one_line(err: Exception) -> str:
+def _join_lines(err: Exception) -> str:
     return " ".join(str(err).split())[:300] or type(err).__name__

@@ -87,7 +87,7 @@ def assemble(rows: LabelledRows, provenance: Provenance) -> DataSet:
         }
     )
     is_in["train"] &= everything.is_certain & ~everything.is_copied
-    splits = {split: everything.only(is_in[split]) for split in SPLITS}
+    splits = {split: everything.select(is_in[split]) for split in SPLITS}
     check_splits(splits, labels, provenance.place)
     source = DataSource(name=provenance.name, terms=provenance.terms, rows=len(splits["train"]))
     return DataSet(

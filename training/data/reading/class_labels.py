@@ -93,7 +93,8 @@ class ClassLabels:
 
     def knows(self, text: str) -> bool:
         """Tell whether a text has the form of a label: a number, or a known word."""
-        return _number_of(text) is not None or _word_of(text) in EMOTION_OF or _word_of(text) in self.others
+        word = _normalise(text)
+        return _parse_number(text) is not None or word in EMOTION_OF or word in self.others
 
     def match(self, text: str, place: object) -> Label:
         """Give what a label means; `check` all labels of a list or folder before.
@@ -101,8 +102,8 @@ class ClassLabels:
         Raises:
             TrainingError: it is no label.
         """
-        number = _number_of(text)
-        other = self.others.get(_word_of(text) if number is None else str(number))
+        number = _parse_number(text)
+        other = self.others.get(_normalise(text) if number is None else str(number))
         if other is not None:
             return other
         if number is None:
@@ -118,8 +119,8 @@ class ClassLabels:
         Raises:
             TrainingError: they are not.
         """
-        numbers = {number for number in map(_number_of, texts) if number is not None}
-        words = sorted(text for text in texts if _number_of(text) is None)
+        numbers = {number for number in map(_parse_number, texts) if number is not None}
+        words = sorted(text for text in texts if _parse_number(text) is None)
         if numbers and words:
             raise TrainingError(
                 f"{place}: some labels are numbers ({min(numbers)}), some words ({words[0]!r}); "
@@ -137,10 +138,10 @@ class ClassLabels:
             )
 
 
-def _number_of(text: str) -> int | None:
+def _parse_number(text: str) -> int | None:
     found = NUMBER.fullmatch(text.strip())
     return int(found[1]) if found else None
 
 
-def _word_of(text: str) -> str:
+def _normalise(text: str) -> str:
     return text.strip().casefold()

@@ -98,7 +98,7 @@ def read_pixel_csv(path: Path, reader: FileReader, order: tuple[Emotion, ...]) -
     emotions, usages = [], []
     for line, row in rows:
         emotions.append(match_number(row["emotion"], order, f"{path}, line {line}"))
-        usages.append(_usage_of(row["Usage"], f"{path}, line {line}"))
+        usages.append(_parse_usage(row["Usage"], f"{path}, line {line}"))
     return FerRows(
         path,
         emotions,
@@ -108,7 +108,7 @@ def read_pixel_csv(path: Path, reader: FileReader, order: tuple[Emotion, ...]) -
     )
 
 
-def _usage_of(text: str, place: str) -> int:
+def _parse_usage(text: str, place: str) -> int:
     try:
         return USAGES.index(text.strip())
     except ValueError as err:

@@ -7,7 +7,7 @@ from fercore.contracts.emotions import Emotion
 from training.data.faces import Split
 from training.data.reading.class_labels import match_class
 from training.data.reading.files import list_folder
-from training.data.reading.images import is_picture
+from training.data.reading.images import is_image
 from training.errors import TrainingError
 
 SPLIT_OF_NAME: dict[str, Split] = {
@@ -57,7 +57,7 @@ def list_class_folders(
     found: list[tuple[Path, Emotion]] = []
     for class_folder in (path for path in list_folder(folder) if path.is_dir()):
         emotion = match_class(class_folder.name, folder, own_names)
-        pictures = [path for path in list_folder(class_folder) if is_picture(path)]
+        pictures = [path for path in list_folder(class_folder) if is_image(path)]
         if not pictures:
             raise TrainingError(f"{class_folder}: the class is empty")
         found += [(path, emotion) for path in pictures]

@@ -14,7 +14,7 @@ from fercore.vision.align import aligned_square
 from fercore.vision.crop import FaceCrop, RgbImage, crop_face, crop_whole
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detector
-from training.data.primary_face import find_likeliest
+from training.data.primary_face import find_primary_face
 from training.data.reading.files import FileReader
 from training.errors import TrainingError
 
@@ -26,12 +26,12 @@ Crop = Callable[[RgbImage], FaceCrop | None]
 """Gives the canonical crop of a picture, or None where it finds no face."""
 
 
-def is_picture(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     """Tell by its suffix whether a file is a picture."""
     return path.suffix.lower() in SUFFIXES
 
 
-def read_picture(path: Path, reader: FileReader) -> RgbImage:
+def read_image(path: Path, reader: FileReader) -> RgbImage:
     """Decode one file to upright RGB.
 
     Raises:
@@ -46,24 +46,26 @@ def read_picture(path: Path, reader: FileReader) -> RgbImage:
     except FerError as err:
         raise TrainingError(f"{path}: the picture does not decode ({err})") from err
     if min(image.shape[:2]) < MIN_SIDE_PX:
-        raise TrainingError(f"{path}: {_size(image)} pixels are too few (at least {MIN_SIDE_PX} a side)")
+        raise TrainingError(
+            f"{path}: {_format_size(image)} pixels are too few (at least {MIN_SIDE_PX} a side)"
+        )
     return image
 
 
-def open_picture(path: Path) -> RgbImage:
-    """Decode a file that belongs to no data set of emotions; raises as `read_picture`."""
-    return read_picture(path, FileReader(path.parent))
+def open_image(path: Path) -> RgbImage:
+    """Decode a file that belongs to no data set of emotions; raises as `read_image`."""
+    return read_image(path, FileReader(path.parent))
 
 
 def read_grey_tiles(paths: Sequence[Path], reader: FileReader, side_px: int) -> npt.NDArray[np.uint8]:
     """Read grey tiles of one size, uint8 [n, side_px, side_px].
 
     Raises:
-        TrainingError: as `read_picture`, or one has another size.
+        TrainingError: as `read_image`, or one has another size.
     """
     tiles = np.empty((len(paths), side_px, side_px), np.uint8)
     for index, path in enumerate(tqdm(paths, desc="reading pictures", unit="picture")):
-        image = read_picture(path, reader)
+        image = read_image(path, reader)
         check_size(path, image, side_px)
         is_grey = (image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all()
         tiles[index] = image[..., 0] if is_grey else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -85,12 +87,12 @@ def read_crops(
         uint8 [n, 112, 112, 3], RGB, and whether a face was found in each, bool [n].
 
     Raises:
-        TrainingError: as `read_picture`, or one has another size.
+        TrainingError: as `read_image`, or one has another size.
     """
     tiles = np.zeros((len(paths), FACE_SIZE, FACE_SIZE, 3), np.uint8)
     is_found = np.zeros(len(paths), np.bool_)
     for index, path in enumerate(tqdm(paths, desc="reading pictures", unit="picture")):
-        image = read_picture(path, reader)
+        image = read_image(path, reader)
         if side_px is not None:
             check_size(path, image, side_px)
         face = crop_whole(image) if crops is None else crops[index](image)
@@ -106,18 +108,18 @@ def check_size(path: Path, image: RgbImage, side_px: int) -> None:
         TrainingError: it is not.
     """
     if image.shape[:2] != (side_px, side_px):
-        raise TrainingError(f"{path}: {_size(image)} pixels instead of {side_px}x{side_px}")
+        raise TrainingError(f"{path}: {_format_size(image)} pixels instead of {side_px}x{side_px}")
 
 
-def likeliest_face(detector: Detector) -> Crop:
+def make_face_crop(detector: Detector) -> Crop:
     """Give a function that crops a picture's likeliest face as serving finds and frames it."""
 
     def crop(image: RgbImage) -> FaceCrop | None:
-        face = find_likeliest(detector, image)
+        face = find_primary_face(detector, image)
         return None if face is None else crop_face(image, aligned_square(*face, detector.framing))
 
     return crop
 
 
-def _size(image: RgbImage) -> str:
+def _format_size(image: RgbImage) -> str:
     return f"{image.shape[1]}x{image.shape[0]}"

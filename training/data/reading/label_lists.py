@@ -15,7 +15,7 @@ from training.data.reading.folders import SPLIT_OF_NAME
 from training.errors import TrainingError
 
 LIST_NAME = "labels.csv"
-PICTURE_COLUMNS = (
+IMAGE_COLUMNS = (
     "pth", "path", "image", "image_path", "image_name", "img", "img_path", "file", "file_path", "filepath",
     "filename", "file_name",
 )  # fmt: skip
@@ -23,7 +23,7 @@ LABEL_COLUMNS = ("label", "labels", "expression", "emotion", "class")
 
 
 @dataclass(frozen=True, slots=True)
-class FoundPicture:
+class FoundImage:
     """A picture with what its place says of it.
 
     Attributes:
@@ -37,7 +37,7 @@ class FoundPicture:
     label: Label | None
 
 
-class PictureIndex:
+class ImageIndex:
     """Pictures by every ending of their paths: `train/1/a.jpg`, `1/a.jpg` and `a.jpg`, in any case."""
 
     def __init__(self, paths: Sequence[Path], base: Path) -> None:
@@ -100,11 +100,11 @@ def find_lists(places: Sequence[Path], given: set[Split]) -> dict[Split | None, 
 
 def label_by_lists(
     lists: Mapping[Split | None, Path],
-    pictures: Sequence[FoundPicture],
+    pictures: Sequence[FoundImage],
     base: Path,
     labels: ClassLabels,
     reader: FileReader,
-) -> dict[Path, tuple[FoundPicture, str]]:
+) -> dict[Path, tuple[FoundImage, str]]:
     """Give each listed picture as its list labels it, and the row that does so, by path.
 
     Args:
@@ -117,12 +117,12 @@ def label_by_lists(
     Raises:
         TrainingError: a list is not of this form, a row has no picture, or two rows do not agree.
     """
-    listed: dict[Path, tuple[FoundPicture, str]] = {}
+    listed: dict[Path, tuple[FoundImage, str]] = {}
     for split, path in lists.items():
         rows = read_list(path, reader)
         labels.check({label for _, _, label in rows}, path)
         own = [picture for picture in pictures if None in (split, picture.split) or picture.split == split]
-        index = PictureIndex([picture.path for picture in own], base)
+        index = ImageIndex([picture.path for picture in own], base)
         for line, written, label in rows:
             place = f"{path}, line {line}"
             picture = own[index.find(written, place)]
@@ -141,7 +141,7 @@ def read_list(path: Path, reader: FileReader) -> list[tuple[int, str, str]]:
     """
     rows = reader.read_csv(path, ())
     columns = list(rows[0][1])
-    picture = _find_column(columns, PICTURE_COLUMNS, "pictures", path)
+    picture = _find_column(columns, IMAGE_COLUMNS, "pictures", path)
     label = _find_column(columns, LABEL_COLUMNS, "labels", path)
     return [(line, row[picture], row[label]) for line, row in rows]
 

@@ -11,8 +11,8 @@ from training.data.faces import Split
 from training.data.reading.class_labels import ClassLabels
 from training.data.reading.files import FileReader, list_folder
 from training.data.reading.folders import SPLIT_OF_NAME, find_split_folders, list_subfolders
-from training.data.reading.images import is_picture
-from training.data.reading.label_lists import LIST_NAME, FoundPicture, find_lists, label_by_lists
+from training.data.reading.images import is_image
+from training.data.reading.label_lists import LIST_NAME, FoundImage, find_lists, label_by_lists
 from training.errors import TrainingError
 
 LabelSource = Literal["lists", "folders"]
@@ -27,7 +27,7 @@ class PassedOn:
         unlisted: how many pictures no list names, and which are therefore left out.
     """
 
-    pictures: list[FoundPicture]
+    pictures: list[FoundImage]
     unlisted: int = 0
 
 
@@ -55,7 +55,7 @@ def find_passed_on(
     if beside:
         raise TrainingError(f"{beside[0]}: which split this class belongs to is not certain")
     lists = {} if source == "folders" else find_lists((base, top), set(splits.values()))
-    pictures: list[FoundPicture] = []
+    pictures: list[FoundImage] = []
     for folder, split in splits.items() or ((base, None),):
         if any(labels.knows(path.name) for path in list_subfolders(folder)):
             pictures += list_labelled_folders(folder, split, labels)
@@ -74,7 +74,7 @@ def find_passed_on(
     return PassedOn(labelled, len(pictures) - len(labelled))
 
 
-def list_labelled_folders(folder: Path, split: Split | None, labels: ClassLabels) -> list[FoundPicture]:
+def list_labelled_folders(folder: Path, split: Split | None, labels: ClassLabels) -> list[FoundImage]:
     """Give each picture with the label that its folder's name means, a number or a word, sorted by name.
 
     Raises:
@@ -82,10 +82,10 @@ def list_labelled_folders(folder: Path, split: Split | None, labels: ClassLabels
     """
     classes = list_subfolders(folder)
     labels.check([path.name for path in classes], folder)
-    pictures: list[FoundPicture] = []
+    pictures: list[FoundImage] = []
     for path in classes:
         label = labels.match(path.name, folder)
-        own = [FoundPicture(picture, split, label) for picture in list_folder(path) if is_picture(picture)]
+        own = [FoundImage(picture, split, label) for picture in list_folder(path) if is_image(picture)]
         if not own:
             raise TrainingError(f"{path}: the class is empty")
         pictures += own
@@ -103,17 +103,17 @@ def find_base(top: Path, labels: ClassLabels) -> Path:
     return inner[0] if len(inner) == 1 else top
 
 
-def _list_all(folder: Path, split: Split | None) -> list[FoundPicture]:
-    paths = (path for path in sorted(folder.rglob("*")) if is_picture(path))
+def _list_all(folder: Path, split: Split | None) -> list[FoundImage]:
+    paths = (path for path in sorted(folder.rglob("*")) if is_image(path))
     return [
-        FoundPicture(path, split, None)
+        FoundImage(path, split, None)
         for path in paths
         if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
     ]
 
 
 def _check_agreement(
-    pictures: list[FoundPicture], listed: dict[Path, tuple[FoundPicture, str]], advice: str
+    pictures: list[FoundImage], listed: dict[Path, tuple[FoundImage, str]], advice: str
 ) -> None:
     in_folders = [picture for picture in pictures if picture.label is not None]
     missing = [picture.path for picture in in_folders if picture.path not in listed]

@@ -21,7 +21,7 @@ from training.data.reading.assembly import LabelledRows, Provenance, assemble
 from training.data.reading.class_labels import ClassLabels, Label, match_number
 from training.data.reading.files import FileReader, list_folder
 from training.data.reading.folders import refuse_layout
-from training.data.reading.images import Crop, is_picture, read_crops
+from training.data.reading.images import Crop, is_image, read_crops
 from training.data.reading.options import SplitOptions
 from training.data.reading.passed_on import LabelSource, find_passed_on
 from training.data.reading.split_hygiene import cut_missing, name_cut
@@ -84,7 +84,7 @@ class _Found:
     splits: list[Split] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def wanted(self, label: Label, classes: int) -> Emotion | None:
+    def choose(self, label: Label, classes: int) -> Emotion | None:
         """Give the emotion, or count why the row is left out."""
         if isinstance(label, Emotion) and not (classes == 7 and label == Emotion.CONTEMPT):
             return label
@@ -140,10 +140,10 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
 def _find_npy(root: Path, reader: FileReader, chosen: Options) -> _Found:
     found = _Found()
     for name, split in NPY_FOLDERS.items():
-        for path in filter(is_picture, list_folder(root / name / "images")):
+        for path in filter(is_image, list_folder(root / name / "images")):
             annotation = root / name / "annotations" / f"{path.stem}_exp.npy"
             label = _match_original(_read_npy(annotation, reader), annotation)
-            if emotion := found.wanted(label, chosen.classes):
+            if emotion := found.choose(label, chosen.classes):
                 found.add(path, crop_whole, emotion, split)
     return found
 
@@ -168,7 +168,7 @@ def _find_csv(root: Path, reader: FileReader, chosen: Options) -> _Found:
         path = next((place for place in places if place.exists()), root / name)
         for line, row in reader.read_csv(path, CSV_COLUMNS):
             place = f"{path}, line {line}"
-            if emotion := found.wanted(_match_original(row["expression"], place), chosen.classes):
+            if emotion := found.choose(_match_original(row["expression"], place), chosen.classes):
                 crop = _make_box_crop(row, place, chosen.box_scale)
                 found.add(root / chosen.images / row["subDirectory_filePath"], crop, emotion, split)
     return found
@@ -185,7 +185,7 @@ def _find_passed_on(root: Path, reader: FileReader, chosen: Options) -> tuple[_F
     val_is_test = "validation" in given and "test" not in given
     for picture in passed_on.pictures:
         split: Split = "test" if val_is_test and picture.split == "validation" else picture.split or "train"
-        if picture.label and (emotion := found.wanted(picture.label, chosen.classes)):
+        if picture.label and (emotion := found.choose(picture.label, chosen.classes)):
             found.add(picture.path, crop_whole, emotion, split)
     if val_is_test:
         return found, {"test": "val of the copy"}

@@ -19,7 +19,7 @@ from training.data.reading.class_labels import match_number
 from training.data.reading.fer_rows import FER2013_ORDER, SPLIT_NAMES, read_pixel_csv
 from training.data.reading.files import FileReader, list_folder
 from training.data.reading.folders import refuse_layout
-from training.data.reading.images import is_picture, likeliest_face, read_crops
+from training.data.reading.images import is_image, make_face_crop, read_crops
 from training.data.reading.options import SplitOptions
 from training.data.reading.split_hygiene import cut_by_person
 from training.errors import TrainingError
@@ -112,7 +112,7 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
             if emotion is None:
                 dropped[UNLABELLED] += 1
                 continue
-            pictures = [path for path in list_folder(sequence) if is_picture(path)]
+            pictures = [path for path in list_folder(sequence) if is_image(path)]
             if len(pictures) < chosen.first_frames + chosen.last_frames:
                 raise TrainingError(f"{sequence}: {len(pictures)} frames are too few")
             frames.add(pictures[: chosen.first_frames], Emotion.NEUTRAL, person.name)
@@ -124,7 +124,7 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
     warnings: tuple[str, ...] = ()
     if chosen.detector:
         detector = make_detector(chosen.detector, Path(chosen.repository))
-        crops = [likeliest_face(detector)] * len(frames.paths)
+        crops = [make_face_crop(detector)] * len(frames.paths)
     else:
         warnings = (f"{root / IMAGES}: frames are taken whole; data.options.detector would frame the faces",)
     tiles, is_found = read_crops(frames.paths, reader, crops)

@@ -24,7 +24,7 @@ from training.data.reading.fer_split_csv import find_split_csvs, read_split_csvs
 from training.data.reading.files import FileReader
 from training.data.reading.folders import find_split_folders, refuse_layout
 from training.data.reading.images import read_grey_tiles
-from training.data.reading.label_lists import FoundPicture
+from training.data.reading.label_lists import FoundImage
 from training.data.reading.options import SplitOptions
 from training.data.reading.passed_on import find_base, list_labelled_folders
 from training.data.reading.split_hygiene import cut_missing, name_cut
@@ -92,10 +92,10 @@ def _read_folders(root: Path, base: Path, chosen: Options) -> DataSet:
     pictures = [picture for path, split in folders for picture in list_labelled_folders(path, split, CLASSES)]
     paths = [picture.path for picture in pictures]
     emotions = [picture.label for picture in pictures if isinstance(picture.label, Emotion)]
-    tells = _names_tell(pictures)
-    splits = [_usage_of(picture.path) or picture.split or "train" for picture in pictures]
+    tells = _names_hold_usage(pictures)
+    splits = [_parse_usage(picture.path) or picture.split or "train" for picture in pictures]
     missing = [split for split in SPLITS if split not in splits and not (tells and split == "test")]
-    warnings = () if tells else (_warn(root, splits),)
+    warnings = () if tells else (_describe_splits(root, splits),)
     names = (SPLIT_NAMES if tells else _name_given(splits)) | name_cut(missing)
     splits = cut_missing(splits, emotions, missing, chosen.share, chosen.seed)
     reader = FileReader(root)
@@ -110,19 +110,19 @@ def _read_csvs(root: Path, chosen: Options) -> DataSet:
     missing = [split for split in SPLITS if split not in rows.splits]
     names = _name_given(rows.splits) | name_cut(missing)
     splits = cut_missing(rows.splits, rows.emotions, missing, chosen.share, chosen.seed)
-    warnings = (_warn(root, rows.splits),)
+    warnings = (_describe_splits(root, rows.splits),)
     provenance = Provenance(root, NAME, TERMS, reader.sha256(), rows.unlabelled, warnings, names)
     return assemble(LabelledRows(rows.stack(), rows.emotions, splits), provenance)
 
 
-def _usage_of(path: Path) -> Split | None:
+def _parse_usage(path: Path) -> Split | None:
     return SPLIT_OF_USAGE.get(path.name.partition("_")[0])
 
 
-def _names_tell(pictures: list[FoundPicture]) -> bool:
+def _names_hold_usage(pictures: list[FoundImage]) -> bool:
     """Tell whether the names of all evaluation pictures begin with their usage, or those of none."""
     evaluation = [picture.path for picture in pictures if picture.split != "train"]
-    silent = [path for path in evaluation if _usage_of(path) is None]
+    silent = [path for path in evaluation if _parse_usage(path) is None]
     if silent and len(silent) < len(evaluation):
         raise TrainingError(f"{silent[0]}: its name does not begin with its usage, as others in its split do")
     return bool(evaluation) and not silent
@@ -133,7 +133,7 @@ def _name_given(splits: list[Split]) -> dict[Split, str]:
     return {"test": "PublicTest and PrivateTest together"} if is_both else {}
 
 
-def _warn(root: Path, splits: list[Split]) -> str:
+def _describe_splits(root: Path, splits: list[Split]) -> str:
     """Say what the splits of a copy are that does not tell PublicTest from PrivateTest."""
     count = splits.count("test")
     match "validation" in splits, count:

@@ -83,7 +83,7 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
             dropped[COPIES] = int((keep & everything.is_copied).sum())
             dropped[UNCERTAIN] = int((keep & ~everything.is_copied & ~everything.is_certain).sum())
             keep &= everything.is_certain & ~everything.is_copied
-        splits[split] = everything.only(keep)
+        splits[split] = everything.select(keep)
     size = max(1, len(splits["train"]))
     return DataSet(
         splits=splits,

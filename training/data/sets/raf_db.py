@@ -86,7 +86,7 @@ def _read_labels(root: Path, reader: FileReader) -> tuple[list[Path], list[Emoti
                 paths.append(root / ALIGNED / f"{Path(name).stem}_aligned.jpg")
             case _:
                 raise TrainingError(f"{place}: it must be a file name and a number, not {text!r}")
-        split = _split_of(name)
+        split = _parse_split(name)
         if split is None:
             raise TrainingError(f"{place}: {name!r} begins neither with train_ nor with test_")
         splits.append(split)
@@ -106,7 +106,7 @@ def _read_passed_on(root: Path, reader: FileReader) -> tuple[list[Path], list[Em
     emotions: list[Emotion] = []
     splits: list[Split] = []
     for picture in found.pictures:
-        named = _split_of(picture.path.name)
+        named = _parse_split(picture.path.name)
         split = picture.split or named
         if split is None:
             raise TrainingError(
@@ -121,5 +121,5 @@ def _read_passed_on(root: Path, reader: FileReader) -> tuple[list[Path], list[Em
     return paths, emotions, splits
 
 
-def _split_of(name: str) -> Split | None:
+def _parse_split(name: str) -> Split | None:
     return SPLIT_OF_PREFIX.get(name.partition("_")[0])

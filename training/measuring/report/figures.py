@@ -17,7 +17,7 @@ from sklearn.metrics import roc_curve
 
 from fercore.contracts.emotions import EMOTIONS
 from training.measuring.evaluate import Examined
-from training.measuring.metrics import BINS, calibration_bins
+from training.measuring.metrics import BINS, sort_by_confidence
 
 PIXELS_PER_INCH = 110
 STYLE = {**sns.axes_style("whitegrid"), "font.size": 10, "axes.titlesize": 12, "axes.titleweight": "bold"}
@@ -53,9 +53,9 @@ def draw_confusion(examined: Examined) -> Figure:
     counts = np.array(examined.measures.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [emotion.value for emotion in examined.emotions]
-    figure, axes = _figure("Confusion", 7.0, 6.0)
+    figure, axes = _make_figure("Confusion", 7.0, 6.0)
     written = np.array(
-        [[_cell(n, s) for n, s in zip(*row, strict=True)] for row in zip(counts, shares, strict=True)]
+        [[_format_cell(n, s) for n, s in zip(*row, strict=True)] for row in zip(counts, shares, strict=True)]
     )
     sns.heatmap(
         shares,
@@ -80,7 +80,7 @@ def draw_confusion(examined: Examined) -> Figure:
 
 def draw_classes(examined: Examined) -> Figure:
     """Draw precision, recall and F1 of each emotion, with their intervals where there are any."""
-    figure, axes = _figure("Precision, recall and F1 by emotion", 8.0, 4.2)
+    figure, axes = _make_figure("Precision, recall and F1 by emotion", 8.0, 4.2)
     places = np.arange(len(examined.emotions))
     width = 0.27
     for number, (name, colour) in enumerate((("precision", MUTED), ("recall", ACCENT), ("f1", LIGHT))):
@@ -90,7 +90,7 @@ def draw_classes(examined: Examined) -> Figure:
         at = places + (number - 1) * width
         axes.bar(at, heights, width, color=colour, label=label, zorder=2)
         if examined.intervals is not None:
-            error = _bar_lengths(examined, name, heights)
+            error = _measure_bars(examined, name, heights)
             axes.errorbar(at, heights, error, fmt="none", ecolor=DARK, elinewidth=1, capsize=2, zorder=3)
     rows = np.array(examined.measures.confusion).sum(axis=1)
     names = [f"{emotion.value}\n{n} faces" for emotion, n in zip(examined.emotions, rows, strict=True)]
@@ -103,7 +103,7 @@ def draw_classes(examined: Examined) -> Figure:
 
 def draw_roc(examined: Examined) -> Figure:
     """Draw the ROC curve of each emotion against the rest, and of all pairs together."""
-    figure, axes = _figure("ROC, one emotion against the rest", 6.4, 5.6)
+    figure, axes = _make_figure("ROC, one emotion against the rest", 6.4, 5.6)
     measures = examined.measures
     is_true = examined.labels[:, None] == np.arange(len(examined.emotions))
     for number, emotion in enumerate(examined.emotions):
@@ -124,7 +124,7 @@ def draw_roc(examined: Examined) -> Figure:
 
 def draw_reliability(examined: Examined) -> Figure:
     """Draw accuracy by confidence, and how many faces are answered with it."""
-    bins = calibration_bins(examined.probabilities, examined.labels)
+    bins = sort_by_confidence(examined.probabilities, examined.labels)
     held = bins.rows > 0
     edges = np.arange(BINS) / BINS
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
@@ -143,18 +143,18 @@ def draw_reliability(examined: Examined) -> Figure:
     return figure
 
 
-def _figure(title: str, width: float, height: float) -> tuple[Figure, Axes]:
+def _make_figure(title: str, width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left")
     return figure, axes
 
 
-def _cell(count: int, share: float) -> str:
+def _format_cell(count: int, share: float) -> str:
     return f"{count}\n{share:.0%}" if count else ""
 
 
-def _bar_lengths(examined: Examined, name: str, heights: list[float]) -> npt.NDArray[np.float64]:
+def _measure_bars(examined: Examined, name: str, heights: list[float]) -> npt.NDArray[np.float64]:
     """Give how far the intervals reach below and above the bars, [2, K]; 0 where there is none."""
     intervals = (examined.intervals or {}).get(name)
     lengths = np.zeros((2, len(heights)))

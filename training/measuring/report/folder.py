@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from training.learning.atomic import write_whole
+from training.learning.atomic import write_atomic
 from training.learning.run_folder import write_text
-from training.measuring.report.page import Section, page
+from training.measuring.report.page import Section, render_page
 
 PAGE, FIGURES = "index.html", "evaluation.json"
 
@@ -31,9 +31,9 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     for section, pictures in drawn:
         for name, data in pictures.items():
-            write_whole(folder / f"{section.name}-{name}.png", data)
+            write_atomic(folder / f"{section.name}-{name}.png", data)
     write_text(folder / FIGURES, figures)
-    write_text(folder / PAGE, page(title, facts, drawn))
+    write_text(folder / PAGE, render_page(title, facts, drawn))
 
 
 def as_json(document: Mapping[str, object]) -> str:

@@ -60,7 +60,7 @@ class Section:
         return draw_all(next(iter(self.subsets.values())))
 
 
-def page(
+def render_page(
     title: str, facts: Mapping[str, object], sections: Sequence[tuple[Section, Mapping[str, bytes]]]
 ) -> str:
     """Lay out the page.
@@ -71,10 +71,10 @@ def page(
         sections: each with its figures as PNG.
     """
     rows = "".join(
-        f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(_fact(value))}</dd>"
+        f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(_render_fact(value))}</dd>"
         for name, value in facts.items()
     )
-    body = "".join(_section(section, pictures) for section, pictures in sections)
+    body = "".join(_render_section(section, pictures) for section, pictures in sections)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -85,7 +85,7 @@ def page(
     )
 
 
-def _section(section: Section, pictures: Mapping[str, bytes]) -> str:
+def _render_section(section: Section, pictures: Mapping[str, bytes]) -> str:
     drawn = "".join(
         f'<figure><img alt="{escape(CAPTIONS[name])}" src="data:image/png;base64,'
         f'{base64.b64encode(data).decode()}"><figcaption>{escape(CAPTIONS[name])}</figcaption></figure>\n'
@@ -94,41 +94,41 @@ def _section(section: Section, pictures: Mapping[str, bytes]) -> str:
     first = next(iter(section.subsets.values()))
     return (
         f"<h2>{escape(section.title)}</h2><p>{escape(section.text)}</p>"
-        f"{_whole_table(section.subsets)}{_emotion_table(first)}"
+        f"{_render_subsets(section.subsets)}{_render_emotions(first)}"
         f'<div class="figures">{drawn}</div>\n'
     )
 
 
-def _whole_table(subsets: Mapping[str, Examined]) -> str:
+def _render_subsets(subsets: Mapping[str, Examined]) -> str:
     every = subsets.values()
     head = [
         f"{name.replace('_', ' ')}<br><small>{examined.measures.rows} faces</small>"
         for name, examined in subsets.items()
     ]
     rows = [
-        [title, *(_figure(getattr(e.measures, name), (e.intervals or {}).get(name)) for e in every)]
+        [title, *(_render_figure(getattr(e.measures, name), (e.intervals or {}).get(name)) for e in every)]
         for name, title in FIGURES.items()
     ]
     return html_table(["", *head], rows)
 
 
-def _emotion_table(examined: Examined) -> str:
+def _render_emotions(examined: Examined) -> str:
     rows = []
     for emotion, counts in zip(examined.emotions, examined.measures.confusion, strict=True):
         row = [emotion.value, str(sum(counts))]
         for name in BY_EMOTION:
             intervals = (examined.intervals or {}).get(name)
             interval = intervals[emotion.value] if isinstance(intervals, dict) else None
-            row.append(_figure(getattr(examined.measures, name)[emotion.value], interval))
+            row.append(_render_figure(getattr(examined.measures, name)[emotion.value], interval))
         rows.append(row)
     return html_table(["emotion", "faces", *BY_EMOTION.values()], rows)
 
 
-def _fact(value: object) -> str:
+def _render_fact(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _figure(value: float | None, interval: object) -> str:
+def _render_figure(value: float | None, interval: object) -> str:
     if value is None:
         return "-"
     shown = f"{value:.4f}"

@@ -17,7 +17,7 @@ def grey_tile(number: int, side_px: int = 48) -> np.ndarray:
     return picture(number, side_px)[..., 0]
 
 
-def write_picture(path: Path, image: np.ndarray) -> Path:
+def write_image(path: Path, image: np.ndarray) -> Path:
     """Write RGB or grey, in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image)
