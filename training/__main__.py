@@ -21,12 +21,12 @@ COMMANDS = {
     "import-weights": "turn published weights into a file that a network can start from",
     "evaluate": "measure a run, a model folder, an ONNX file or a running cluster",
     "train-detector": "train a face detector as a config file says",
-    "evaluate-detector": "measure a face detector on annotated photographs",
-    "time": "time models beside MobileNetV2, one face on one thread",
-    "framing": "measure how a detector's boxes sit in the data set's frames",
+    "evaluate-detector": "measure a face detector on annotated images",
+    "time": "time models against MobileNetV2, one face on one thread",
+    "framing": "measure how a detector's boxes relate to the data set's frames",
     "alignment": "compare ways to frame detected faces by a model's answers",
     "quality": "measure how accurate a model is on faces of poor quality",
-    "portraits": "measure a detector and a model together on whole pictures",
+    "portraits": "measure a detector and a model together on whole images",
 }
 STOPPED = 130
 
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainingError as err:
         print(f"error: {err}", file=sys.stderr)
         return 1
-    except OSError as err:  # where more could be said, a TrainingError has said it
+    except OSError as err:  # where more is known, a TrainingError was raised instead
         place = f"{err.filename}: " if err.filename else ""
         print(f"error: {place}{err.strerror or err}", file=sys.stderr)
         return 1

@@ -36,7 +36,7 @@ class DataConfig(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", description="File in data/sets/")]
     training_rows: Annotated[
         Literal["majority", "voted"],
-        Field(description="majority: rows with a clear majority; voted: also those where opinions differ"),
+        Field(description="majority: rows with a clear majority; voted: also those without one"),
     ] = "majority"
     targets: Annotated[
         Literal["votes", "majority", "multi_label"],
@@ -127,7 +127,7 @@ class AugmentationConfig(Section):
     zoom: Annotated[Fraction, Field(description="Scale factor 1 +- zoom")] = 0.12
     shift: Annotated[Fraction, Field(description="Part of the side, each way")] = 0.08
     brightness: Annotated[float, Field(ge=0, le=1, description="Added, in units of full scale")] = 0.15
-    contrast: Annotated[Fraction, Field(description="Factor 1 +- contrast about the picture's mean")] = 0.3
+    contrast: Annotated[Fraction, Field(description="Factor 1 +- contrast about the image's mean")] = 0.3
     erase: Annotated[float, Field(ge=0, le=1, description="Probability of one blanked rectangle")] = 0.2
     shear_degrees: Annotated[float, Field(ge=0, le=30, exclude_if=equals(0))] = 0.0
     noise: Annotated[
@@ -144,7 +144,7 @@ class PlateauConfig(Section):
     """Lower the learning rate when the validation loss has stopped falling."""
 
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    patience: Annotated[int, Field(ge=0, description="Epochs without a gain that are borne")] = 1
+    patience: Annotated[int, Field(ge=0, description="Epochs without improvement that are tolerated")] = 1
     min_gain: Annotated[Fraction, Field(description="A smaller relative fall of the loss is none")] = 0.01
     min_lr: Annotated[float, Field(ge=0)] = 1e-5
 
@@ -240,9 +240,9 @@ class DistillationConfig(Section):
         RunFolder | Annotated[tuple[RunFolder, ...], Field(min_length=2)],
         Field(description="The teacher's run folder, such as runs/big, or a list of them"),
     ]
-    weight: Annotated[float, Field(gt=0, le=1, description="Of the teacher's answers beside the labels")] = (
-        0.7
-    )
+    weight: Annotated[
+        float, Field(gt=0, le=1, description="Of the teacher's answers, against the labels")
+    ] = 0.7
     temperature: Annotated[float, Field(ge=1, le=20, description="Softens both sides' answers")] = 2.0
     view: Annotated[
         Literal["same", "clean"],
@@ -349,11 +349,11 @@ class RunConfig(Section):
         return network if self.forest is None else f"random forest on {network} and texture"
 
     def as_json(self) -> str:
-        """Give the whole config, defaults filled in, as canonical JSON."""
+        """Return the whole config, defaults filled in, as canonical JSON."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=2) + "\n"
 
     def sha256(self) -> str:
-        """Give the hash of `as_json`."""
+        """Return the hash of `as_json`."""
         return hashlib.sha256(self.as_json().encode()).hexdigest()
 
 

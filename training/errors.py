@@ -8,5 +8,5 @@ class TrainingError(Exception):
 
 
 def explain(err: ValidationError, whole: str) -> str:
-    """Name each wrong field and its fault in one line; a fault of no single field is called `whole`'s."""
+    """Describe each wrong field in one line; an error of no single field is called `whole`'s."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}" for e in err.errors())

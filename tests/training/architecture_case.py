@@ -32,13 +32,13 @@ class Case:
 
 
 def random_crops(rows: int, seed: int = 1) -> np.ndarray:
-    """Give coarse random patterns: fine noise would look alike to the deep layers of a fresh network."""
+    """Return coarse random patterns: to the deep layers of a fresh network all fine noise is the same."""
     coarse = np.random.default_rng(seed).integers(0, 256, (rows, 14, 14, 3), dtype=np.uint8)
     return coarse.repeat(8, axis=1).repeat(8, axis=2)
 
 
 def train_one_step(servable: Servable) -> dict[str, Tensor]:
-    """Take one step on eight faces, whose statistics normalisation takes over, and give the gradients."""
+    """Train one step on eight faces, which set the batch statistics; return the gradients."""
     for module in servable.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.momentum = 1.0  # fresh statistics let the deepest networks' values explode
@@ -51,12 +51,12 @@ def train_one_step(servable: Servable) -> dict[str, Tensor]:
 
 
 def assert_alike(served: np.ndarray, expected: np.ndarray) -> None:
-    """Hold a graph's logits to 1e-4 of torch's, or of their size: a barely trained network's can be large."""
+    """Assert that logits differ from torch's by at most 1e-4, relative where they are larger than 1."""
     np.testing.assert_allclose(served, expected, atol=1e-4 * max(1.0, float(np.abs(expected).max())), rtol=0)
 
 
 def serve(graph: bytes, crops: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Give logits and features as serving's backend finds them."""
+    """Return logits and features as serving's backend computes them."""
     file = folder / "emotion_case" / "1" / "model.onnx"
     file.parent.mkdir(parents=True)
     file.write_bytes(graph)

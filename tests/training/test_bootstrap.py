@@ -15,7 +15,7 @@ FEW = 6
 
 
 def draw(rows: int, seed: int, classes: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Give calibrated probabilities, some of them equal, and labels that follow them."""
+    """Return calibrated probabilities, some of them equal, and labels that follow them."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 1.5, (rows, classes)).round(1).astype(np.float32)
     probabilities = softmax(logits, 1.0)
@@ -36,7 +36,7 @@ def test_a_single_resample_has_the_figures_that_its_rows_have(rows, seed):
 
 
 def flatten(figure: object) -> list[float]:
-    """Give the figure, or each emotion's; of an interval its lower end, not a number for None."""
+    """Return the figure, or each emotion's; of an interval its lower end, not a number for None."""
     values: list[Any] = list(figure.values()) if isinstance(figure, dict) else [figure]
     return [
         math.nan if value is None else value[0] if isinstance(value, tuple) else value for value in values

@@ -22,7 +22,7 @@ from training.networks.pca import Components
 FIT = {"epochs": 2, "batch_size": 16, "threads": 1}
 
 
-def pictures(side: int) -> np.ndarray:
+def make_images(side: int) -> np.ndarray:
     """Grey uint8 [n, side, side]: smooth, noisy, dark, bright, of two levels and of one."""
     random = np.random.default_rng(3)
     smooth = cv2.GaussianBlur(random.integers(0, 256, (side, side)).astype(np.uint8), (0, 0), 3)
@@ -38,13 +38,13 @@ def shown(module: torch.nn.Module, grey: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("side", [48, 112])
 def test_equalised_levels_are_opencvs(side):
-    grey = pictures(side)
+    grey = make_images(side)
     assert np.array_equal(shown(Equalised(), grey), np.stack([cv2.equalizeHist(one) for one in grey]))
 
 
 @pytest.mark.parametrize(("side", "grid", "clip"), [(48, 4, 2.0), (48, 8, 40.0), (112, 8, 3.0), (64, 2, 0.5)])
 def test_clahe_is_within_one_level_of_opencvs(side, grid, clip):
-    grey = pictures(side)
+    grey = make_images(side)
     opencv = cv2.createCLAHE(clipLimit=clip, tileGridSize=(grid, grid))
     difference = np.abs(shown(Clahe(side, grid, clip), grey) - np.stack([opencv.apply(one) for one in grey]))
     assert difference.max() <= 1
@@ -53,7 +53,7 @@ def test_clahe_is_within_one_level_of_opencvs(side, grid, clip):
 
 @pytest.mark.parametrize(("window", "offset"), [(11, 2), (3, 0), (31, -5)])
 def test_adaptive_threshold_is_opencvs(window, offset):
-    grey = pictures(48)
+    grey = make_images(48)
     mean, binary = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY
     expected = [cv2.adaptiveThreshold(one, 255, mean, binary, window, offset) for one in grey]
     assert np.array_equal(shown(Thresholded(window, offset), grey), np.stack(expected))

@@ -8,7 +8,7 @@ import pytest
 from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import Framing, canonical_square, crop_face
 from tests.training.tiny_fer import write_csv
-from tests.training.tiny_images import cut_short, picture, write_image
+from tests.training.tiny_images import cut_short, draw_image, write_image
 from training.data.sets import affectnet
 from training.errors import TrainingError
 
@@ -24,7 +24,7 @@ def write_npy(root: Path) -> Path:
     for folder, rows in (("train_set", 32), ("val_set", 8)):
         (root / folder / "annotations").mkdir(parents=True)
         for row in range(rows):
-            write_image(root / folder / "images" / f"{row}.jpg", picture(row + 100 * rows, 64))
+            write_image(root / folder / "images" / f"{row}.jpg", draw_image(row + 100 * rows, 64))
             # as in the original: a string without dimensions
             np.save(root / folder / "annotations" / f"{row}_exp.npy", np.array(str(row % 8)))
             np.save(root / folder / "annotations" / f"{row}_val.npy", np.array("0.5"))
@@ -47,7 +47,7 @@ def write_csvs(root: Path, rows: dict[str, list[dict[str, object]]]) -> Path:
         write_csv(root / name, COLUMNS, own)
         for row in own:
             path = root / "Manually_Annotated_Images" / str(row["subDirectory_filePath"])
-            write_image(path.with_suffix(".png"), picture(int(path.stem), 60, 80)).rename(path)
+            write_image(path.with_suffix(".png"), draw_image(int(path.stem), 60, 80)).rename(path)
     return root
 
 
@@ -77,11 +77,11 @@ def test_csv_boxes_are_cropped_by_the_function_of_serving(tmp_path, csv_rows):
     assert [len(faces) for faces in data.splits.values()] == [24, 8, 8]
     assert [data.labels[number].value for number in data.splits["test"].majority] == list(ORDER)
     box = np.array([10, 6, 40, 46], np.float32)
-    expected = crop_face(picture(34, 60, 80), canonical_square(box, Framing(1.2, 0, 0)))
+    expected = crop_face(draw_image(34, 60, 80), canonical_square(box, Framing(1.2, 0, 0)))
     np.testing.assert_array_equal(data.splits["test"].crop(2, 3)[0], expected)
 
 
-def test_rows_that_are_no_emotion_are_counted_and_their_pictures_not_needed(tmp_path, csv_rows):
+def test_rows_that_are_no_emotion_are_counted_and_their_images_not_needed(tmp_path, csv_rows):
     root = write_csvs(tmp_path / "affectnet", csv_rows)
     for expression in (8, 9, 10, 10):
         row = {**csv_rows["training.csv"][0], "expression": expression, "face_x": "NULL"}

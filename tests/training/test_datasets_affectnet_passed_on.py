@@ -6,7 +6,7 @@ import pytest
 
 from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import crop_whole
-from tests.training.tiny_images import picture, write_image, write_text
+from tests.training.tiny_images import draw_image, write_image, write_text
 from tests.training.tiny_passed_on import (
     AFFECTNET_ORDER,
     AFFECTNET_WORDS,
@@ -19,7 +19,7 @@ from training.errors import TrainingError
 
 
 def read_refusal(data: Path, **options: object) -> str:
-    """Give the one line with which the set is refused."""
+    """Return the one line with which the set is refused."""
     with pytest.raises(TrainingError) as raised:
         affectnet.load(data, "majority", options)
     assert "\n" not in str(raised.value)
@@ -76,7 +76,7 @@ def test_classes_that_are_no_emotion_or_not_wanted_are_counted(tmp_path):
 
 
 def write_flat(root: Path) -> list[tuple[str, str]]:
-    """Write `Anger/` and so on with three pictures each; give a list that agrees."""
+    """Write `Anger/` and so on with three images each; give a list that agrees."""
     write_affectnet(root, AFFECTNET_WORDS, splits=(".",))
     return [
         (f"{path.parent.name.lower()}/{path.name}", path.parent.name.lower())
@@ -96,18 +96,18 @@ def test_a_list_and_class_folders_that_agree_are_read_and_both_splits_cut(tmp_pa
 
 
 @pytest.mark.parametrize("as_number", [False, True])
-def test_a_list_alone_labels_the_pictures(tmp_path, as_number):
+def test_a_list_alone_labels_the_images(tmp_path, as_number):
     root = tmp_path / "affectnet"
     rows = []
     for row in range(24):
-        path = write_image(root / "images" / f"{row}.png", picture(row, 40))
+        path = write_image(root / "images" / f"{row}.png", draw_image(row, 40))
         rows.append((f"images\\{path.name}", f"{row % 8}.0" if as_number else AFFECTNET_WORDS[row % 8]))
-    write_image(root / "images" / "more.png", picture(99, 40))
+    write_image(root / "images" / "more.png", draw_image(99, 40))
     write_affectnet_list(root, rows)
     data = affectnet.load(tmp_path, "majority")
     assert data.dropped["pictures that no list of labels names"] == 1
     assert sum(len(faces) for faces in data.splits.values()) == 24
-    label_of = {crop_whole(picture(row, 40)).tobytes(): AFFECTNET_ORDER[row % 8] for row in range(24)}
+    label_of = {crop_whole(draw_image(row, 40)).tobytes(): AFFECTNET_ORDER[row % 8] for row in range(24)}
     for split, faces in data.splits.items():
         assert sorted(shown(data, split)) == sorted(AFFECTNET_ORDER)
         assert shown(data, split) == [label_of[tile.tobytes()] for tile in faces.tiles]
@@ -118,7 +118,7 @@ def test_a_list_alone_keeps_the_splits_of_the_folders(tmp_path):
     rows = []
     for row in range(40):
         split = ("train", "train", "train", "val", "test")[row // 8]
-        write_image(root / split / f"{row}.png", picture(row, 40))
+        write_image(root / split / f"{row}.png", draw_image(row, 40))
         rows.append((f"{split}/{row}.png", str(row % 8)))
     write_affectnet_list(root, rows)
     data = affectnet.load(tmp_path, "majority")
@@ -129,7 +129,7 @@ def test_a_list_alone_keeps_the_splits_of_the_folders(tmp_path):
 def test_a_list_that_does_not_agree_needs_a_word_on_which_is_right(tmp_path):
     root = tmp_path / "affectnet"
     rows = write_flat(root)
-    # so it is in the copy on Kaggle: pictures of the folder anger are listed as surprise
+    # so it is in the copy on Kaggle: images of the folder anger are listed as surprise
     rows[0] = (rows[0][0], "surprise")
     path = write_affectnet_list(root, rows)
     message = read_refusal(tmp_path)
@@ -142,7 +142,7 @@ def test_a_list_that_does_not_agree_needs_a_word_on_which_is_right(tmp_path):
         assert sum(shown(data, split).count("anger") for split in data.splits) == anger
 
 
-def test_pictures_that_the_list_does_not_name_are_refused_or_left_out(tmp_path):
+def test_images_that_the_list_does_not_name_are_refused_or_left_out(tmp_path):
     root = tmp_path / "affectnet"
     write_affectnet_list(root, write_flat(root)[1:])
     assert "no list of labels names it (1 such pictures); data.options.labels says" in read_refusal(tmp_path)
@@ -161,7 +161,7 @@ def test_another_numbering_is_refused_in_folders_and_lists(tmp_path, numbers):
     write_affectnet(tmp_path / "affectnet", numbers, each=1)
     message = f"the labels are numbered {', '.join(numbers)}, those of AffectNet are 0 neutral, 1 happiness"
     assert message in read_refusal(tmp_path)
-    write_image(tmp_path / "other" / "a.png", picture(1, 40))
+    write_image(tmp_path / "other" / "a.png", draw_image(1, 40))
     write_affectnet_list(tmp_path / "other", [("a.png", number) for number in numbers])
     assert message in read_refusal(tmp_path, path="other")
 
@@ -180,7 +180,7 @@ def test_a_wrong_row_of_the_list_is_refused(tmp_path, row, message):
     root = tmp_path / "affectnet"
     rows = write_flat(root)
     for number, folder in enumerate(("Anger", "SAD")):
-        write_image(root / folder / "twice.png", picture(900 + number, 40))
+        write_image(root / folder / "twice.png", draw_image(900 + number, 40))
     write_affectnet_list(root, [*rows, row])
     assert message in read_refusal(tmp_path)
 
@@ -200,11 +200,11 @@ def test_an_unknown_class_beside_known_ones_is_refused(tmp_path):
 
 def test_classes_beside_splits_are_refused(tmp_path):
     write_affectnet(tmp_path / "affectnet", AFFECTNET_WORDS)
-    write_image(tmp_path / "affectnet" / "anger" / "1.png", picture(1, 40))
+    write_image(tmp_path / "affectnet" / "anger" / "1.png", draw_image(1, 40))
     assert "anger: which split this class belongs to is not certain" in read_refusal(tmp_path)
 
 
-def test_two_lists_for_the_same_pictures_are_refused(tmp_path):
+def test_two_lists_for_the_same_images_are_refused(tmp_path):
     root = tmp_path / "affectnet" / "inner"
     rows = write_flat(root)
     write_affectnet_list(root, rows)
@@ -215,7 +215,7 @@ def test_two_lists_for_the_same_pictures_are_refused(tmp_path):
 def test_an_unknown_layout_is_told_with_the_known_ones_and_what_was_found(tmp_path):
     root = tmp_path / "affectnet"
     for folder in ("images", "labels"):
-        write_image(root / "YOLO_format" / folder / "1.png", picture(1, 40))
+        write_image(root / "YOLO_format" / folder / "1.png", draw_image(1, 40))
     message = read_refusal(tmp_path)
     assert "no known layout of AffectNet; known are: train_set/ and val_set/ with" in message
     assert message.endswith("found: YOLO_format/")

@@ -10,7 +10,7 @@ from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import Framing, canonical_square, crop_face, crop_whole
 from fercore.vision.detection import Detections
 from tests.training.tiny_fer import write_csv
-from tests.training.tiny_images import grey_tile, picture, write_image, write_text
+from tests.training.tiny_images import draw_image, draw_tile, write_image, write_text
 from training.data.faces import DataSet
 from training.data.reading.assembly import LabelledRows, Provenance, assemble
 from training.data.reading.images import make_face_crop
@@ -34,7 +34,7 @@ def write_ck(data: Path) -> Path:
             name = f"{person}/{sequence:03}"
             for frame in range(1, FRAMES + 1):
                 file = f"{person}_{sequence:03}_{frame:08}.png"
-                image = picture(frame_number(person, sequence, frame), 48, 64)
+                image = draw_image(frame_number(person, sequence, frame), 48, 64)
                 write_image(root / "cohn-kanade-images" / name / file, image)
             label = root / "Emotion" / name / f"{person}_{sequence:03}_{FRAMES:08}_emotion.txt"
             label.parent.mkdir(parents=True)
@@ -61,7 +61,7 @@ def test_last_frames_are_the_expression_and_first_frames_neutral(tmp_path):
     taken = [(sequence, frame) for sequence in NUMBERS for frame in (1, FRAMES - 1, FRAMES)]
     for row, (sequence, frame) in zip(rows, taken, strict=True):
         assert EMOTIONS[train.majority[row]] == ("neutral" if frame == 1 else NUMBERS[sequence])
-        expected = crop_whole(picture(frame_number(person, sequence, frame), 48, 64))
+        expected = crop_whole(draw_image(frame_number(person, sequence, frame), 48, 64))
         np.testing.assert_array_equal(train.crop(row, row + 1)[0], expected)
 
 
@@ -76,7 +76,7 @@ def test_nobody_is_in_two_splits_and_the_seed_decides_who_is_where(tmp_path):
 
 
 def test_a_person_in_two_splits_is_refused():
-    tiles = np.stack([grey_tile(row) for row in range(3)])
+    tiles = np.stack([draw_tile(row) for row in range(3)])
     emotions = [EMOTIONS[0]] * 3
     with pytest.raises(TrainingError, match="somewhere: person S005 is both in train and in test"):
         assemble(
@@ -114,7 +114,7 @@ class _TwoBoxes:
 
 
 def test_a_detector_frames_the_likeliest_face_as_serving_does():
-    image = picture(1, 48, 64)
+    image = draw_image(1, 48, 64)
     box = np.array([12, 8, 42, 44], np.float32)
     expected = crop_face(image, canonical_square(box, _TwoBoxes.framing))
     np.testing.assert_array_equal(make_face_crop(_TwoBoxes())(image), expected)
@@ -122,8 +122,8 @@ def test_a_detector_frames_the_likeliest_face_as_serving_does():
 
 def test_a_face_that_serving_would_not_give_is_none():
     bound = PredictOptions().min_score
-    assert make_face_crop(_TwoBoxes(score=bound))(picture(1, 48, 64)) is not None
-    assert make_face_crop(_TwoBoxes(score=bound - 0.01))(picture(1, 48, 64)) is None
+    assert make_face_crop(_TwoBoxes(score=bound))(draw_image(1, 48, 64)) is not None
+    assert make_face_crop(_TwoBoxes(score=bound - 0.01))(draw_image(1, 48, 64)) is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_sequence_shorter_than_the_frames_wanted_is_named(tmp_path):
 def test_missing_folders_are_named(tmp_path):
     with pytest.raises(TrainingError, match=r"cannot read .*cohn-kanade-images: no such folder"):
         ck_plus.load(tmp_path, "majority")
-    write_image(tmp_path / "ck_plus" / "cohn-kanade-images" / "S005" / "001" / "a.png", picture(1, 48))
+    write_image(tmp_path / "ck_plus" / "cohn-kanade-images" / "S005" / "001" / "a.png", draw_image(1, 48))
     with pytest.raises(TrainingError, match="no sequence of cohn-kanade-images/ has a label in Emotion/"):
         ck_plus.load(tmp_path, "majority")
 
@@ -162,7 +162,7 @@ def write_ck_csv(data: Path) -> Path:
     (data / "ck_plus").mkdir(parents=True)
     usages = ["Training"] * 8 + ["PublicTest"] * 8 + ["PrivateTest"] * 8
     rows: list[dict[str, object]] = [
-        {"emotion": row % 8, "pixels": " ".join(map(str, grey_tile(row).ravel())), "Usage": usage}
+        {"emotion": row % 8, "pixels": " ".join(map(str, draw_tile(row).ravel())), "Usage": usage}
         for row, usage in enumerate(usages)
     ]
     write_csv(data / "ck_plus" / "ckextended.csv", ("emotion", "pixels", "Usage"), rows)

@@ -7,7 +7,7 @@ import pytest
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from tests.training.tiny_fer import VOTE_COLUMNS, FerFolder, write_csv
-from tests.training.tiny_images import cut_short, grey_tile, write_image, write_text
+from tests.training.tiny_images import cut_short, draw_tile, write_image, write_text
 from training.config import DataConfig
 from training.data.load import load_data
 from training.data.sets import fer2013, fer_plus
@@ -20,7 +20,7 @@ USAGES = ["Training"] * 14 + ["PublicTest"] * 7 + ["PrivateTest"] * 7
 
 def kaggle_rows() -> list[dict[str, object]]:
     return [
-        {"emotion": row % 7, "pixels": " ".join(map(str, grey_tile(row).ravel())), "Usage": usage}
+        {"emotion": row % 7, "pixels": " ".join(map(str, draw_tile(row).ravel())), "Usage": usage}
         for row, usage in enumerate(USAGES)
     ]
 
@@ -40,7 +40,7 @@ def test_the_kaggle_csv_has_seven_labels_in_canonical_order(tmp_path):
     assert data.labels == EMOTIONS[:7]
     assert [len(data.splits[split]) for split in ("train", "validation", "test")] == [14, 7, 7]
     assert shown(data.splits["test"], data.labels) == list(ORIGINAL)
-    np.testing.assert_array_equal(data.splits["validation"].tiles[0], grey_tile(14))
+    np.testing.assert_array_equal(data.splits["validation"].tiles[0], draw_tile(14))
     np.testing.assert_allclose(data.splits["train"].votes.sum(axis=1), 1)
     assert data.splits["train"].votes.shape == (14, 7)
     assert data.sources[0].model_dump()["rows"] == 14
@@ -85,7 +85,7 @@ def write_folders(data: Path, name_of) -> Path:
         for row in range(8):
             split = "test" if row >= 4 else "train"
             name = name_of(row)
-            write_image(data / "fer2013" / split / folder / f"{name}.png", grey_tile(10 * number + row))
+            write_image(data / "fer2013" / split / folder / f"{name}.png", draw_tile(10 * number + row))
         assert label == number
     return data
 
@@ -111,9 +111,9 @@ def test_folders_whose_names_do_not_tell_have_validation_cut_from_training(tmp_p
     assert (data.splits["validation"].tiles != other.splits["validation"].tiles).any()
 
 
-def test_a_folder_picture_of_another_size_is_named(tmp_path):
+def test_a_folder_image_of_another_size_is_named(tmp_path):
     folder = write_folders(tmp_path, lambda row: f"im{row}")
-    write_image(folder / "fer2013" / "train" / "fear" / "im9.png", grey_tile(999, 64))
+    write_image(folder / "fer2013" / "train" / "fear" / "im9.png", draw_tile(999, 64))
     with pytest.raises(TrainingError, match=r"im9\.png: 64x64 pixels instead of 48x48"):
         fer2013.load(folder, "majority")
 
@@ -212,7 +212,7 @@ def test_votes_are_joined_onto_the_kaggle_csv(tmp_path):
     train = fer_plus.load(tmp_path, "majority").splits["train"]
     assert train.majority.tolist() == [0, 1, 2, 6, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5]
     np.testing.assert_allclose(train.votes[3], [0, 0.4, 0, 0, 0, 0, 0.6, 0])
-    np.testing.assert_array_equal(train.tiles[3], grey_tile(3))
+    np.testing.assert_array_equal(train.tiles[3], draw_tile(3))
 
 
 def test_votes_of_another_csv_are_refused(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from fercore.contracts.emotions import EMOTIONS
 from tests.training.test_datasets_fer import ORIGINAL, kaggle_rows, shown, write_kaggle
 from tests.training.tiny_fer import write_csv
-from tests.training.tiny_images import grey_tile, write_image, write_text
+from tests.training.tiny_images import draw_tile, write_image, write_text
 from training.data.sets import fer2013, fer_plus
 from training.errors import TrainingError
 
@@ -17,7 +17,7 @@ WORDS = ("Angry", "disgusted", "FEAR", "happy", "Sad", "surprised", "Neutral")
 
 def rows(first: int, count: int, *, labelled: bool = True) -> list[dict[str, object]]:
     return [
-        ({"emotion": row % 7} if labelled else {}) | {"pixels": " ".join(map(str, grey_tile(row).ravel()))}
+        ({"emotion": row % 7} if labelled else {}) | {"pixels": " ".join(map(str, draw_tile(row).ravel()))}
         for row in range(first, first + count)
     ]
 
@@ -31,12 +31,12 @@ def write_split(data: Path, name: str, own: list[dict[str, object]]) -> Path:
 def write_classes(data: Path, split: str, names: tuple[str, ...], each: int, prefix: str = "im") -> None:
     for number, name in enumerate(names):
         for row in range(each):
-            tile = grey_tile(1000 * len(split) + 100 * number + row)
+            tile = draw_tile(1000 * len(split) + 100 * number + row)
             write_image(data / "fer2013" / split / name / f"{prefix}{row}.png", tile)
 
 
 def read_refusal(data: Path) -> str:
-    """Give the one line with which the set is refused."""
+    """Return the one line with which the set is refused."""
     with pytest.raises(TrainingError) as raised:
         fer2013.load(data, "majority")
     assert "\n" not in str(raised.value)
@@ -50,7 +50,7 @@ def test_two_csv_files_without_usage_have_validation_cut_from_training(tmp_path)
     assert data.labels == EMOTIONS[:7]
     assert [len(faces) for faces in data.splits.values()] == [21, 7, 14]
     assert shown(data.splits["test"], data.labels) == [*ORIGINAL, *ORIGINAL]
-    np.testing.assert_array_equal(data.splits["test"].tiles[3], grey_tile(31))
+    np.testing.assert_array_equal(data.splits["test"].tiles[3], draw_tile(31))
     assert (data.name_of("validation"), data.name_of("test")) == ("validation cut from train", "test")
     [warning] = data.warnings
     assert warning == (
@@ -70,7 +70,7 @@ def test_test_rows_without_labels_are_counted_and_both_splits_cut_from_training(
         "test cut from train",
     )
     assert "validation and test are both cut from train; figures are not those of Priv" in data.warnings[0]
-    label_of = {grey_tile(row).tobytes(): ORIGINAL[row % 7] for row in range(35)}
+    label_of = {draw_tile(row).tobytes(): ORIGINAL[row % 7] for row in range(35)}
     for faces in data.splits.values():
         assert shown(faces, data.labels) == [label_of[tile.tobytes()] for tile in faces.tiles]
 
@@ -80,7 +80,7 @@ def test_a_third_csv_is_validation(tmp_path):
         write_split(tmp_path, name, rows(14 * number, 14))
     data = fer2013.load(tmp_path, "majority")
     assert [len(faces) for faces in data.splits.values()] == [14, 14, 14]
-    np.testing.assert_array_equal(data.splits["validation"].tiles[0], grey_tile(14))
+    np.testing.assert_array_equal(data.splits["validation"].tiles[0], draw_tile(14))
     assert "validation and test are as given; figures are not those of PrivateTest" in data.warnings[0]
 
 
@@ -144,7 +144,7 @@ def test_names_that_tell_only_the_test_part_are_believed(tmp_path):
 def test_names_of_which_only_some_tell_their_usage_are_refused(tmp_path):
     write_classes(tmp_path, "train", WORDS, 3)
     write_classes(tmp_path, "test", WORDS, 2, "PublicTest_")
-    write_image(tmp_path / "fer2013" / "test" / "Sad" / "im9.png", grey_tile(9))
+    write_image(tmp_path / "fer2013" / "test" / "Sad" / "im9.png", draw_tile(9))
     assert "im9.png: its name does not begin with its usage, as others in its split do" in read_refusal(
         tmp_path
     )
@@ -188,7 +188,7 @@ def test_training_rows_without_labels_are_refused(tmp_path):
 @pytest.mark.parametrize("load", [fer2013.load, fer_plus.load])
 def test_an_unknown_layout_is_told_with_the_known_ones_and_what_was_found(tmp_path, load):
     write_text(tmp_path / "fer2013" / "fer2013.tar.gz", "x")
-    write_image(tmp_path / "fer2013" / "pictures" / "1.png", grey_tile(1))
+    write_image(tmp_path / "fer2013" / "pictures" / "1.png", draw_tile(1))
     with pytest.raises(TrainingError) as raised:
         load(tmp_path, "majority")
     message = str(raised.value)

@@ -7,7 +7,7 @@ import pytest
 
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.vision.crop import crop_whole
-from tests.training.tiny_images import cut_short, grey_tile, picture, write_image
+from tests.training.tiny_images import cut_short, draw_image, draw_tile, write_image
 from training.config import DataConfig
 from training.data.load import load_data
 from training.data.reading.class_labels import match_class
@@ -21,7 +21,7 @@ OPTIONS = {"path": "faces", "terms": "made by us"}
 def write_classes(root: Path, names: tuple[str, ...], count: int, first: int = 0) -> Path:
     for number, name in enumerate(names):
         for row in range(count):
-            write_image(root / name / f"{row}.png", picture(first + 100 * number + row, 40 + row))
+            write_image(root / name / f"{row}.png", draw_image(first + 100 * number + row, 40 + row))
     return root
 
 
@@ -41,13 +41,13 @@ def test_given_splits_are_kept_and_only_the_classes_there_are_labels(tmp_path):
     assert data.sources[0].terms == "made by us"
 
 
-def test_pictures_of_any_size_go_through_the_crop_of_serving_once(tmp_path):
+def test_images_of_any_size_go_through_the_crop_of_serving_once(tmp_path):
     write_splits(tmp_path)
-    write_image(tmp_path / "faces" / "test" / "Happy" / "0.png", picture(5, 300, 200))
-    write_image(tmp_path / "faces" / "test" / "Happy" / "1.png", grey_tile(6))
+    write_image(tmp_path / "faces" / "test" / "Happy" / "0.png", draw_image(5, 300, 200))
+    write_image(tmp_path / "faces" / "test" / "Happy" / "1.png", draw_tile(6))
     crops = folder.load(tmp_path, "majority", OPTIONS).splits["test"].crop()
-    np.testing.assert_array_equal(crops[0], crop_whole(picture(5, 300, 200)))
-    np.testing.assert_array_equal(crops[1], crop_whole(np.stack([grey_tile(6)] * 3, axis=2)))
+    np.testing.assert_array_equal(crops[0], crop_whole(draw_image(5, 300, 200)))
+    np.testing.assert_array_equal(crops[1], crop_whole(np.stack([draw_tile(6)] * 3, axis=2)))
 
 
 def test_one_folder_is_cut_by_seed_and_says_so(tmp_path):
@@ -124,16 +124,16 @@ def test_a_class_that_only_evaluation_has_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cut.jpg", "cut.png"])
-def test_a_picture_cut_short_is_named(tmp_path, name):
+def test_an_image_cut_short_is_named(tmp_path, name):
     write_splits(tmp_path)
-    cut_short(write_image(tmp_path / "faces" / "train" / "SAD" / name, picture(3, 64)))
+    cut_short(write_image(tmp_path / "faces" / "train" / "SAD" / name, draw_image(3, 64)))
     with pytest.raises(TrainingError, match=name):
         folder.load(tmp_path, "majority", OPTIONS)
 
 
-def test_a_picture_too_small_for_any_face_is_named(tmp_path):
+def test_an_image_too_small_for_any_face_is_named(tmp_path):
     write_splits(tmp_path)
-    write_image(tmp_path / "faces" / "train" / "SAD" / "dot.png", picture(3, 20, 90))
+    write_image(tmp_path / "faces" / "train" / "SAD" / "dot.png", draw_image(3, 20, 90))
     with pytest.raises(TrainingError, match=r"dot\.png: 90x20 pixels are too few"):
         folder.load(tmp_path, "majority", OPTIONS)
 
@@ -157,13 +157,13 @@ def test_terms_have_to_be_stated(tmp_path):
         load_data(DataConfig(name="folder", options={"path": "faces"}), tmp_path)
 
 
-def test_the_hash_tells_other_pictures_and_other_labels_apart(tmp_path):
+def test_the_hash_tells_other_images_and_other_labels_apart(tmp_path):
     write_splits(tmp_path)
     hashes = {folder.load(tmp_path, "majority", OPTIONS).sha256}
     # read at the same place as before, but under another label
     (tmp_path / "faces" / "train" / "Happy" / "2.png").rename(tmp_path / "faces" / "train" / "SAD" / "+.png")
     hashes.add(folder.load(tmp_path, "majority", OPTIONS).sha256)
-    write_image(tmp_path / "faces" / "test" / "Happy" / "0.png", picture(77, 50))
+    write_image(tmp_path / "faces" / "test" / "Happy" / "0.png", draw_image(77, 50))
     hashes.add(folder.load(tmp_path, "majority", OPTIONS).sha256)
     assert len(hashes) == 3
 

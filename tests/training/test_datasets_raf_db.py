@@ -1,4 +1,4 @@
-"""RAF-DB: the list of labels, the aligned pictures, validation cut from training."""
+"""RAF-DB: the list of labels, the aligned images, validation cut from training."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from fercore.contracts.emotions import EMOTIONS
 from fercore.vision.crop import crop_whole
 from fercore.vision.decode import decode
-from tests.training.tiny_images import cut_short, picture, write_image, write_text
+from tests.training.tiny_images import cut_short, draw_image, write_image, write_text
 from training.data.sets import raf_db
 from training.errors import TrainingError
 
@@ -22,7 +22,7 @@ def write_raf(root: Path) -> Path:
     names = [f"train_{row + 1:05}" for row in range(28)] + [f"test_{row + 1:04}" for row in range(7)]
     write_text(root / LABELS, "".join(f"{name}.jpg {row % 7 + 1}\n" for row, name in enumerate(names)))
     for row, name in enumerate(names):
-        write_image(root / ALIGNED / f"{name}_aligned.jpg", picture(row, 100))
+        write_image(root / ALIGNED / f"{name}_aligned.jpg", draw_image(row, 100))
     return root
 
 
@@ -70,12 +70,12 @@ def test_a_wrong_line_is_named(tmp_path, line, message):
         raf_db.load(tmp_path, "majority")
 
 
-def test_a_picture_of_another_size_cut_short_or_of_no_format_is_named(tmp_path):
+def test_an_image_of_another_size_cut_short_or_of_no_format_is_named(tmp_path):
     path = write_raf(tmp_path / "raf_db") / ALIGNED / "train_00002_aligned.jpg"
-    write_image(path, picture(1, 64, 80))
+    write_image(path, draw_image(1, 64, 80))
     with pytest.raises(TrainingError, match=r"train_00002_aligned\.jpg: 80x64 pixels instead of 100x100"):
         raf_db.load(tmp_path, "majority")
-    cut_short(write_image(path, picture(1, 100)))
+    cut_short(write_image(path, draw_image(1, 100)))
     with pytest.raises(TrainingError, match=r"train_00002_aligned\.jpg: the picture is cut short"):
         raf_db.load(tmp_path, "majority")
     path.write_bytes(b"no picture")

@@ -10,14 +10,14 @@ from fercore.vision.crop import crop_whole
 from fercore.vision.decode import decode
 from tests.training.test_datasets_raf_db import LABELS
 from tests.training.test_datasets_raf_db import write_raf as write_official
-from tests.training.tiny_images import picture, write_image, write_text
+from tests.training.tiny_images import draw_image, write_image, write_text
 from tests.training.tiny_passed_on import RAF_ORDER, shown, write_raf
 from training.data.sets import raf_db
 from training.errors import TrainingError
 
 
 def read_refusal(data: Path) -> str:
-    """Give the one line with which the set is refused."""
+    """Return the one line with which the set is refused."""
     with pytest.raises(TrainingError) as raised:
         raf_db.load(data, "majority")
     assert "\n" not in str(raised.value)
@@ -60,12 +60,12 @@ def _folder_order(words):
     return lambda name: sorted(words).index(words[RAF_ORDER.index(name)])
 
 
-def test_one_list_may_label_the_pictures_of_both_splits(tmp_path):
+def test_one_list_may_label_the_images_of_both_splits(tmp_path):
     root = tmp_path / "raf_db"
     rows = ["path,label"]
     for row in range(35):
         name = f"train_{row:05}_aligned.jpg" if row < 28 else f"test_{row:04}_aligned.jpg"
-        write_image(root / "aligned" / name, picture(row, 100))
+        write_image(root / "aligned" / name, draw_image(row, 100))
         rows.append(f"aligned/{name},{row % 7 + 1}")
     write_text(root / "labels.csv", "\n".join(rows))
     data = raf_db.load(tmp_path, "majority")
@@ -134,7 +134,7 @@ def test_a_name_that_contradicts_its_folder_is_refused(tmp_path):
 
 def test_class_folders_without_any_split_are_refused(tmp_path):
     for number in range(1, 8):
-        write_image(tmp_path / "raf_db" / str(number) / f"{number}.jpg", picture(number, 100))
+        write_image(tmp_path / "raf_db" / str(number) / f"{number}.jpg", draw_image(number, 100))
     assert "neither its folder nor its name says whether it is train or test" in read_refusal(tmp_path)
 
 

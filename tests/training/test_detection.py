@@ -14,7 +14,6 @@ from torch.nn.functional import pad
 from fercore.vision.boxes import nms
 from fercore.vision.decode import decode
 from fercore.vision.detection import Detections
-from fercore.vision.image import DecodedImage
 from services.detector.detectors import ferface, yunet
 from tests.support.requires import ROOT
 from tests.support.weights import repository_with
@@ -58,12 +57,12 @@ def config_file(tmp_path: Path) -> Path:
 
 
 def known_face(box: tuple[int, int, int] = (40, 50, 60), *, is_ignored: bool = False) -> Sample:
-    picture = np.full((SIDE_PX, SIDE_PX, 3), 60, np.uint8)
+    image = np.full((SIDE_PX, SIDE_PX, 3), 60, np.uint8)
     x, y, side = box
-    draw_face(picture, x, y, side)
+    draw_face(image, x, y, side)
     points = np.array([[0.3, 0.33], [0.7, 0.33], [0.5, 0.5], [0.35, 0.7], [0.65, 0.7]], np.float32)
     return Sample(
-        picture,
+        image,
         np.array([[x, y, x + side, y + side]], np.float32),
         (points * side + [x, y])[None].astype(np.float32),
         np.array([is_ignored]),
@@ -287,12 +286,12 @@ def test_the_plug_in_gives_what_the_network_says_of_its_surest_cells(tmp_path: P
         last.weight *= 20
     (tmp_path / "detector_ferface").mkdir()
     (tmp_path / "detector_ferface" / "model.onnx").write_bytes(to_graph(network))
-    picture = np.random.default_rng(0).integers(
+    image = np.random.default_rng(0).integers(
         0, 255, (96, 160, 3), dtype=np.uint8
     )  # half a cell of the last map
-    found = ferface.create(tmp_path).detect(picture, min_face_px=1)
+    found = ferface.create(tmp_path).detect(image, min_face_px=1)
     with torch.no_grad():
-        answers = join_maps(network(normalise(torch.from_numpy(picture[None]))))[0]
+        answers = join_maps(network(normalise(torch.from_numpy(image[None]))))[0]
     cells = lay_cells(96, 160)
     scores, boxes = (answers[:, 0] - OFFSET).sigmoid().numpy(), decode_boxes(answers[:, 1:5], cells).numpy()
     likely = np.flatnonzero(scores >= SCORE_FLOOR)
@@ -311,13 +310,13 @@ def test_a_wrong_config_is_one_clear_line(config_file: Path):
 
 
 def astronaut_view() -> Sample:
-    picture = DecodedImage.in_full(decode((ROOT / "docs/images/astronaut.jpg").read_bytes()))
-    image = np.asarray(cv2.resize(picture.pixels, (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
+    whole = decode((ROOT / "docs/images/astronaut.jpg").read_bytes())
+    image = np.asarray(cv2.resize(whole, (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
     return Sample(image, np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool))
 
 
 def maps_of(answers: torch.Tensor, side_px: int) -> list[torch.Tensor]:
-    """Shape answers [n, A, 15] of all maps as the network gives them."""
+    """Split answers [n, A, 15] into maps of the network's shapes."""
     sizes = [side_px // stride for stride in STRIDES]
     parts = answers.transpose(1, 2).split([size * size for size in sizes], dim=2)
     return [part.reshape(len(answers), OUTPUTS, size, size) for part, size in zip(parts, sizes, strict=True)]

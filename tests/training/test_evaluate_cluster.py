@@ -26,9 +26,9 @@ def surely(index: int, share: float = 0.86) -> dict[str, float]:
     return {emotion.value: share if number == index else rest for number, emotion in enumerate(EMOTIONS)}
 
 
-def stripes(picture: np.ndarray) -> dict[str, float]:
-    """Know the emotion of a tile of `FerFolder` by the width of its stripes."""
-    dark = picture[..., 0].mean(axis=1) < 100
+def stripes(image: np.ndarray) -> dict[str, float]:
+    """Return the emotion of a tile of `FerFolder` by the width of its stripes."""
+    dark = image[..., 0].mean(axis=1) < 100
     return surely(int(dark.argmax() if dark.any() else len(dark)) - 1)
 
 
@@ -100,7 +100,7 @@ def test_an_address_where_nobody_is_is_one_clear_line(fer: FerFolder, capsys):
 
 
 def test_answers_keep_the_order_of_the_faces_and_colour_stays_rgb():
-    with TinyService(lambda picture: surely(int(picture[0, 0, 0]))).running() as service:
+    with TinyService(lambda image: surely(int(image[0, 0, 0]))).running() as service:
         tiles = np.zeros((40, 8, 8, 3), np.uint8)
         tiles[..., 0] = (np.arange(40) % 8)[:, None, None]
         served = classify_faces(Service(service.url, images_each=3, at_once=8), tiles)
@@ -113,9 +113,9 @@ def test_a_model_that_changes_on_the_way_is_no_measurement(service):
     versions = iter("12")
     answer = service.answer
 
-    def other_version(picture: np.ndarray) -> dict[str, float]:
+    def other_version(image: np.ndarray) -> dict[str, float]:
         service.version = next(versions, "2")
-        return answer(picture)
+        return answer(image)
 
     service.answer = other_version
     with pytest.raises(TrainingError, match="model changed"):
@@ -123,14 +123,14 @@ def test_a_model_that_changes_on_the_way_is_no_measurement(service):
 
 
 def test_something_else_than_faces_is_one_clear_line(service):
-    service.answer = lambda picture: {"boredom": 1.0}
+    service.answer = lambda image: {"boredom": 1.0}
     with pytest.raises(TrainingError, match="something else than Faces"):
         classify_faces(Service(service.url), np.zeros((1, 48, 48), np.uint8))
 
 
 @pytest.fixture
 def portraits(tmp_path: Path) -> Path:
-    """Four pictures, of brightness 0, 40, 80 and 120, and one of brightness 200."""
+    """Four images, of brightness 0, 40, 80 and 120, and one of brightness 200."""
     folder = tmp_path / "data" / "portraits_4class"
     lines = ["file,emotion"]
     for number, emotion in (*BRIGHT.items(), (5, "happy")):
@@ -140,16 +140,16 @@ def portraits(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def by_brightness(picture: np.ndarray) -> dict[str, float]:
+def by_brightness(image: np.ndarray) -> dict[str, float]:
     """Mean surprise above all, but among the four the one that is shown; anger is taken for sadness."""
-    shown = ("neutral", "happiness", "sadness", "sadness")[min(int(picture.max()), 120) // 40]
+    shown = ("neutral", "happiness", "sadness", "sadness")[min(int(image.max()), 120) // 40]
     probabilities = dict.fromkeys((emotion.value for emotion in EMOTIONS), 0.02)
     return probabilities | {shown: 0.3, "surprise": 0.58}
 
 
 def test_photographs_are_predicted_and_folded_to_four_and_missed_ones_told(portraits, tmp_path, capsys):
     tiny = TinyService(by_brightness)
-    tiny.has_face = lambda picture: picture.max() < 190
+    tiny.has_face = lambda image: image.max() < 190
     file = tmp_path / "figures.json"
     options = ("--data", str(portraits), "--detector", "d", "--emotion-model", "m", "--json", str(file))
     with tiny.running() as service:
@@ -166,7 +166,7 @@ def test_photographs_are_predicted_and_folded_to_four_and_missed_ones_told(portr
 
 def test_photographs_without_any_face_are_one_clear_line(portraits, capsys):
     tiny = TinyService(by_brightness)
-    tiny.has_face = lambda picture: False
+    tiny.has_face = lambda image: False
     with tiny.running() as service:
         assert evaluate(service.url, "--only", "predict", "--data", str(portraits)) == 1
     assert "no face in any of 5 photographs" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 
 from fercore.vision.crop import Framing
 from fercore.vision.detection import Detections
-from tests.training.tiny_images import cut_short, picture, write_image
+from tests.training.tiny_images import cut_short, draw_image, write_image
 from tests.training.tiny_scenes import write_scenes
 from training.__main__ import main
 from training.detection.marks import FRONTAL, TURNED, VIDEO, compare, count_photos, count_video
@@ -55,7 +55,7 @@ class GreyDetector:
 
 
 def marked(number: int) -> list[tuple[float, ...]]:
-    """Know every marked face, with a box as people draw it, higher than wide."""
+    """Return every marked face with a box as people draw it, higher than wide."""
     return [(x - 0.4 * s, y - 0.6 * s, x + 0.4 * s, y + 0.6 * s, 0.9) for x, y, s in MARKED[number][1]]
 
 
@@ -71,7 +71,7 @@ def test_a_detector_that_knows_every_face_misses_none_and_invents_none(data: Pat
     assert {(count.missed, count.false) for count in counts} == {(0, 0)}
 
 
-def test_a_missed_face_and_a_false_one_in_the_same_picture_are_both_told(data: Path):
+def test_a_missed_face_and_a_false_one_in_the_same_image_are_both_told(data: Path):
     def mistaken(number: int) -> list[tuple[float, ...]]:
         known = marked(number)
         return [*known[1:], (2000, 2000, 2100, 2100, 0.9)] if MARKED[number][0] == "models__1.jpg" else known
@@ -150,13 +150,13 @@ def test_photographs_and_times_are_printed_and_reported(
     assert written["median_ms"]["haar"] > 0
 
 
-def test_a_damaged_picture_is_one_clear_line(data: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_damaged_image_is_one_clear_line(data: Path, capsys: pytest.CaptureFixture[str]):
     damaged = data / "scenes" / "images" / "3.png"
     cut_short(damaged)
     assert evaluate(data) == 1
     assert f"error: {damaged}: the picture does not decode" in capsys.readouterr().err
     write_scenes(data / "more", 1)
-    cut_short(write_image(data / "photos" / "models__1.jpg", picture(1, 90)))
+    cut_short(write_image(data / "photos" / "models__1.jpg", draw_image(1, 90)))
     assert main(["evaluate-detector", "haar", "--dataset", "more", "--data", str(data), "--photos"]) == 1
     assert "models__1.jpg: the picture is cut short" in capsys.readouterr().err
 

@@ -50,12 +50,12 @@ def repository(tmp_path_factory) -> Path:
     return folder
 
 
-def pictures() -> Iterator[np.ndarray]:
+def read_images() -> Iterator[np.ndarray]:
     """The shared photographs, small, for the reference takes its time."""
     for file in sorted(data_folder("photos").iterdir()):
-        picture = decode(file.read_bytes())
-        scale = min(1, 320 / max(picture.shape[:2]))
-        yield cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image = decode(file.read_bytes())
+        scale = min(1, 320 / max(image.shape[:2]))
+        yield cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 def assert_same_faces(found, boxes, landmarks) -> None:
@@ -73,17 +73,17 @@ def test_retinaface_finds_what_its_torch_network_finds(repository):
     network.load_state_dict(read_weights(weights(RETINAFACE)))
     detector = retinaface.create(repository)
     faces = 0
-    for picture in pictures():
-        boxes, landmarks = retinaface_by_torch(network.eval(), picture)
-        assert_same_faces(detector.detect(picture, min_face_px=1), boxes, landmarks)
+    for image in read_images():
+        boxes, landmarks = retinaface_by_torch(network.eval(), image)
+        assert_same_faces(detector.detect(image, min_face_px=1), boxes, landmarks)
         faces += len(boxes)
     assert faces > 30
 
 
-def retinaface_by_torch(network: torch.nn.Module, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decode in parts of the picture, anchor by anchor, as the paper's code does."""
-    height, width = picture.shape[:2]
-    bgr = torch.from_numpy(picture[:, :, ::-1] - np.array([104, 117, 123], np.float32))
+def retinaface_by_torch(network: torch.nn.Module, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Decode in parts of the image, anchor by anchor, as the paper's code does."""
+    height, width = image.shape[:2]
+    bgr = torch.from_numpy(image[:, :, ::-1] - np.array([104, 117, 123], np.float32))
     with torch.no_grad():
         offsets, classes, points = (part[0] for part in network(bgr.permute(2, 0, 1)[None]))
     anchors = [
@@ -118,23 +118,23 @@ def test_mtcnn_finds_what_its_torch_networks_find(repository):
         networks.append(network.eval())
     detector = mtcnn.create(repository)
     faces = 0
-    for picture in pictures():
-        boxes, landmarks = mtcnn_by_torch(networks, picture)
-        assert_same_faces(detector.detect(picture, min_face_px=1), boxes, landmarks)
+    for image in read_images():
+        boxes, landmarks = mtcnn_by_torch(networks, image)
+        assert_same_faces(detector.detect(image, min_face_px=1), boxes, landmarks)
         faces += len(boxes)
     assert faces > 30
 
 
 @torch.no_grad()
-def mtcnn_by_torch(networks: list[torch.nn.Module], picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mtcnn_by_torch(networks: list[torch.nn.Module], image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The cascade window by window, with torchvision's suppression."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     proposals: list[tuple[float, torch.Tensor]] = []
     scale = 12 / 20
     while min(height, width) * scale >= 12:
         columns, rows = round(width * scale), round(height * scale)
         scores, offsets = networks[0](
-            as_tensor(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA))
+            as_tensor(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA))
         )
         level = []
         for row, column in torch.nonzero(scores[0, 1] >= 0.6).tolist():
@@ -146,12 +146,12 @@ def mtcnn_by_torch(networks: list[torch.nn.Module], picture: np.ndarray) -> tupl
     windows = [make_square(window) for _, window in suppress(proposals, 0.7)]
     if not windows:
         return np.zeros((0, 4)), np.zeros((0, 5, 2))
-    scores, offsets = networks[1](torch.cat([as_tensor(cut(picture, window, 24)) for window in windows]))
+    scores, offsets = networks[1](torch.cat([as_tensor(cut(image, window, 24)) for window in windows]))
     refined = [face for face in zip(scores[:, 1], windows, offsets, strict=True) if face[0] >= 0.7]
     final = []
     for _, window, by in suppress(refined, 0.7):
         square = make_square(move(window, by))
-        scores, offsets, points = networks[2](as_tensor(cut(picture, square, 48)))
+        scores, offsets, points = networks[2](as_tensor(cut(image, square, 48)))
         x, y = points[0, :5], points[0, 5:]
         sides = square[2:] - square[:2]
         final.append((scores[0, 1], move(square, offsets[0]), torch.stack([x, y], 1) * sides + square[:2]))
@@ -188,22 +188,22 @@ def share_of_smaller(one: torch.Tensor, other: torch.Tensor) -> float:
     return float(w.clamp(min=0) * h.clamp(min=0) / torch.stack(areas).min())
 
 
-def cut(picture: np.ndarray, window: torch.Tensor, side: int) -> np.ndarray:
+def cut(image: np.ndarray, window: torch.Tensor, side: int) -> np.ndarray:
     x1, y1, x2, y2 = (round(corner) for corner in window.tolist())
-    beyond = 2 * max(picture.shape)
-    black = np.pad(picture, ((beyond, beyond), (beyond, beyond), (0, 0)))
+    beyond = 2 * max(image.shape)
+    black = np.pad(image, ((beyond, beyond), (beyond, beyond), (0, 0)))
     part = black[beyond + y1 : beyond + y2, beyond + x1 : beyond + x2]
     return cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def as_tensor(picture: np.ndarray) -> torch.Tensor:
-    return (torch.from_numpy(picture).permute(2, 0, 1)[None].float() - 127.5) / 128
+def as_tensor(image: np.ndarray) -> torch.Tensor:
+    return (torch.from_numpy(image).permute(2, 0, 1)[None].float() - 127.5) / 128
 
 
-@pytest.mark.parametrize("picture", ODD_IMAGES)
+@pytest.mark.parametrize("image", ODD_IMAGES)
 @pytest.mark.parametrize("plugin", [mtcnn, retinaface], ids=["mtcnn", "retinaface"])
-def test_odd_pictures_have_no_face_and_do_no_harm(repository, plugin, picture):
-    assert_sees_no_face(plugin.create(repository), ODD_IMAGES[picture])
+def test_odd_images_have_no_face_and_do_no_harm(repository, plugin, image):
+    assert_sees_no_face(plugin.create(repository), ODD_IMAGES[image])
 
 
 @pytest.mark.parametrize("plugin", [mtcnn, retinaface], ids=["mtcnn", "retinaface"])
@@ -223,7 +223,7 @@ def test_retinaface_on_resnet50_is_known_by_its_weights(tmp_path):
     network = retinaface_exporter.RetinaFace("resnet50")
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.momentum = 1.0  # one picture makes the statistics, so that activations stay small
+            layer.momentum = 1.0  # one image makes the statistics, so that activations stay small
         if isinstance(layer, retinaface_exporter.Head):
             torch.nn.init.normal_(layer.conv1x1.weight, std=1e-4)
     network(torch.rand(1, 3, 96, 96))

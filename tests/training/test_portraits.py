@@ -1,4 +1,4 @@
-"""Whole pictures through detector, framing and model."""
+"""Whole images through detector, framing and model."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ PORTRAIT = cv2.imread(str(ROOT / "docs" / "images" / "astronaut.jpg"))[..., ::-1
 def data(tmp_path: Path) -> Path:
     """A face that is said to be sad, nothing at all that is said to be angry, and the face, happy."""
     images = tmp_path / "portraits_4class" / "images"
-    for name, picture in (("a", PORTRAIT), ("b", np.zeros((64, 64, 3), np.uint8)), ("c", PORTRAIT)):
-        write_image(images / f"{name}.png", picture)
+    for name, image in (("a", PORTRAIT), ("b", np.zeros((64, 64, 3), np.uint8)), ("c", PORTRAIT)):
+        write_image(images / f"{name}.png", image)
     (images.parent / "labels.csv").write_text("file,emotion\na.png,sad\nb.png,angry\nc.png,happy\n")
     return tmp_path
 
@@ -55,9 +55,9 @@ def test_unsure_and_small_faces_do_not_count(data, capsys, bound):
 
 
 def test_the_portraits_are_those_of_the_table_in_its_order(data):
-    pictures, labels = load_portraits(data)
+    images, labels = load_portraits(data)
     assert [FOUR[label].value for label in labels] == ["sadness", "anger", "happiness"]
-    np.testing.assert_array_equal(pictures[2](), PORTRAIT)
+    np.testing.assert_array_equal(images[2](), PORTRAIT)
 
 
 def test_a_damaged_or_missing_portrait_is_one_clear_line(data, capsys):

@@ -1,4 +1,4 @@
-"""Tiny data sets of pictures: a picture for each number, no two alike, and files in folders."""
+"""Tiny data sets of images: an image for each number, no two alike, and files in folders."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 
 
-def picture(number: int, height: int, width: int | None = None) -> np.ndarray:
-    """Give an RGB picture that only this number has."""
+def draw_image(number: int, height: int, width: int | None = None) -> np.ndarray:
+    """Return an RGB image that only this number has."""
     random = np.random.default_rng(number)
     return random.integers(0, 256, (height, width or height, 3), dtype=np.uint8)
 
 
-def grey_tile(number: int, side_px: int = 48) -> np.ndarray:
-    """Give a grey tile that only this number has."""
-    return picture(number, side_px)[..., 0]
+def draw_tile(number: int, side_px: int = 48) -> np.ndarray:
+    """Return a grey tile that only this number has."""
+    return draw_image(number, side_px)[..., 0]
 
 
 def write_image(path: Path, image: np.ndarray) -> Path:

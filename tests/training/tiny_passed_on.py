@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
-from tests.training.tiny_images import picture, write_image, write_text
+from tests.training.tiny_images import draw_image, write_image, write_text
 from training.data.faces import DataSet, Split
 
 RAF_ORDER = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
@@ -17,7 +17,7 @@ AFFECTNET_WORDS = ("Neutral", "happy", "SAD", "Surprise", "Fear", "disgust", "An
 
 
 def write_raf(root: Path, lists: Path | None = None, classes: Sequence[str] = "1234567") -> Path:
-    """Write four training pictures and a test picture of each class; the lists as well where `lists` is."""
+    """Write four training images and a test image of each class; the lists as well where `lists` is."""
     numbers = count(1)
     for split, each in (("train", 4), ("test", 1)):
         rows = ["image,label"]
@@ -25,7 +25,7 @@ def write_raf(root: Path, lists: Path | None = None, classes: Sequence[str] = "1
             for _ in range(each):
                 number = next(numbers)
                 name = f"{split}_{number:05}_aligned.jpg"
-                write_image(root / split / folder / name, picture(number, 100))
+                write_image(root / split / folder / name, draw_image(number, 100))
                 rows.append(f"{name},{label}")
         if lists:
             write_text(lists / f"{split}_labels.csv", "\n".join(rows) + "\n")
@@ -35,13 +35,13 @@ def write_raf(root: Path, lists: Path | None = None, classes: Sequence[str] = "1
 def write_affectnet(
     root: Path, classes: Iterable[str], splits: Sequence[str] = ("train", "val", "test"), each: int = 3
 ) -> Path:
-    """Write pictures of each class; a split named "." is the folder itself."""
+    """Write images of each class; a split named "." is the folder itself."""
     numbers = count()
     for split in splits:
         for folder in classes:
             for _ in range(each):
                 number = next(numbers)
-                write_image(root / split / folder / f"image{number:07}.png", picture(number, 40))
+                write_image(root / split / folder / f"image{number:07}.png", draw_image(number, 40))
     return root
 
 
@@ -52,5 +52,5 @@ def write_affectnet_list(root: Path, rows: Iterable[tuple[str, str]]) -> Path:
 
 
 def shown(data: DataSet, split: Split) -> list[str]:
-    """Give the label of each face of a split."""
+    """Return the label of each face of a split."""
     return [data.labels[number].value for number in data.splits[split].majority]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 Answer = Callable[[np.ndarray], dict[str, float]]
-"""Gives the probabilities of an RGB picture."""
+"""Gives the probabilities of an RGB image."""
 
 
 class TinyService:
@@ -24,29 +24,29 @@ class TinyService:
         self.batches: list[int] = []
         self.queries: list[dict[str, list[str]]] = []
         self.version = "1"
-        self.has_face: Callable[[np.ndarray], bool] = lambda picture: True
+        self.has_face: Callable[[np.ndarray], bool] = lambda image: True
         self.lock = threading.Lock()
         self.url = ""
 
-    def reply(self, path: str, pictures: list[np.ndarray]) -> tuple[int, dict[str, str], object]:
+    def reply(self, path: str, images: list[np.ndarray]) -> tuple[int, dict[str, str], object]:
         with self.lock:
             if self.faults:
                 status, headers = self.faults.pop(0)
                 return status, headers, problem(status, "told to fail")
-            self.batches.append(len(pictures))
+            self.batches.append(len(images))
             self.queries.append(parse_qs(urlsplit(path).query))
-        answers = [{"probabilities": self.answer(picture), "new_field": 1} for picture in pictures]
+        answers = [{"probabilities": self.answer(image), "new_field": 1} for image in images]
         body: dict[str, object] = {"request_id": "r", "model": {"name": "tiny", "version": self.version}}
         match urlsplit(path).path:
             case "/classify":
                 return 200, {}, body | {"faces": answers}
             case "/predict":
-                unlike = {emotion: 1.0 if emotion == "fear" else 0.0 for emotion in self.answer(pictures[0])}
+                unlike = {emotion: 1.0 if emotion == "fear" else 0.0 for emotion in self.answer(images[0])}
                 faces = [
                     {"probabilities": unlike, "detection_score": 0.6},
                     answers[0] | {"detection_score": 0.9},
                 ]
-                return 200, {}, body | {"faces": faces if self.has_face(pictures[0]) else []}
+                return 200, {}, body | {"faces": faces if self.has_face(images[0]) else []}
         return 404, {}, problem(404, "no such route")
 
     @contextmanager

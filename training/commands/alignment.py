@@ -2,8 +2,8 @@
 
 The faces are the PublicTest tiles of FER+, enlarged and with repeated edge around them, or the portraits of
 four expressions, whole; each is detected, framed in each way and cropped again. Missed faces are counted
-apart. Choose by PublicTest; PrivateTest plays no part. `--enlarged` takes the squares larger or smaller than
-calibrated: the framing should stand where the model answers best. `--turned` turns the images first.
+separately. Choose by PublicTest; PrivateTest plays no part. `--enlarged` takes the squares larger or smaller
+than calibrated: the best framing is where the model answers best. `--turned` turns the images first.
 """
 
 import argparse

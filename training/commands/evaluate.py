@@ -2,11 +2,11 @@
 
 A run is answered by torch; a folder (REPOSITORY/emotion_<name>) or a graph by ONNX Runtime as served; for
 both the faces of a split are measured. An address (http://...) is asked over HTTP: the faces of the split
-through POST /classify, and the photographs of portraits_4class through POST /predict.
+through POST /classify, and the images of portraits_4class through POST /predict.
 
 Prints accuracy, balanced accuracy, F1, areas under the ROC curve, calibration error with 95 % bootstrap
 intervals, and the confusion matrix, for all rows, without pixel copies, and without rows of uncertain label.
---json writes all figures, --report a folder with a page and its pictures.
+--json writes all figures, --report a folder with a page and PNG files.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What `evaluate` does with an address: the number of the service, not only of the network."""
+"""`evaluate` with an address: measure the service, not only the network."""
 
 import argparse
 from collections.abc import Callable
@@ -47,10 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace, load: Load) -> tuple[dict[str, object], list[Section]]:
-    """Ask a running cluster; give facts and what was measured.
+    """Query a running cluster; return facts and what was measured.
 
     Raises:
-        TrainingError: it cannot be reached, answers an error, or knows too few emotions.
+        TrainingError: it cannot be reached, answers an error, or lacks an emotion of the data set.
     """
     facts: dict[str, object] = {}
     sections: list[Section] = []
@@ -95,8 +95,8 @@ def _ask_classifier(options: argparse.Namespace, load: Load) -> tuple[dict[str, 
 
 def _ask_gateway(options: argparse.Namespace, _: Load) -> tuple[dict[str, object], Section]:
     portraits = list_portraits(options.data)
-    pictures = [file.read_bytes() for file, _ in portraits]
-    served = predict_images(_make_service(options, options.model), pictures)
+    images = [file.read_bytes() for file, _ in portraits]
+    served = predict_images(_make_service(options, options.model), images)
     truth = np.array([FOUR.index(emotion) for _, emotion in portraits], np.int64)[served.rows]
     found = examine(
         fold(served.probabilities, served.emotions, FOUR),

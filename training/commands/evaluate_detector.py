@@ -1,8 +1,8 @@
-"""Measure a face detector on annotated photographs: precision, recall, average precision at IoU 0.5.
+"""Measure a face detector on annotated images: precision, recall, average precision at IoU 0.5.
 
-Faces count from each of the --min-face-px sizes on (longer side, in pixels of the stored picture). A
+Faces count from each of the --min-face-px sizes on (longer side, in pixels of the stored image). A
 detection on a smaller or invalid face counts neither way, nor does a false one that is itself smaller. The
-detector is shown what serving shows it. --photos adds pictures whose faces were marked by hand, --report
+detector is shown what serving shows it. --photos adds images whose faces were marked by hand, --report
 writes curves as PNG and all figures as JSON, --beside times the detector and others in turn, on one thread.
 """
 
@@ -49,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--min-face-px", type=int, nargs="+", default=[40, 20], help="default: %(default)s")
     parser.add_argument(
-        "--min-score", type=float, default=MIN_SCORE, help="also told apart (default: %(default)s)"
+        "--min-score",
+        type=float,
+        default=MIN_SCORE,
+        help="precision and recall are given at it (default: %(default)s)",
     )
     parser.add_argument("--beside", nargs="*", default=[], metavar="DETECTOR", help="time it beside these")
     parser.add_argument(
@@ -70,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     detector = make_detector(options.detector, options.repository)
     data = read_wider(options.data / options.dataset)
-    found, timed_picture = _find(detector, [scene.file for scene in data.scenes], options.size)
+    found, timed_image = _find(detector, [scene.file for scene in data.scenes], options.size)
     curves = {limit: measure(data.scenes, found, min_face_px=limit) for limit in options.min_face_px}
     for limit, curve in curves.items():
         precision, recall = curve.at(options.min_score)
@@ -80,18 +83,18 @@ def run(options: argparse.Namespace) -> None:
             f"precision {precision:.4f}, recall {recall:.4f}"
         )
     counts = _count(detector, options) if options.photos else []
-    times = _time(detector, timed_picture, options)
+    times = _time(detector, timed_image, options)
     if options.report:
         _write(options, curves, counts, times)
 
 
 def _find(detector: Detector, files: list[Path], size: int) -> tuple[list[Detections], RgbImage]:
     found = []
-    for file in tqdm(files, desc="detecting", unit="picture"):
-        picture = DecodedImage.in_full(open_image(file))
-        found.append(detect_in(detector, picture, min_face_px=SMALLEST_FACE_PX, longer_side_px=size))
+    for file in tqdm(files, desc="detecting", unit="image"):
+        image = DecodedImage.in_full(open_image(file))
+        found.append(detect_in(detector, image, min_face_px=SMALLEST_FACE_PX, longer_side_px=size))
     height, width = TIMED_SIZE
-    timed = cv2.resize(picture.pixels, (width, height), interpolation=cv2.INTER_AREA)
+    timed = cv2.resize(image.pixels, (width, height), interpolation=cv2.INTER_AREA)
     return found, np.asarray(timed, np.uint8)
 
 
@@ -108,12 +111,12 @@ def _count(detector: Detector, options: argparse.Namespace) -> list[Count]:
     return counts
 
 
-def _time(detector: Detector, picture: RgbImage, options: argparse.Namespace) -> dict[str, float]:
+def _time(detector: Detector, image: RgbImage, options: argparse.Namespace) -> dict[str, float]:
     if not options.beside:
         return {}
     detectors = {options.detector: detector}
     detectors.update({name: make_detector(name, options.repository) for name in options.beside})
-    times = time_detectors(detectors, picture)
+    times = time_detectors(detectors, image)
     for name, median_ms in times.items():
         ratio = median_ms / times[options.beside[0]]
         print(

@@ -1,7 +1,7 @@
 """Turn a run, or the public PyTorch weights of a detector, into the graphs that its plug-in loads.
 
-They become REPOSITORY/detector_<name>/, replacing all that stood there. What each network says must be what
-torch says (1e-4), or nothing is written. `make models` fetches the weights and names this command.
+They become REPOSITORY/detector_<name>/, replacing all that was there. Each graph must answer as torch does
+(1e-4), or nothing is written. `make models` fetches the weights and names this command.
 """
 
 import argparse
@@ -29,8 +29,8 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     graphs: dict[str, bytes] = options.export(options)
     folder: Path = options.repository / f"detector_{options.name}"
-    with atomic_folder(folder) as beside:
+    with atomic_folder(folder) as temporary:
         for name, graph in graphs.items():
-            (beside / name).write_bytes(graph)
+            (temporary / name).write_bytes(graph)
     for name, graph in graphs.items():
         print(f"wrote {folder / name}, {len(graph)} bytes")

@@ -1,6 +1,6 @@
-"""Measure how a detector's boxes and landmarks sit in the frames of a data set, over its training tiles.
+"""Measure how a detector's boxes and landmarks relate to the frames of a data set, over its training tiles.
 
-The medians printed are what the detector plug-in's `framing` has to say: the square in units of the box's
+The medians printed belong into the detector plug-in's `framing`: the square in units of the box's
 longer side, the landmarks' places in the square in units of its side.
 """
 

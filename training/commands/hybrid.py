@@ -2,7 +2,7 @@
 
 The network is that of a run (its best weights), or of a config with pretrained weights, and stays as it is.
 The config's section `forest` bounds the forest. The graph must name the same emotion as scikit-learn on at
-least 99 % of the validation split, or nothing is written. Its accuracy there is printed beside that of the
+least 99 % of the validation split, or nothing is written. Its accuracy there is printed with that of the
 run's network.
 """
 

@@ -1,6 +1,6 @@
 """Measure a detector, its framing and a model together on the portraits of four expressions.
 
-An answer is the likeliest of the four. What is found, and how often the answer is right, are given apart:
+An answer is the top one of the four. Faces found and right answers are reported separately:
 recalls are of the faces found; over all portraits, a missed face is a wrong answer. Shares have 95 %
 bootstrap intervals.
 """
@@ -29,9 +29,9 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     detector = make_detector(options.detector, options.repository)
     model = open_model(options.model, threads=1)
-    pictures, labels = load_portraits(options.data)
-    located = locate(pictures, detector, min_score=options.min_score, min_face_px=options.min_face_px)
-    answers = model.choose(crop_located(pictures, located, aligned_square, detector.framing), FOUR)
+    images, labels = load_portraits(options.data)
+    located = locate(images, detector, min_score=options.min_score, min_face_px=options.min_face_px)
+    answers = model.choose(crop_located(images, located, aligned_square, detector.framing), FOUR)
     shown, missed = labels[located.places], np.delete(labels, located.places)
     is_right = answers == shown
     print(f"a face found in {len(shown)} of {len(labels)} portraits")

@@ -2,7 +2,7 @@
 
 PublicTest tiles of FER+ are degraded step by step. Each step's line gives the median of the measure that
 serving reports as `quality`, the model's accuracy, and which part that is of its accuracy on the tiles as
-they are. A bound stands where the part is 0.75; with --write the bounds become those of the model's card, by
+they are. A bound is where the part is 0.75; with --write the bounds become those of the model's card, by
 which the classifier judges faces. With --detector, accuracy by estimated pose follows, on enlarged tiles.
 """
 
@@ -104,9 +104,9 @@ def _find_median(qualities: Sequence[FaceQuality], measure: Callable[[FaceQualit
 def _print_pose(faces: Faces, detector: Detector, answer: Callable[[Crops], Labels]) -> None:
     if detector.framing.points is None:
         raise TrainingError("this detector finds no landmarks: choose one whose framing has `points`")
-    pictures = [partial(surround, tile) for tile in faces.tiles]
-    located = locate(pictures, detector, min_score=MIN_SCORE, min_face_px=1)
-    crops = crop_located(pictures, located, aligned_square, detector.framing)
+    images = [partial(surround, tile) for tile in faces.tiles]
+    located = locate(images, detector, min_score=MIN_SCORE, min_face_px=1)
+    crops = crop_located(images, located, aligned_square, detector.framing)
     is_right = answer(crops) == faces.majority[located.places]
     poses = [
         estimate_pose(landmarks, detector.framing.points)

@@ -1,4 +1,4 @@
-"""Time model folders or ONNX files beside MobileNetV2 in FP32 at 112 px: one face, one thread, in turn.
+"""Time model folders or ONNX files against MobileNetV2 in FP32 at 112 px: one face, one thread, in turn.
 
 MobileNetV2 is that of training/configs/mobilenetv2.yaml with fresh weights, exported as any model is: times
 do not depend on weights. Ratios may be compared between machines of one kind, milliseconds may not.

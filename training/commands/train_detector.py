@@ -45,6 +45,6 @@ def run(options: argparse.Namespace) -> None:
     kept_back = max(1, round(config.held_out * len(samples)))
     held_out, taught = ([samples[row] for row in rows] for rows in (order[:kept_back], order[kept_back:]))
     faces = sum(int((~one.is_ignored).sum()) for one in samples)
-    print(f"{len(taught)} pictures to learn from, {len(held_out)} held out, {faces} faces", flush=True)
+    print(f"{len(taught)} images to learn from, {len(held_out)} held out, {faces} faces", flush=True)
     progress = fit(config, taught, held_out, folder, dense_teacher=dense_teacher, paste=paste)
     print(f"best: epoch {progress.best_epoch}, held-out loss {progress.lowest_loss:.4f}, in {folder}")

@@ -9,7 +9,7 @@ from training.errors import TrainingError
 
 
 def make_detector(name: str, repository: Path) -> Detector:
-    """Make a face detector by its plug-in's name.
+    """Create a face detector by its plug-in's name.
 
     Raises:
         TrainingError: there is none of that name, or its weights are missing or wrong.

@@ -28,11 +28,11 @@ class Faces:
         tiles: uint8 [n, h, w] grey or [n, h, w, 3] RGB.
         votes: float32 [n, K], the share of each of the data set's labels, in their order; a row sums to 1.
         majority: int64 [n], index of the label with a clear majority, or `NO_MAJORITY`.
-        is_certain: bool [n], the label surely belongs to the tile.
-        is_copied: bool [n], the same pixels stand in another split as well.
-        admissible: bool [n, K], labels that several people would accept (multi-label targets), at least
+        is_certain: bool [n], the label certainly belongs to the tile.
+        is_copied: bool [n], the same pixels are in another split too.
+        admissible: bool [n, K], labels with enough votes to be acceptable (multi-label targets), at least
             one a row; None where the data set has one label a face.
-        persons: str [n], who is shown; None where the data set does not tell.
+        persons: str [n], who is shown; None where it is not known.
     """
 
     tiles: npt.NDArray[np.uint8]
@@ -47,7 +47,7 @@ class Faces:
         return len(self.tiles)
 
     def select(self, keep: npt.NDArray[np.bool_]) -> "Faces":
-        """Give the rows where `keep`, bool [n], holds."""
+        """Return the rows where `keep`, bool [n], holds."""
         return Faces(
             self.tiles[keep],
             self.votes[keep],
@@ -76,10 +76,10 @@ class DataSet:
         splits: the faces by split; evaluation splits hold every row that the data set's own rule keeps.
         sources: names and terms, `rows` being the size of the training split.
         sha256: of the files that were read.
-        labels: the emotions it knows, in canonical order; what votes and majorities count in.
+        labels: its emotions, in canonical order; the columns of votes and the values of majorities.
         dropped: how many rows were left out, by reason.
-        warnings: what everybody has to know who reads a figure measured on it.
-        split_names: what its authors call its splits, or how they were cut, where `Split` does not say it.
+        warnings: what readers of figures measured on it must know.
+        split_names: what its authors call its splits, or how they were cut, where it differs from `Split`.
     """
 
     splits: dict[Split, Faces]
@@ -91,11 +91,11 @@ class DataSet:
     split_names: Mapping[Split, str] = field(default_factory=dict)
 
     def name_of(self, split: Split) -> str:
-        """Name a split as figures measured on it should."""
+        """Return the name of a split for figures measured on it."""
         return self.split_names.get(split, split)
 
     def report(self) -> tuple[str, ...]:
-        """Give a line for each warning and for each reason why rows were left out."""
+        """Return a line for each warning and for each reason why rows were left out."""
         return (
             *(f"warning: {warning}" for warning in self.warnings),
             *(f"left out: {rows} {reason}" for reason, rows in self.dropped.items()),

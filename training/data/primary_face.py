@@ -1,4 +1,4 @@
-"""The faces of a picture that serving would report, and the likeliest of them."""
+"""The faces of an image that serving would report, and the primary one: that with the highest score."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,21 +11,21 @@ from fercore.vision.image import DecodedImage
 
 MIN_SCORE = PredictOptions().min_score
 MIN_FACE_PX = PredictOptions().min_face_px
-"""What serving asks of a detector when nobody says otherwise; the commands' defaults too."""
+"""Serving's defaults, and those of the commands."""
 
 Box = npt.NDArray[np.float32]
 
 
 def find_faces(
     detector: Detector,
-    picture: DecodedImage,
+    image: DecodedImage,
     *,
     min_score: float = MIN_SCORE,
     min_face_px: int = MIN_FACE_PX,
     longer_side_px: int = DETECT_SIZE_PX,
 ) -> Detections:
-    """Find faces whose score and longer side are at least those, the surest first."""
-    found = detect_in(detector, picture, min_face_px=min_face_px, longer_side_px=longer_side_px)
+    """Find faces with at least this score and longer side, highest score first."""
+    found = detect_in(detector, image, min_face_px=min_face_px, longer_side_px=longer_side_px)
     sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1, initial=0)
     kept = np.flatnonzero((found.scores >= min_score) & (sides >= min_face_px))
     kept = kept[np.argsort(-found.scores[kept], kind="stable")]
@@ -35,6 +35,6 @@ def find_faces(
 def find_primary_face(
     detector: Detector, image: RgbImage, *, min_score: float = MIN_SCORE, min_face_px: int = MIN_FACE_PX
 ) -> tuple[Box, Points | None] | None:
-    """Give the surest face's box, float32 [4], and landmarks, float32 [5, 2], if the detector finds any."""
+    """Return box, float32 [4], and landmarks, float32 [5, 2], of the face with the highest score, if any."""
     found = find_faces(detector, DecodedImage.in_full(image), min_score=min_score, min_face_px=min_face_px)
     return (found.boxes[0], found.landmarks_of(0)) if len(found.scores) else None

@@ -1,1 +1,1 @@
-"""Train and measure face detectors: pictures, views of them, the network, its assignment and losses."""
+"""Train and measure face detectors: images, views of them, the network, its assignment and losses."""

@@ -1,4 +1,4 @@
-"""Say which cells of the maps answer for which face: SimOTA (Ge et al., "YOLOX", 2021) for one class."""
+"""Assign cells of the maps to faces: SimOTA (Ge et al., "YOLOX", 2021) for one class."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -11,7 +11,7 @@ from torchvision.ops import box_iou
 from training.detection.network import STRIDES
 
 CENTRE_RADIUS = 2.5
-"""Cells no farther from a face's middle than this, in strides, may answer for it."""
+"""Largest distance of a cell from its face's centre, in strides."""
 
 MOST_CELLS = 10
 IOU_WEIGHT = 3.0
@@ -20,10 +20,10 @@ FAR = 1e5
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Where the cells of all maps stand.
+    """The cells of all maps.
 
     Attributes:
-        corners: float32 [A, 2], x y of each cell's reference point, in pixels of the picture.
+        corners: float32 [A, 2], x y of each cell's reference point, in pixels of the image.
         strides: float32 [A].
     """
 
@@ -32,7 +32,7 @@ class Cells:
 
 
 def lay_cells(height: int, width: int) -> Cells:
-    """Lay out the cells of a picture, map by map, row by row; a map of part of a stride has a cell for it.
+    """Lay out the cells of an image, map by map, row by row; a map of part of a stride has a cell for it.
 
     Stays open in both when it is traced.
     """
@@ -55,13 +55,13 @@ def decode_boxes(answers: Tensor, cells: Cells) -> Tensor:
 
 @torch.no_grad()
 def assign(scores: Tensor, boxes: Tensor, faces: Tensor, cells: Cells) -> tuple[Tensor, Tensor, Tensor]:
-    """Choose for every face the cells that answer for it.
+    """Assign cells to every face.
 
     Args:
         scores: float32 [A], logits.
         boxes: float32 [A, 4], decoded.
         faces: float32 [n, 4], n > 0.
-        cells: of the picture.
+        cells: of the image.
 
     Returns:
         The chosen cells int64 [k], the face of each int64 [k], and the overlap of their boxes float32 [k].

@@ -10,7 +10,7 @@ from training.config import DataConfig, FitConfig, Fraction, Section, equals, re
 
 
 class TeacherConfig(Section):
-    """Which detector teaches landmarks, and faces that nobody has annotated."""
+    """Which detector teaches landmarks, and faces without annotation."""
 
     detector: Annotated[str, Field(description="A plug-in of services/detector/detectors/ with landmarks")]
     sure: Annotated[
@@ -24,15 +24,15 @@ class TeacherConfig(Section):
         Field(
             ge=0,
             le=1,
-            description="Share of the loss that is the distance from what the teacher's graph says of every "
-            "cell of each view; only yunet has the pupil's cells",
+            description="Share of the loss that is the distance from the teacher's answer for every "
+            "cell of each view; only yunet has the student's cells",
             exclude_if=equals(0),
         ),
     ] = 0.0
 
 
 class PasteConfig(Section):
-    """What is pasted into views; a dense teacher alone says what it shows."""
+    """What is pasted into views; only a dense teacher can label it."""
 
     data: Annotated[DataConfig, Field(description="Whose training faces")] = DataConfig(name="fer2013")
     face_share: Annotated[Fraction, Field(description="Of the views that get faces")] = 0.4
@@ -42,13 +42,13 @@ class PasteConfig(Section):
 class DetectorFit(Section):
     """The training loop."""
 
-    epochs: Annotated[int, Field(ge=1, description="Each shows a view of every picture `views` times")] = 60
-    views: Annotated[int, Field(ge=1, description="Of each picture in an epoch")] = 2
+    epochs: Annotated[int, Field(ge=1, description="Each shows a view of every image `views` times")] = 60
+    views: Annotated[int, Field(ge=1, description="Of each image in an epoch")] = 2
     sides_px: Annotated[
         tuple[Annotated[int, Field(ge=64, multiple_of=64)], ...],
         Field(min_length=1, description="Of a view; each batch draws one of them"),
     ] = (384,)
-    mosaic: Annotated[Fraction, Field(description="Share of the views made of four pictures")] = 0.4
+    mosaic: Annotated[Fraction, Field(description="Share of the views made of four images")] = 0.4
     batch_size: Annotated[
         int, Field(ge=1, description="Views of the first side; of others as many as have its pixels")
     ] = 16
@@ -73,7 +73,7 @@ class DetectorFit(Section):
     ] = False
 
     def as_fit(self) -> FitConfig:
-        """Give what the emotion models' loop calls the same."""
+        """Return the fields that the emotion models' loop shares."""
         return FitConfig(
             schedule="cosine",
             early_stopping_patience=self.epochs,
@@ -88,7 +88,7 @@ class DetectorConfig(Section):
     seed: int = 2026
     data: Annotated[str, Field(description="A folder of the data folder, with boxes.json")] = "wider_train"
     held_out: Annotated[
-        float, Field(gt=0, lt=0.5, description="Share of the pictures that only choose the epoch")
+        float, Field(gt=0, lt=0.5, description="Share of the images that only choose the epoch")
     ] = 0.1
     teacher: TeacherConfig | None = None
     start_from: Annotated[
@@ -110,7 +110,7 @@ class DetectorConfig(Section):
         return self
 
     def as_json(self) -> str:
-        """Give the whole config, defaults filled in."""
+        """Return the whole config, defaults filled in."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=2) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""Learn from what YuNet's own maps say of every cell of a view, not only of the faces that it would report.
+"""Learn from YuNet's own maps, every cell of a view, not only from the faces that it would report.
 
-Its cells stand where the three finer maps of ferface have theirs, and say the same of a face, so its answers
-are targets as they are (dense distillation, after Hinton, Vinyals and Dean, 2015).
+Its cells are those of the three finer maps of ferface, with the same outputs, so its answers are targets
+as they are (dense distillation, after Hinton, Vinyals and Dean, 2015).
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from training.detection.views import Sample
 from training.errors import TrainingError
 
 SURE = 0.3
-"""Cells of which the teacher is surer also teach boxes and landmarks, weighted by its score."""
+"""Cells above this teacher score also teach boxes and landmarks, weighted by it."""
 
 
 class DenseTeacher:
@@ -37,31 +37,31 @@ class DenseTeacher:
         self.share = share
 
     def distance(self, maps: Sequence[Tensor], views: Sequence[Sample]) -> DetectionLoss:
-        """Give the pupil's distance from the teacher, for one face-like cell; cells it lacks are no face.
+        """Return the student's distance from the teacher, per face-like cell; further cells are background.
 
         Args:
-            maps: float32 [n, 15, h, w], the pupil's, finest first.
-            views: n pictures of equal size.
+            maps: float32 [n, 15, h, w], the student's, finest first.
+            views: n images of equal size.
         """
-        told = self.answer(views)
-        pupil = join_maps(maps)
-        told = F.pad(told, (0, 0, 0, pupil.shape[1] - told.shape[1]))
+        target = self.answer(views)
+        student = join_maps(maps)
+        target = F.pad(target, (0, 0, 0, student.shape[1] - target.shape[1]))
         cells = lay_cells(*views[0].image.shape[:2])
-        scores = told[..., 0]
+        scores = target[..., 0]
         count = scores.sum().clamp(min=1)
-        score = F.binary_cross_entropy_with_logits(pupil[..., 0], scores, reduction="sum") / count
+        score = F.binary_cross_entropy_with_logits(student[..., 0], scores, reduction="sum") / count
         is_face = scores > SURE
         weights = scores[is_face]
-        boxes, told_boxes = (decode_boxes(part[..., 1:5], cells)[is_face] for part in (pupil, told))
-        box = (weights * (1 - eiou(boxes, told_boxes))).sum() / count
-        sides_px = (told_boxes[:, 2:] - told_boxes[:, :2]).amax(dim=1)
+        boxes, target_boxes = (decode_boxes(part[..., 1:5], cells)[is_face] for part in (student, target))
+        box = (weights * (1 - eiou(boxes, target_boxes))).sum() / count
+        sides_px = (target_boxes[:, 2:] - target_boxes[:, :2]).amax(dim=1)
         strides = cells.strides.expand_as(scores)[is_face]
-        off = (pupil[..., 5:] - told[..., 5:])[is_face].reshape(-1, 5, 2)
+        off = (student[..., 5:] - target[..., 5:])[is_face].reshape(-1, 5, 2)
         distances = point_distances(off * (strides / sides_px)[:, None, None])
         return DetectionLoss(score, box, (weights * distances).sum() / count)
 
     def answer(self, views: Sequence[Sample]) -> Tensor:
-        """Give float32 [n, A, 15] as the pupil's, but that the score is in [0, 1]; A cells of three maps."""
+        """Return float32 [n, A, 15] like the student's, but with scores in [0, 1]; A cells of three maps."""
         bgr = np.stack([view.image.transpose(2, 0, 1)[::-1] for view in views]).astype(np.float32)
         outputs = [torch.from_numpy(output) for output in self._graph.run(bgr)]
         faces, centres, boxes, points = (torch.cat(outputs[start : start + 3], 1) for start in (0, 3, 6, 9))
@@ -69,10 +69,10 @@ class DenseTeacher:
 
 
 def load_dense_teacher(config: TeacherConfig | None, repository: Path) -> DenseTeacher | None:
-    """Call in the teacher, if the config gives it weight.
+    """Load the teacher, if the config gives it weight.
 
     Raises:
-        TrainingError: its cells are not the pupil's, or its weights are missing or wrong.
+        TrainingError: its cells are not the student's, or its weights are missing or wrong.
     """
     if config is None or not config.dense:
         return None

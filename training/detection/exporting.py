@@ -67,7 +67,7 @@ def to_onnx(
         axes: names of the open axes, by input or output and axis.
         metadata: written into the file.
         dtype: of the input, float32 (compared from -1 to 1) or uint8.
-        is_compared: False where noise is no fair question.
+        is_compared: False where random inputs are no meaningful test.
 
     Raises:
         TrainingError: a value differs by more than `TOLERANCE`.

@@ -40,12 +40,12 @@ def fit(
     """Train until the epochs are over; `best.pt` holds averaged weights.
 
     They are those of the lowest held-out loss, or of the last epoch where the run started from another's: an
-    ancestor may have learnt what is held out, which then tells little.
+    ancestor may have been trained on the held-out images, so that their loss means little.
 
     A dense teacher counts by its share. Nothing is pasted into the views of the held-out images.
 
     Raises:
-        KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
+        KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch is kept.
         TrainingError: the loss is not a number, or the disk is full.
     """
     fitting = config.fit.as_fit()
@@ -84,13 +84,13 @@ class DetectorTask:
         self.best_by: BestBy = "loss" if config.start_from is None else "last"
 
     def start_epoch(self, network: nn.Module) -> None:
-        """Put the network into training mode, all but its statistics where the config keeps them."""
+        """Set training mode; batch statistics stay fixed where the config keeps them."""
         network.train()
         if self._config.fit.keeps_statistics:
             freeze_batch_norm(network)
 
     def batches(self, epoch: int) -> Iterator[list[Sample]]:
-        """Draw the views of an epoch, the next batch while the last one is learnt."""
+        """Draw the views of an epoch, the next batch while the network learns the last one."""
         config, samples = self._config.fit, self._samples
         random = np.random.default_rng([self._config.seed, epoch])
         order = np.concatenate([random.permutation(len(samples)) for _ in range(config.views)])
@@ -152,7 +152,7 @@ class DetectorTask:
 
 
 def start_from(network: nn.Module, ancestor: Path, run: Path) -> None:
-    """Give a detector the best weights of a finished run.
+    """Load the best weights of a finished run into a detector.
 
     Args:
         network: is changed.
@@ -168,7 +168,7 @@ def start_from(network: nn.Module, ancestor: Path, run: Path) -> None:
 
 
 def freeze_batch_norm(network: nn.Module) -> None:
-    """Let a network that is trained normalise by the statistics that it has, and not change them."""
+    """Keep the running statistics of batch normalisation fixed, and normalise by them, in training."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()

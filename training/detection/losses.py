@@ -1,4 +1,4 @@
-"""What a detector is judged by in training: scores of all cells, boxes and landmarks of the chosen ones."""
+"""The loss of a detector: scores of all cells, boxes and landmarks of the assigned ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ BOX_WEIGHT, LANDMARK_WEIGHT = 5.0, 1.0
 
 @dataclass(frozen=True, slots=True)
 class DetectionLoss:
-    """The parts of a batch's loss, each for one chosen cell; `total` is what training lowers."""
+    """The parts of a batch's loss, each for one chosen cell; `total` is what training minimises."""
 
     score: Tensor
     box: Tensor
@@ -28,17 +28,17 @@ class DetectionLoss:
         return self.score + BOX_WEIGHT * self.box + LANDMARK_WEIGHT * self.landmarks
 
     def mix_with(self, other: "DetectionLoss", share: float) -> "DetectionLoss":
-        """Give the weighted mean of both; this one weighs `share`."""
+        """Return the weighted mean of both; this one weighs `share`."""
         pairs = ((self.score, other.score), (self.box, other.box), (self.landmarks, other.landmarks))
         return DetectionLoss(*(share * mine + (1 - share) * theirs for mine, theirs in pairs))
 
 
 def detection_loss(maps: Sequence[Tensor], views: Sequence[Sample]) -> DetectionLoss:
-    """Judge the answers for a batch.
+    """Compute the loss of a batch.
 
     Args:
         maps: float32 [n, 15, h, w], finest first.
-        views: n pictures of equal size, with their faces.
+        views: n images of equal size, with their faces.
     """
     height, width = views[0].image.shape[:2]
     cells = lay_cells(height, width)
@@ -68,12 +68,12 @@ def detection_loss(maps: Sequence[Tensor], views: Sequence[Sample]) -> Detection
 
 
 def join_maps(maps: Sequence[Tensor]) -> Tensor:
-    """Lay maps [n, 15, h, w] out as their cells stand in `lay_cells`, [n, A, 15]."""
+    """Flatten maps [n, 15, h, w] in the order of `lay_cells`, [n, A, 15]."""
     return torch.cat([part.flatten(2) for part in maps], dim=2).transpose(1, 2)
 
 
 def _blank(weights: Tensor, view: Sample, cells: Cells) -> None:
-    """Take the cells in ignored boxes out of the judgement, in place."""
+    """Zero the weights of cells in ignored boxes, in place."""
     middle = cells.corners + cells.strides[:, None] / 2
     for box in torch.from_numpy(view.boxes[view.is_ignored]):
         slack = cells.strides[:, None] / 2
@@ -81,7 +81,7 @@ def _blank(weights: Tensor, view: Sample, cells: Cells) -> None:
 
 
 def _landmark_loss(answers: Tensor, known: Tensor, faces: Tensor, chosen: Tensor, cells: Cells) -> Tensor:
-    """Give the mean distance of five points in units of the face's longer side, [k]; 0 where unknown."""
+    """Return the mean distance of five points in units of the face's longer side, [k]; 0 where unknown."""
     strides = cells.strides[chosen, None, None]
     points = cells.corners[chosen, None] + answers.reshape(-1, 5, 2) * strides
     longer = (faces[:, 2:] - faces[:, :2]).amax(dim=1)[:, None, None]
@@ -90,12 +90,12 @@ def _landmark_loss(answers: Tensor, known: Tensor, faces: Tensor, chosen: Tensor
 
 
 def point_distances(off: Tensor) -> Tensor:
-    """Give the mean distance of five points that are off by [k, 5, 2] of the face's longer side, [k]."""
+    """Return the mean distance of five points that are off by [k, 5, 2] of the face's longer side, [k]."""
     return 10 * F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.02, reduction="none").mean(dim=(1, 2))
 
 
 def eiou(some: Tensor, others: Tensor) -> Tensor:
-    """Give overlap less the distance of centres and the difference of sides, pair by pair, [k].
+    """Compute overlap less the distance of centres and the difference of sides, pair by pair, [k].
 
     EIoU (Zhang et al., Neurocomputing 2022).
     """
@@ -114,5 +114,5 @@ def eiou(some: Tensor, others: Tensor) -> Tensor:
 
 
 def stack(views: Sequence[Sample]) -> Tensor:
-    """Give the pictures of a batch, uint8 [n, h, w, 3]."""
+    """Return the images of a batch, uint8 [n, h, w, 3]."""
     return torch.from_numpy(np.stack([view.image for view in views]))

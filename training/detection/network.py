@@ -1,7 +1,7 @@
 """ferface: a single-shot, anchor-free face detector with five landmarks, small enough for a CPU.
 
-In the manner of YuNet (Wu et al., 2023) and CenterFace (Xu et al., 2019): every cell of four maps says
-whether a face's middle is near, and where its box and landmarks are. Separable convolutions (Howard et al.,
+In the manner of YuNet (Wu et al., 2023) and CenterFace (Xu et al., 2019): every cell of four maps gives
+a score for a face's centre nearby, its box and its landmarks. Separable convolutions (Howard et al.,
 2017) behind a dense stem, a top-down pyramid (Lin et al., CVPR 2017), and one head that all maps share.
 """
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 STRIDES = (8, 16, 32, 64)
-"""Pixels of the picture between neighbouring cells of each map."""
+"""Pixels of the image between neighbouring cells of each map."""
 
 OUTPUTS = 1 + 4 + 10
 """Of a cell: score (logit), box (dx, dy, ln w, ln h), five landmarks (dx, dy), in units of the stride."""
@@ -33,7 +33,7 @@ def _convolution(channels: int, width: int, stride: int) -> list[nn.Module]:
 
 
 class Separable(nn.Module):
-    """A convolution within each channel, then one across them; beside a shortcut where the shape stays."""
+    """A convolution within each channel, then one across them; with a shortcut where the shape stays."""
 
     def __init__(self, channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def _stage(channels: int, width: int, blocks: int) -> nn.Sequential:
 
 
 class FerFace(nn.Module):
-    """From a picture to a map for each of `STRIDES`, float [n, 15, h / stride, w / stride], rounded up."""
+    """From an image to a map for each of `STRIDES`, float [n, 15, h / stride, w / stride], rounded up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,9 +85,9 @@ class FerFace(nn.Module):
         last.bias = nn.Parameter(bias)
 
     @override
-    def forward(self, pictures: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor) -> list[Tensor]:
         """Map float [n, 3, h, w], h and w multiples of 32, normalised, to the maps, finest first."""
-        maps = self.stem(pictures)
+        maps = self.stem(images)
         found: list[Tensor] = []
         for stage in self.stages:
             maps = stage(maps)
@@ -107,6 +107,6 @@ class FerFace(nn.Module):
         return torch.cat([answer[:, :1], answer[:, 1:] * scale], dim=1)
 
 
-def normalise(pictures: Tensor) -> Tensor:
+def normalise(images: Tensor) -> Tensor:
     """Map uint8 [n, h, w, 3] to float32 [n, 3, h, w], about -1 to 1."""
-    return (pictures.permute(0, 3, 1, 2).float() - GREY) / GREY
+    return (images.permute(0, 3, 1, 2).float() - GREY) / GREY

@@ -1,6 +1,6 @@
-"""Paste into a view what photographs show too seldom: more faces, and letters and shapes that are no face.
+"""Paste into a view what images rarely show: more faces, and letters and shapes that are not faces.
 
-What is pasted has no label: only a dense teacher, which sees the view itself, can say what a cell shows.
+What is pasted has no label: only a dense teacher, which sees the view itself, can label a cell.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ FONTS = (
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 )
 MOST = 4
-"""So many faces, or drawn things, at most."""
+"""Faces, or drawn things, at most."""
 
 SMALLEST_PX = 12
 
@@ -43,7 +43,7 @@ class Paste:
     drawn_share: float
 
     def apply(self, view: Sample, random: np.random.Generator) -> Sample:
-        """Give the view with what chance pastes into it; boxes stay as they were."""
+        """Return the view with random pastes; its boxes stay as they were."""
         image = view.image
         if random.random() < self.drawn_share:
             image = image.copy()
@@ -80,7 +80,7 @@ def _paste(image: RgbImage, face: Tiles, random: np.random.Generator) -> None:
 
 
 def _make_mask(length: int) -> npt.NDArray[np.float32]:
-    """Give the weights of a square's pixels, [length, length, 1]: 1 in its oval, 0 in its corners."""
+    """Return the weights of a square's pixels, [length, length, 1]: 1 in its oval, 0 in its corners."""
     across = np.linspace(-1, 1, length)
     distance = np.hypot(across[:, None], across[None] * 1.15)
     return np.clip((1.1 - distance) / 0.25, 0, 1).astype(np.float32)[:, :, None]

@@ -41,7 +41,7 @@ class PrecisionRecall:
         return float((falling * np.diff(self.recall, prepend=0.0)).sum())
 
     def at(self, score: float) -> tuple[float, float]:
-        """Give precision and recall of what is found at or above a score."""
+        """Return precision and recall of what is found at or above a score."""
         last = int((self.scores >= score).sum()) - 1
         return (1.0, 0.0) if last < 0 else (float(self.precision[last]), float(self.recall[last]))
 
@@ -54,7 +54,7 @@ def measure(scenes: Sequence[Scene], found: Sequence[Detections], *, min_face_px
 
     Args:
         scenes: with their faces.
-        found: in pixels of each scene's picture.
+        found: in pixels of each scene's image.
         min_face_px: in the same pixels.
     """
     scores, hits, faces = [], [], 0
@@ -91,7 +91,7 @@ def _match(
 
 
 def draw_curves(curves: Mapping[int, PrecisionRecall], title: str) -> bytes:
-    """Give one PNG with a curve for each smallest face in pixels."""
+    """Return one PNG with a curve for each smallest face in pixels."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6, 5), layout="constrained")
         axes = figure.subplots()

@@ -27,19 +27,17 @@ def load_samples(
     """Decode each scene and ask the teacher, if there is one.
 
     Raises:
-        TrainingError: a picture is damaged.
+        TrainingError: an image is damaged.
     """
     samples = []
-    for scene in tqdm(scenes, desc="reading pictures", unit="picture"):
-        picture = DecodedImage.in_full(open_image(scene.file))
+    for scene in tqdm(scenes, desc="reading images", unit="image"):
+        image = DecodedImage.in_full(open_image(scene.file))
         nothing = np.full((len(scene.boxes), 5, 2), np.nan, np.float32)
-        plain = Sample(picture.pixels, scene.boxes, nothing, ~scene.is_valid)
+        plain = Sample(image.pixels, scene.boxes, nothing, ~scene.is_valid)
         if teacher is None or config is None:
             samples.append(plain)
         else:
-            samples.append(
-                add_taught(plain, detect_in(teacher, picture, min_face_px=SMALLEST_FACE_PX), config)
-            )
+            samples.append(add_taught(plain, detect_in(teacher, image, min_face_px=SMALLEST_FACE_PX), config))
     return samples
 
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from fercore.vision.crop import Boxes, RgbImage
 
 MIRRORED = [1, 0, 2, 4, 3]
-"""Which landmark of a mirrored face stands where: the viewer's left is always first."""
+"""The order of a mirrored face's landmarks: the viewer's left is always first."""
 
 SMALLEST_FACE_PX = 7.0
-"""Smaller faces of a view cannot be told: they count neither way."""
+"""Smaller faces of a view cannot be recognised: they count neither way."""
 
 SEEN_SHARE = 0.4
 """Faces of which less lies in the window count neither way."""
@@ -24,7 +24,7 @@ SEEN_SHARE = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture in memory and what a network should say of it.
+    """An image in memory and its targets.
 
     Attributes:
         image: uint8 [h, w, 3], RGB.
@@ -40,11 +40,11 @@ class Sample:
 
 
 SHOWN_SHARE = 0.6
-"""A picture is not made smaller than this share of a view: what is empty teaches nothing."""
+"""An image is not made smaller than this share of a view: empty parts teach nothing."""
 
 
 def draw_mosaic(four: Sequence[Sample], side_px: int, random: np.random.Generator) -> Sample:
-    """Draw one view made of a view of each of four pictures, where faces are small and many.
+    """Draw one view made of a view of each of four images, where faces are small and many.
 
     Bochkovskiy et al., "YOLOv4", 2020.
     """
@@ -62,10 +62,10 @@ def draw_mosaic(four: Sequence[Sample], side_px: int, random: np.random.Generato
 
 
 def draw_view(sample: Sample, side_px: int, random: np.random.Generator) -> Sample:
-    """Draw a square view; what lies beyond the picture is grey.
+    """Draw a square view; what lies beyond the image is grey.
 
     Most often a face is chosen and its size drawn evenly in log scale, so that large and small faces are
-    learnt alike (data-anchor sampling, Tang et al., ECCV 2018); else the whole picture is shown.
+    learnt alike (data-anchor sampling, Tang et al., ECCV 2018); else the whole image is shown.
     """
     scale, centre = _choose_frame(sample, side_px, random)
     angle = float(random.normal(0, 8)) if random.random() < 0.4 else 0.0
@@ -84,7 +84,7 @@ def draw_view(sample: Sample, side_px: int, random: np.random.Generator) -> Samp
 def _choose_frame(
     sample: Sample, side_px: int, random: np.random.Generator
 ) -> tuple[float, npt.NDArray[np.float64]]:
-    """Choose the scale and the point of the picture that the view's middle shows."""
+    """Choose the scale and the point of the image that the view's middle shows."""
     height, width = sample.image.shape[:2]
     candidates = np.flatnonzero(~sample.is_ignored)
     if len(candidates) == 0 or random.random() < 0.2:

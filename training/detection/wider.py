@@ -1,6 +1,6 @@
-"""Read photographs with face boxes: the layout of `wider_train/` and `wider_val/`.
+"""Read images with face boxes: the layout of `wider_train/` and `wider_val/`.
 
-`boxes.json` holds [x, y, w, h] in pixels of the stored picture and WIDER FACE's attributes (Yang et al., CVPR
+`boxes.json` holds [x, y, w, h] in pixels of the stored image and WIDER FACE's attributes (Yang et al., CVPR
 2016).
 """
 
@@ -18,12 +18,12 @@ from training.errors import TrainingError
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One photograph and what is known of its faces.
+    """One image and its annotated faces.
 
     Attributes:
-        file: the encoded picture.
+        file: the encoded image.
         boxes: float32 [n, 4], x1 y1 x2 y2 in its pixels.
-        is_valid: bool [n]; the others cannot be told to be faces, and count neither way.
+        is_valid: bool [n]; the others cannot be recognised as faces, and count neither way.
     """
 
     file: Path
@@ -36,8 +36,8 @@ class Scenes:
     """All scenes of a folder.
 
     Attributes:
-        sha256: of `boxes.json` and of the pictures' names and sizes.
-        labels: none; a detector tells nothing apart.
+        sha256: of `boxes.json` and of the images' names and sizes.
+        labels: none; a detector has no classes.
     """
 
     scenes: tuple[Scene, ...]
@@ -49,7 +49,7 @@ def read_wider(folder: Path) -> Scenes:
     """Read the scenes of a folder with `boxes.json` and `images/`.
 
     Raises:
-        TrainingError: it is missing, cut short, or lacks a field; or a picture is not there.
+        TrainingError: it is missing, cut short, or lacks a field; or an image is not there.
     """
     file = folder / "boxes.json"
     try:

@@ -50,7 +50,7 @@ CARD_SUBSETS = ("all", "without_either")
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What an export is called, where it goes, and what its card says of it.
+    """The name, place and card of an export.
 
     Attributes:
         name: of the model.
@@ -78,13 +78,13 @@ class Export:
         return self.repository / f"{FOLDER_PREFIX}{self.name}"
 
     def measured_by(self, split: Split) -> str:
-        """Give the command that measures the model on a split."""
+        """Return the command that measures the model on a split."""
         measuring = ("python", "-m", "training", "evaluate", str(self.folder), "--split", split)
         return shlex.join([*measuring, *self.data_arguments])
 
 
 def export(run: Path, data: DataSet, target: Export) -> ModelCard:
-    """Write `<repository>/emotion_<name>/`, replacing what stood there.
+    """Write `<repository>/emotion_<name>/`, replacing what was there.
 
     Raises:
         TrainingError: the run is incomplete, its labels are not the data set's, or the graph's answers
@@ -106,7 +106,7 @@ def export(run: Path, data: DataSet, target: Export) -> ModelCard:
 def write_model(
     graph: bytes, check: Callable[[Path], object], config: RunConfig, data: DataSet, target: Export
 ) -> ModelCard:
-    """Write a graph of the tensor contract as a whole folder, replacing what stood there.
+    """Write a graph of the tensor contract as a whole folder, replacing what was there.
 
     Args:
         graph: an ONNX file's bytes.
@@ -116,7 +116,7 @@ def write_model(
         target: what it is called and where it goes.
 
     Raises:
-        TrainingError: the check says so, the card would have an empty field, or the disk is full.
+        TrainingError: the check fails, the card would have an empty field, or the disk is full.
     """
     with atomic_folder(target.folder) as folder:
         (folder / VERSION).mkdir()
@@ -149,7 +149,7 @@ def check_parity(servable: Servable, folder: Path, crops: graphs.Crops) -> float
 
 
 def format_triton_config(name: str, classes: int, features: list[int]) -> str:
-    """Give the `config.pbtxt` of a model: batches are formed without waiting, one thread an instance.
+    """Return the `config.pbtxt` of a model: batches are formed without waiting, one thread an instance.
 
     Args:
         name: the folder's.

@@ -1,6 +1,6 @@
-"""A network's features and texture histograms, judged by a random forest: one graph, as any other model's.
+"""A network's features and texture histograms, classified by a random forest: one graph, like any model's.
 
-After published hybrid texture systems: MobileNetV2 features (Sandler et al., CVPR 2018) beside uniform local
+After published hybrid texture systems: MobileNetV2 features (Sandler et al., CVPR 2018) and uniform local
 binary patterns, and a forest on both. The forest is not trained by gradients: the network comes from a run
 (or with pretrained weights) and stays as it is.
 """
@@ -32,7 +32,7 @@ _TRUNK = "trunk_"
 ML_OPSET = 3
 VECTOR, MAPS = "vector", "maps"
 LOWEST_PROBABILITY = 1e-6
-"""A forest says 0 where it has seen no such face; its logarithm must be finite."""
+"""A forest gives 0 to labels that it has not seen; the logarithm must be finite."""
 
 Vectors = npt.NDArray[np.float32]
 
@@ -53,7 +53,7 @@ class FeatureExtractor(nn.Module):
 
 
 def extract_features(extractor: FeatureExtractor, faces: Faces) -> Vectors:
-    """Give the vectors of a split's faces, float32 [n, width]."""
+    """Return the vectors of a split's faces, float32 [n, width]."""
     extractor.eval()
     batches = tqdm(range(0, len(faces), MAX_BATCH), desc="extracting features", unit="batch", mininterval=1.0)
     with torch.no_grad():
@@ -64,7 +64,7 @@ def extract_features(extractor: FeatureExtractor, faces: Faces) -> Vectors:
 def fit_hybrid(
     extractor: FeatureExtractor, train: Faces, config: ForestConfig, *, seed: int, threads: int
 ) -> RandomForestClassifier:
-    """Fit a forest on a training split: each face's majority or, failing that, its likeliest label."""
+    """Fit a forest on a training split: each face's majority or, without one, its top label."""
     labels = np.where(train.majority != NO_MAJORITY, train.majority, train.votes.argmax(axis=1))
     return fit_forest(
         extract_features(extractor, train), labels.astype(np.int64), config, seed=seed, threads=threads
@@ -96,14 +96,14 @@ def fit_forest(
 
 
 def forest_logits(forest: RandomForestClassifier, vectors: Vectors, classes: int) -> graphs.Logits:
-    """Give log(max(p, 1e-6)) as scikit-learn computes p, float32 [n, classes]; p of an unseen class is 0."""
+    """Return log(max(p, 1e-6)), p of scikit-learn, float32 [n, classes]; p of an unseen class is 0."""
     probabilities = np.zeros((len(vectors), classes))
     probabilities[:, forest.classes_] = forest.predict_proba(vectors)
     return np.log(np.maximum(probabilities, LOWEST_PROBABILITY)).astype(np.float32)
 
 
 def _build_forest_graph(forest: RandomForestClassifier, classes: int, maps: list[int]) -> onnx.ModelProto:
-    """Make the graph from vectors float32 [n, width] to logits [n, classes]; feature maps pass through.
+    """Build the graph from vectors float32 [n, width] to logits [n, classes]; feature maps pass through.
 
     Args:
         forest: a fitted one.
@@ -140,7 +140,7 @@ def _build_forest_graph(forest: RandomForestClassifier, classes: int, maps: list
 
 
 def build_graph(extractor: FeatureExtractor, forest: RandomForestClassifier, classes: int) -> bytes:
-    """Make one graph under the tensor contract from the network, the texture and the forest."""
+    """Build one graph under the tensor contract from the network, the texture and the forest."""
     trunk = to_onnx(extractor)
     maps = graphs.read_output_shape(trunk, FEATURES_NAME)
     head = _build_forest_graph(forest, classes, maps)
@@ -160,7 +160,7 @@ def build_graph(extractor: FeatureExtractor, forest: RandomForestClassifier, cla
 
 
 def check_agreement(expected: graphs.Logits, served: graphs.Logits) -> float:
-    """Give the share of faces on which scikit-learn and the graph name the same emotion.
+    """Compute the share of faces on which scikit-learn and the graph name the same emotion.
 
     Raises:
         TrainingError: it is under 99 %.

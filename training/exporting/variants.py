@@ -1,4 +1,4 @@
-"""INT8 and FP16 variants of an exported model: smaller or faster, and refused when they answer otherwise.
+"""INT8 and FP16 variants of an exported model: smaller or faster, refused if too many labels differ.
 
 INT8 is what CPUs with VNNI run fast: static QDQ, unsigned activations, signed weights for each channel
 (U8S8), calibrated on training crops.
@@ -47,7 +47,7 @@ _PREPROCESSING = "/preprocessing/"
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A written variant beside what it is made of.
+    """A written variant, compared with its original.
 
     Attributes:
         card: of the variant.
@@ -138,7 +138,7 @@ def to_int8(file: Path, crops: graphs.Crops, *, reduce_range: bool = False) -> b
 def to_fp16(file: Path) -> bytes:
     """Store and compute in half precision; crops come in as bytes and logits go out as FP32."""
     model = onnx.load_model(file)
-    del model.graph.value_info[:]  # they tell the old types
+    del model.graph.value_info[:]  # they hold the old types
     pixels = [node.name for node in model.graph.node if node.name.startswith(_PREPROCESSING)]
     blocked = [*float16.DEFAULT_OP_BLOCK_LIST, "ReduceMean"]
     half = float16.convert_float_to_float16(

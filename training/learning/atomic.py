@@ -1,4 +1,4 @@
-"""Write files and folders whole or not at all: beside their place, then renamed."""
+"""Write files and folders atomically: under a temporary name, then renamed."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,39 +9,39 @@ from training.errors import TrainingError
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that a reader never sees half of it.
+    """Write a file so that no reader ever sees a part of it.
 
     Raises:
-        TrainingError: the disk is full, say; what stood there still does.
+        TrainingError: for example, the disk is full; the old content is kept.
     """
-    beside = path.with_name(path.name + ".partial")
+    temporary = path.with_name(path.name + ".partial")
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        temporary.write_bytes(content)
+        temporary.replace(path)
     except OSError as err:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise TrainingError(f"{path} cannot be written: {err.strerror}") from err
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder beside, of the same name, to write into; put it in place only if nothing went wrong.
+    """Yield a temporary folder of the same name; rename it into place only if nothing was raised.
 
     Raises:
-        TrainingError: the disk is full, say; what stood there still does.
+        TrainingError: for example, the disk is full; the old content is kept.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as parent:
-            beside = Path(parent) / folder.name
-            beside.mkdir()
-            yield beside
+            temporary = Path(parent) / folder.name
+            temporary.mkdir()
+            yield temporary
             replaced = Path(parent) / "replaced"
             if folder.exists():
                 folder.rename(replaced)
             try:
-                beside.rename(folder)
+                temporary.rename(folder)
             except BaseException:
                 if replaced.exists():
                     replaced.rename(folder)

@@ -14,16 +14,16 @@ from torch import Tensor
 from training.config import AugmentationConfig
 
 ERASED_SIDE = (0.15, 0.4)
-"""Shortest and longest side of a blanked rectangle, as parts of the picture's side."""
+"""Shortest and longest side of a blanked rectangle, as parts of the image's side."""
 
 MOST = 0.9
-"""A zoom or contrast changes by no more, however strong: beyond 1 they would turn the picture round."""
+"""A zoom or contrast changes by no more, however strong: beyond 1 they would invert the image."""
 
 
 def augment(
     faces: Tensor, config: AugmentationConfig, *, full_scale: float, strengths: Tensor | None = None
 ) -> Tensor:
-    """Flip, turn, shear, zoom, shift, change the light of, roughen and partly blank a batch.
+    """Flip, rotate, shear, zoom, shift, relight, add noise to and partly erase a batch.
 
     Args:
         faces: float32 [n, c, s, s], normalised.
@@ -56,7 +56,7 @@ def augment(
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """A batch as the network sees it, and whose labels it is judged by.
+    """A batch as the network sees it, and the labels for its loss.
 
     Attributes:
         faces: float32 [n, c, s, s].

@@ -1,4 +1,4 @@
-"""How rare emotions are made to count: by weights, by sampling, by stronger augmentation.
+"""Balance rare emotions by weights, by sampling, by stronger augmentation.
 
 All randomness comes from torch's global generator, which the training loop seeds.
 """
@@ -11,7 +11,7 @@ from training.errors import TrainingError
 
 
 def find_logit_shift(votes: Tensor, tau: float) -> Tensor:
-    """Give what makes a trained network's answers fairer to rare labels when added to its logits.
+    """Compute what makes a trained network's answers fairer to rare labels when added to its logits.
 
     That is -tau times the log share of each label (post-hoc logit adjustment, Menon et al., ICLR 2021).
 
@@ -27,7 +27,7 @@ def find_logit_shift(votes: Tensor, tau: float) -> Tensor:
 
 
 class Balance:
-    """What a run's balancing makes of its training faces.
+    """Weights, chances and strengths of a run's training faces.
 
     Attributes:
         shares: float32 [K], how much of each label an epoch shows, sum 1.

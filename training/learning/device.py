@@ -12,7 +12,7 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torc
 
 
 def choose_device(fitting: FitConfig) -> torch.device:
-    """Give the device that the config names; `auto` is CUDA where there is one.
+    """Return the device that the config names; `auto` is CUDA where there is one.
 
     Raises:
         TrainingError: it is not there, or the precision is not for it.
@@ -27,5 +27,5 @@ def choose_device(fitting: FitConfig) -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Give the context in which a network computes in the precision."""
+    """Return the context in which a network computes in the precision."""
     return torch.autocast(device.type, dtype=_DTYPES[precision], enabled=precision != "float32")

@@ -1,4 +1,4 @@
-"""Learn from a finished run's answers beside the labels (Hinton, Vinyals and Dean, 2015)."""
+"""Learn from a finished run's answers as well as from labels (Hinton, Vinyals and Dean, 2015)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ from training.networks.build import Servable
 
 
 class Teacher:
-    """Answers every batch, or has answered all faces beforehand.
+    """Answers every batch, or has answered all faces in advance.
 
     Args:
         network: from preprocessed faces to logits.
-        answers: float32 [n, K], logits of all training faces; None: each batch is shown to the network.
+        answers: float32 [n, K], logits of all training faces; None: the network runs on each batch.
         temperature: divides both sides' logits.
         precision: what the network computes in.
     """
@@ -38,7 +38,7 @@ class Teacher:
         self._precision = precision
 
     def loss(self, logits: Tensor, batch: Mixture) -> Tensor:
-        """Map the pupil's logits, float32 [n, K], to its mean distance from the teacher's answers."""
+        """Map the student's logits, float32 [n, K], to its mean distance from the teacher's answers."""
         answers = self._answers
         if answers is not None:
             return batch.weigh(lambda rows: distance(logits, answers[rows], self._temperature)).mean()
@@ -47,12 +47,12 @@ class Teacher:
         return distance(logits, shown.float(), self._temperature).mean()
 
 
-def distance(pupil: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Give the divergence of softened answers from logits [n, K], float32 [n].
+def distance(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Compute the divergence of softened answers from logits [n, K], float32 [n].
 
     It is multiplied by the temperature's square, so that gradients are as large as those of the labels.
     """
-    softened = F.log_softmax(pupil / temperature, dim=1), F.log_softmax(teacher / temperature, dim=1)
+    softened = F.log_softmax(student / temperature, dim=1), F.log_softmax(teacher / temperature, dim=1)
     return F.kl_div(*softened, reduction="none", log_target=True).sum(dim=1) * temperature**2
 
 
@@ -77,7 +77,7 @@ def load_teacher(config: RunConfig, faces: Faces, run: Path, device: torch.devic
     """Load the teachers that a config names, if any.
 
     Raises:
-        TrainingError: one is no finished run, or does not see or answer as the pupil does.
+        TrainingError: one is no finished run, or does not see or answer as the student does.
     """
     wanted = config.distillation
     if wanted is None:
@@ -86,7 +86,7 @@ def load_teacher(config: RunConfig, faces: Faces, run: Path, device: torch.devic
         _load_teacher(Path(ancestor), f"teacher {number}" if number else "teacher", config, run).to(device)
         for number, ancestor in enumerate(wanted.teachers)
     ]
-    # for the same view the faces come preprocessed; one that answers beforehand preprocesses them itself
+    # for the same view the faces come preprocessed; one that answers in advance preprocesses them itself
     view = [member.network for member in members] if wanted.view == "same" else members
     ensemble = view[0] if len(view) == 1 else TeacherEnsemble(view).eval()
     answers = _answer_all(ensemble, faces, device) if wanted.view == "clean" else None
@@ -104,7 +104,7 @@ def _load_teacher(ancestor: Path, role: str, config: RunConfig, run: Path) -> Se
 
 
 def _answer_all(network: nn.Module, faces: Faces, device: torch.device) -> Tensor:
-    starts = tqdm(range(0, len(faces), CHUNK), desc="asking the teacher", unit="batch")
+    starts = tqdm(range(0, len(faces), CHUNK), desc="running the teacher", unit="batch")
     with torch.no_grad():
         crops = (torch.from_numpy(faces.crop(start, start + CHUNK)).to(device) for start in starts)
         return torch.cat([network(part)[0].float() for part in crops])

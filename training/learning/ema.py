@@ -19,7 +19,7 @@ class AverageWeights:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take one step towards `network`; early steps count more, so that the start is forgotten."""
+        """Move one step towards `network`; early steps count more, to forget the initial weights."""
         self.steps += 1
         decay = min(self.decay, self.steps / (self.steps + 10))
         trained = network.state_dict()

@@ -32,7 +32,7 @@ def fit(config: RunConfig, faces: Faces, validation: Faces, folder: Path) -> Pro
     """Train on faces until the epochs are over or validation accuracy has stopped rising.
 
     Raises:
-        KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
+        KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch is kept.
         TrainingError: the loss is not a number, a balance or an ancestor is wrong, or the disk is full.
     """
     task = prepare_task(config, faces, validation, folder)
@@ -86,7 +86,7 @@ class EmotionTask:
         return time.process_time if self.device.type == "cpu" else time.monotonic
 
     def start_epoch(self, network: nn.Module) -> None:
-        """Put the network into training mode."""
+        """Set training mode."""
         network.train()
 
     def batches(self, epoch: int) -> Iterator[Mixture]:  # noqa: ARG002 - torch's generator is seeded for it

@@ -1,4 +1,4 @@
-"""What a network is judged by in training: losses of a batch of logits, one a face."""
+"""Training losses of a batch of logits, one a face."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
@@ -11,7 +11,7 @@ from training.learning.distillation import Teacher
 
 
 class Objective:
-    """What a training step lowers, for all faces of a run: blended faces are judged by both their labels.
+    """The loss that training minimises, for all faces of a run: blended faces count for both labels.
 
     With a teacher, its answers count by the config's weight, and the labels by what is left.
     """
@@ -33,7 +33,7 @@ class Objective:
 
 
 class TargetLoss:
-    """The loss against the labels, as a config's `fit` and `balancing` say.
+    """The loss against the labels, as configured in `fit` and `balancing`.
 
     With logit adjustment the logits are shifted by the labels' log shares in the loss only, so that the bare
     logits answer as if all emotions were equally common (Menon et al., ICLR 2021).
@@ -59,7 +59,7 @@ class TargetLoss:
 
 
 def best_admissible(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Judge only the likeliest of the labels that have a target: any of them is a right answer.
+    """Compute the loss of the top label among those with a target: any of them is a right answer.
 
     The multi-label loss of FER+ (Barsoum et al., ICMI 2016).
 
@@ -71,5 +71,5 @@ def best_admissible(logits: Tensor, targets: Tensor, weights: Tensor | None = No
     Returns:
         float32 [n].
     """
-    likeliest = F.log_softmax(logits, dim=1).masked_fill(targets <= 0, -torch.inf).max(dim=1)
-    return -likeliest.values if weights is None else -likeliest.values * weights[likeliest.indices]
+    top = F.log_softmax(logits, dim=1).masked_fill(targets <= 0, -torch.inf).max(dim=1)
+    return -top.values if weights is None else -top.values * weights[top.indices]

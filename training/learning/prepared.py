@@ -27,7 +27,7 @@ class Prepared:
 
     Attributes:
         faces: float32 [n, 1, s, s], normalised.
-        targets: float32 [n, K], what is learnt; a row sums to 1.
+        targets: float32 [n, K], what is learned; a row sums to 1.
         majority: int64 [n], what accuracy is measured against.
     """
 
@@ -39,7 +39,7 @@ class Prepared:
         return len(self.faces)
 
     def to(self, device: torch.device) -> "Prepared":
-        """Give the same split in a device's memory."""
+        """Return the same split in a device's memory."""
         return Prepared(self.faces.to(device), self.targets.to(device), self.majority.to(device))
 
 
@@ -49,8 +49,8 @@ def prepare(faces: Faces, preprocessing: Preprocessing, data: DataConfig, title:
     Args:
         faces: at least one row.
         preprocessing: the module that export puts into the graph.
-        data: says whether targets are vote shares, one-hot majorities or equal shares of admissible labels.
-        title: shown beside the progress bar.
+        data: whether targets are vote shares, one-hot majorities or equal shares of admissible labels.
+        title: of the progress bar.
     """
     return Prepared(
         _preprocess(faces, preprocessing, title), _make_targets(faces, data), torch.from_numpy(faces.majority)
@@ -58,7 +58,7 @@ def prepare(faces: Faces, preprocessing: Preprocessing, data: DataConfig, title:
 
 
 def fit_preprocessing(config: RunConfig, train: Faces, folder: Path) -> Preprocessing:
-    """Make a run's preprocessing; what of it follows from training faces is kept in the run's folder."""
+    """Build a run's preprocessing; what is fitted to training faces is kept in the run's folder."""
     preprocessing, kept = Preprocessing(config.preprocessing), folder / run_folder.PREPROCESSING
     if preprocessing.components is None:
         return preprocessing

@@ -1,4 +1,4 @@
-"""When, where and from which commit a figure was measured, so that anybody can measure it again."""
+"""When, where and from which commit a figure was measured, so that it can be reproduced."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 def describe_provenance(command: str) -> dict[str, str]:
-    """Give the command, today's date (UTC), the machine and the commit."""
+    """Return the command, today's date (UTC), the machine and the commit."""
     return {
         "command": command,
         "date": datetime.now(tz=UTC).date().isoformat(),
@@ -20,7 +20,7 @@ def describe_provenance(command: str) -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """Give the commit that runs, with `-dirty` where the working tree differs from it."""
+    """Return the commit that runs, with `-dirty` where the working tree differs from it."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(  # noqa: S603 - fixed arguments
@@ -31,7 +31,7 @@ def git_commit() -> str:
 
 
 def list_cpu_features() -> str:
-    """Name what matters for INT8 and half precision among this CPU's flags."""
+    """Return those of this CPU's flags that matter for INT8 and half precision."""
     flags = cpu_flags()
     wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "avx512_bf16")
     return ", ".join(flag for flag in wanted if flag in flags) or "with none of the flags that matter"

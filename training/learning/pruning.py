@@ -14,7 +14,7 @@ Weights = dict[str, Tensor]
 
 @torch.no_grad()
 def find_masks(network: nn.Module, sparsity: float) -> dict[str, Tensor]:
-    """Give the masks, 0 or 1, of all convolution and linear weights, by name of the parameter."""
+    """Compute the masks, 0 or 1, of all convolution and linear weights, by name of the parameter."""
     # not torch.nn.utils.prune: it renames parameters, and fails on channels_last weights
     weights = {f"{name}.weight": layer.weight for name, layer in list_prunable_layers(network).items()}
     sizes = torch.cat([weight.abs().flatten() for weight in weights.values()])
@@ -45,7 +45,7 @@ def narrow(wide: Weights, network: nn.Module) -> Weights:
 
     Args:
         wide: weights by name.
-        network: says by its shapes how many channels are left.
+        network: its shapes give the number of channels that are kept.
 
     Raises:
         KeyError: a weight is missing.
@@ -75,5 +75,5 @@ def _narrow_chain(weights: Weights, prefix: str, chain: nn.Sequential) -> None:
 
 
 def _find_strongest(filters: Tensor, count: int) -> Tensor:
-    """Give the indices of the `count` filters with the largest mean magnitude, in their order."""
+    """Return the indices of the `count` filters with the largest mean magnitude, in their order."""
     return filters.abs().mean(dim=(1, 2, 3)).topk(count).indices.sort().values

@@ -33,21 +33,21 @@ class Config(Protocol):
     """The config of an experiment, of emotion models or of detectors."""
 
     def as_json(self) -> str:
-        """Give it whole, defaults filled in."""
+        """Return it whole, defaults filled in."""
         ...
 
 
 class Data(Protocol):
-    """What is learnt from, as far as a run's provenance tells."""
+    """The training data, as recorded in a run's provenance."""
 
     @property
     def sha256(self) -> str:
-        """Hash of all that is learnt from."""
+        """Hash of the training data."""
         ...
 
     @property
     def labels(self) -> Sequence[str]:
-        """What is told apart; nothing for detectors."""
+        """The classes; none for detectors."""
         ...
 
 
@@ -73,9 +73,9 @@ def prepare(folder: Path, config: Config, data: Data, *, resume: bool) -> None:
 
 
 def load_labels(folder: Path) -> tuple[Emotion, ...]:
-    """Read which emotions a run's network tells apart, in canonical order.
+    """Read the labels of a run's network, in canonical order.
 
-    Runs made before there were others know all eight.
+    Older runs do not record them; they have all eight.
 
     Raises:
         TrainingError: the run's provenance is broken.
@@ -126,10 +126,10 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def save_state(path: Path, state: dict[str, object]) -> None:
-    """Write tensors and plain values beside, then rename.
+    """Write tensors and plain values atomically.
 
     Raises:
-        TrainingError: the disk is full, say; what stood there still does.
+        TrainingError: for example, the disk is full; the old file is kept.
     """
     content = io.BytesIO()  # torch hides what went wrong when it writes a file itself
     torch.save(state, content)
@@ -146,7 +146,7 @@ def load_state(path: Path) -> dict[str, object]:
         raise TrainingError(f"{path.parent} has no {path.name}: has this run finished an epoch?")
     try:
         state: object = torch.load(path, map_location="cpu", weights_only=True)
-    except _STATE_FAULTS as err:  # what torch says of it fills a screen, or names no file
+    except _STATE_FAULTS as err:  # torch's own message fills a screen, or names no file
         raise TrainingError(
             f"{path} cannot be read: cut short, damaged or no file of torch's ({type(err).__name__})"
         ) from err
@@ -165,9 +165,9 @@ def write_metrics(folder: Path, history: list[dict[str, float]]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write beside, then rename, so that a reader never sees half of it.
+    """Write a text file atomically.
 
     Raises:
-        TrainingError: the disk is full, say; what stood there still does.
+        TrainingError: for example, the disk is full; the old file is kept.
     """
     write_atomic(path, text.encode())

@@ -1,4 +1,4 @@
-"""All that a run needs to go on exactly: networks, optimizer, schedule, history."""
+"""All that a run needs to resume exactly: networks, optimizer, schedule, history."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ BestBy = Literal["score", "loss", "last"]
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What an epoch's averaged weights are worth on held-out data.
+    """The quality of an epoch's averaged weights on held-out data.
 
     Attributes:
         loss: what the plateau schedule watches.
@@ -47,7 +47,7 @@ class Progress:
     epochs_without_gain: int = 0
 
     def has_stalled(self, fitting: FitConfig) -> bool:
-        """Tell whether early stopping should end the run."""
+        """Return whether early stopping should end the run."""
         return self.epoch - self.best_epoch >= fitting.early_stopping_patience
 
     def note_best(self, validation: Validation, best_by: BestBy) -> bool:
@@ -78,7 +78,7 @@ class State:
     def __init__(
         self, network: nn.Module, fitting: FitConfig, masks: dict[str, Tensor] | None = None
     ) -> None:
-        """Begin with a network; the weights that `masks` name stay zero where the mask is."""
+        """Start from a network; the weights that `masks` name stay zero where the mask is."""
         self.network = network
         self.fit = fitting
         self.masks = masks or {}
@@ -120,7 +120,7 @@ class State:
         )
 
     def load(self, folder: Path) -> None:
-        """Take over what `save` wrote, if anything was."""
+        """Load what `save` wrote, if anything."""
         if not (folder / run_folder.CHECKPOINT).exists():
             return
         state = run_folder.load_state(folder / run_folder.CHECKPOINT)
@@ -135,7 +135,7 @@ class State:
 
 
 def make_optimizer(network: nn.Module, fitting: FitConfig) -> torch.optim.Optimizer:
-    """Make the optimizer that the config names; weight decay spares biases and normalisation."""
+    """Build the optimizer that the config names; weight decay spares biases and normalisation."""
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups: list[dict[str, object]] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]

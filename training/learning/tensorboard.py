@@ -46,7 +46,7 @@ def open_scalars(run: Path, epoch: int, *, is_on: bool) -> Iterator[Scalars]:
     """Open a run's event file after an epoch; what it held of later epochs is not shown again.
 
     Raises:
-        TrainingError: the disk is full, say.
+        TrainingError: for example, the disk is full.
     """
     if not is_on:
         yield _Nothing()
@@ -58,5 +58,5 @@ def open_scalars(run: Path, epoch: int, *, is_on: bool) -> Iterator[Scalars]:
     try:
         yield _EventFile(writer)
     finally:
-        with suppress(OSError):  # each epoch was flushed, and said if it could not be
+        with suppress(OSError):  # each epoch was flushed, and an error was raised then
             writer.close()

@@ -1,4 +1,4 @@
-"""The training loop, the same for emotion models and detectors; a `Task` says what is learnt.
+"""The training loop, the same for emotion models and detectors; a `Task` defines what is learned.
 
 An epoch's randomness depends on seed and epoch only, so a resumed run gives the same numbers as an unbroken
 one. After each epoch `checkpoint.pt` holds all that is needed to go on, `best.pt` the averaged weights of the
@@ -45,7 +45,7 @@ class Loss:
 
 
 class Task(Protocol[Batch]):
-    """What a network learns, and how well it does."""
+    """What a network learns, and how it is validated."""
 
     @property
     def steps(self) -> int:
@@ -58,7 +58,7 @@ class Task(Protocol[Batch]):
         ...
 
     def start_epoch(self, network: nn.Module) -> None:
-        """Put the network into training mode."""
+        """Set training mode."""
         ...
 
     def batches(self, epoch: int) -> Iterator[Batch]:
@@ -74,7 +74,7 @@ class Task(Protocol[Batch]):
         ...
 
     def speed(self, seconds: float) -> Row:
-        """Return what is reported of the time that an epoch's steps took."""
+        """Return the reported speed of an epoch's steps."""
         ...
 
 
@@ -82,7 +82,7 @@ def train(task: Task[Batch], state: State, fit: FitConfig, *, seed: int, folder:
     """Train until the epochs are over or the best one is too long ago.
 
     Raises:
-        KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch stands.
+        KeyboardInterrupt: stopped by the user; the checkpoint of the last whole epoch is kept.
         TrainingError: the loss is not a number, or the disk is full.
     """
     progress = state.progress

@@ -1,4 +1,4 @@
-"""What a run takes over from a finished one: its weights to start from, or its answers to learn from.
+"""Take over weights or answers of a finished run.
 
 The weights are pinned by their hash, so that a resumed run has the same ancestors.
 """
@@ -25,10 +25,10 @@ def load_ancestor(ancestor: Path, run: Path, role: str) -> tuple[RunConfig, Serv
     Args:
         ancestor: the finished run's folder.
         run: the folder of the run that is made.
-        role: what the ancestor is to it.
+        role: how the run uses the ancestor.
 
     Raises:
-        TrainingError: it is no finished run, or is not what the run began with.
+        TrainingError: it is not a finished run, or has changed since the run began.
     """
     config, servable = load_run(ancestor)
     pin(ancestor, run, role)
@@ -51,12 +51,12 @@ def pin(ancestor: Path, run: Path, role: str) -> None:
 
 
 def knows_other_labels(ancestor: Path, run: Path) -> bool:
-    """Tell whether a finished run was trained on other labels than those of a run that takes over from it."""
+    """Return whether a finished run has other labels than a run that takes over from it."""
     return run_folder.load_labels(ancestor) != run_folder.load_labels(run)
 
 
 def start_from(network: nn.Module, ancestor: Path, run: Path, *, is_narrowed: bool = False) -> None:
-    """Give a network the best weights of a finished run; if that knows other labels, all but its head's.
+    """Load the best weights of a finished run; where its labels differ, all but its head's.
 
     Args:
         network: is changed.
@@ -80,6 +80,6 @@ def start_from(network: nn.Module, ancestor: Path, run: Path, *, is_narrowed: bo
 
 
 def _name_label_weights(architecture: ArchitectureConfig) -> list[str]:
-    """Name the weights that mean labels: their shape follows the number of labels."""
+    """Return the names of the weights whose shape follows the number of labels."""
     two, three = (build_network(architecture, classes).state_dict() for classes in (2, 3))
     return [name for name, weight in two.items() if weight.shape != three[name].shape]

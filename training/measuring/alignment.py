@@ -1,4 +1,4 @@
-"""Compare ways to frame a detected face: what each is worth shows in a model's answers."""
+"""Compare ways to frame a detected face by a model's answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +17,15 @@ from training.measuring.graphs import Crops
 
 Frame = Callable[[Box, Points | None, Framing], Square]
 Images = Sequence[Callable[[], RgbImage]]
-"""Each is made when it is wanted: thousands of enlarged tiles do not fit in memory."""
+"""Each is made on demand: thousands of enlarged tiles do not fit in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedFaces:
-    """The likeliest face of each picture in which one was found.
+    """The primary face of each image in which one was found.
 
     Attributes:
-        places: int64 [n], which pictures.
+        places: int64 [n], which images.
         boxes: float32 [n, 4].
         landmarks: of each, float32 [5, 2]; None where the detector finds none.
     """
@@ -35,8 +35,8 @@ class LocatedFaces:
     landmarks: Sequence[Points | None]
 
 
-def locate(pictures: Images, detector: Detector, *, min_score: float, min_face_px: int) -> LocatedFaces:
-    """Find the likeliest face of each picture as serving does.
+def locate(images: Images, detector: Detector, *, min_score: float, min_face_px: int) -> LocatedFaces:
+    """Find the primary face of each image as serving does.
 
     Raises:
         TrainingError: none is found in any.
@@ -44,8 +44,8 @@ def locate(pictures: Images, detector: Detector, *, min_score: float, min_face_p
     places: list[int] = []
     boxes: list[Box] = []
     landmarks: list[Points | None] = []
-    for place, picture in enumerate(tqdm(pictures, desc="detecting", unit="picture")):
-        face = find_primary_face(detector, picture(), min_score=min_score, min_face_px=min_face_px)
+    for place, image in enumerate(tqdm(images, desc="detecting", unit="image")):
+        face = find_primary_face(detector, image(), min_score=min_score, min_face_px=min_face_px)
         if face is not None:
             places.append(place)
             boxes.append(face[0])
@@ -56,29 +56,29 @@ def locate(pictures: Images, detector: Detector, *, min_score: float, min_face_p
 
 
 def crop_located(
-    pictures: Images, located: LocatedFaces, frame: Frame, framing: Framing, *, enlarged: float = 1.0
+    images: Images, located: LocatedFaces, frame: Frame, framing: Framing, *, enlarged: float = 1.0
 ) -> Crops:
     """Crop the located faces in one way, uint8 [n, 112, 112, 3]; `enlarged` is of the square's side."""
     crops = np.empty((len(located.places), FACE_SIZE, FACE_SIZE, 3), np.uint8)
     for index, place in enumerate(tqdm(located.places, desc="cropping", unit="face", leave=False)):
         square = frame(located.boxes[index], located.landmarks[index], framing)
         wider = Square.around(square.centre, square.side * enlarged, square.tilt)
-        crops[index] = crop_face(pictures[place](), wider)
+        crops[index] = crop_face(images[place](), wider)
     return crops
 
 
 def by_box(box: Box, landmarks: Points | None, framing: Framing) -> Square:  # noqa: ARG001 - one of several ways
-    """The calibrated square of the box alone."""
+    """Return the calibrated square of the box alone."""
     return canonical_square(box, framing)
 
 
 def by_landmarks(box: Box, landmarks: Points | None, framing: Framing) -> Square:
-    """The similarity from five landmarks: turn, centre and side."""
+    """Return the square by the similarity from five landmarks: turn, centre and side."""
     return _fit_similarity(landmarks, framing) or canonical_square(box, framing)
 
 
 def by_turned_box(box: Box, landmarks: Points | None, framing: Framing) -> Square:
-    """The turn from the landmarks, centre and side from the box."""
+    """Return the square with the turn from the landmarks, centre and side from the box."""
     square, turned = canonical_square(box, framing), _fit_similarity(landmarks, framing)
     return square if turned is None else replace(square, tilt=turned.tilt)
 

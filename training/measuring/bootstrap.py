@@ -1,7 +1,7 @@
 """Confidence intervals of figures of merit, by the bootstrap over rows (Efron, 1979).
 
-Resamples are row weights, so that every figure is a few matrix products: scikit-learn, asked a thousand
-times, would take minutes.
+Resamples are row weights, so that every figure is a few matrix products: a thousand calls of scikit-learn
+would take minutes.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ CHUNK = 50
 Interval = tuple[float, float]
 Intervals = dict[str, Interval | dict[str, Interval | None] | None]
 Weights = npt.NDArray[np.float64]
-"""[r, n], how often each row stands in each resample."""
+"""[r, n], how often each resample holds each row."""
 
 
 def bootstrap(
@@ -33,10 +33,10 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Intervals:
-    """Give the 95 % interval of each figure of `measure`, under the same names.
+    """Return the 95 % interval of each figure of `measure`, under the same names.
 
-    Percentiles of the resampled figures. Those of the calibration error are moved by the bootstrap's own
-    bias: bins of a resample are noisier than the sample's, so the plain interval lies beside the figure.
+    Percentiles of the resampled figures. Those of the calibration error are corrected for the bootstrap's own
+    bias: bins of a resample are noisier than the sample's, so the plain interval misses the figure.
 
     Returns:
         Pairs (low, high), by emotion where the figure is; None where no resample has the figure.
@@ -60,7 +60,7 @@ def bootstrap(
 def bootstrap_share(
     is_so: npt.NDArray[np.bool_], *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Interval:
-    """Give the 95 % interval of the share of rows of which something is so: bool [n], n > 0."""
+    """Return the 95 % interval of the share of rows of which something is so: bool [n], n > 0."""
     shares = [weights @ is_so / len(is_so) for weights in _draw(len(is_so), resamples, seed)]
     return _find_percentiles(np.concatenate(shares))
 
@@ -99,7 +99,7 @@ class _Resampled:
         self._micro = _Ranked.of(probabilities.ravel(), is_true.ravel(), each.repeat(self._count))
 
     def compute(self, weights: Weights) -> dict[str, npt.NDArray[np.float64]]:
-        """Give figures [r] or, by emotion, [r, K]."""
+        """Return figures [r] or, by emotion, [r, K]."""
         total = weights.sum(axis=1)
         confusion = (weights @ self._cell).reshape(-1, self._count, self._count)
         right = np.diagonal(confusion, axis1=1, axis2=2)
@@ -150,7 +150,7 @@ class _Ranked:
         return cls(rows[order], is_true[order], starts)
 
     def compute_areas(self, weights: Weights) -> npt.NDArray[np.float64]:
-        """Give the share of pairs of a true and a false score in right order, ties half: [r]."""
+        """Return the share of pairs of a true and a false score in right order, ties half: [r]."""
         ordered = weights[:, self.rows]
         true = np.add.reduceat(ordered * self.is_true, self.starts, axis=1)
         false = np.add.reduceat(ordered, self.starts, axis=1) - true

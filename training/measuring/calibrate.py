@@ -1,4 +1,4 @@
-"""Fit what turns logits into honest probabilities: a temperature, and the bound under which to doubt.
+"""Fit what makes probabilities calibrated: a temperature, and the bound below which answers are uncertain.
 
 Both are fitted on the validation split, never on the test split.
 """
@@ -11,7 +11,7 @@ from fercore.inference.calibration import softmax
 LOWEST, HIGHEST = 0.1, 10.0
 WANTED_PRECISION = 0.95
 FEWEST_ANSWERS = 50
-"""A share of right answers over fewer than this says nothing."""
+"""Fewer answers than this are too few for a share of right ones."""
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
@@ -47,7 +47,7 @@ def find_uncertain_bound(
 
     Returns:
         The bound on the top probability, the share of right answers above it, and the share of faces
-        above it. Where 95 % cannot be had, the bound with the highest share of right answers.
+        above it. Where 95 % is not reached, the bound with the highest share of right answers.
     """
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")

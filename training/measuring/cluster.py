@@ -1,4 +1,4 @@
-"""Answers of a running cluster: framed faces through `POST /classify`, photographs through `POST /predict`.
+"""Answers of a running cluster: framed faces through `POST /classify`, whole images through `POST /predict`.
 
 The answers are measured like those of any other model. The requests are ferclient's.
 """
@@ -72,7 +72,7 @@ class Service:
 
         Raises:
             NothingThereError: an answer is 404.
-            TrainingError: nobody answers there, or an answer is another error.
+            TrainingError: no service answers, or an answer is another error.
         """
         place = f"{self.url.rstrip('/')}/{route}"
         calls = [self._call(route, images, query) for images in batches]
@@ -102,7 +102,7 @@ class Service:
 
     async def _ask(self, calls: Sequence[Call[Faces]], sizes: Sequence[int], title: str) -> list[Faces]:
         async with AsyncClient(self.url, timeout_s=TIMEOUT_S, patience_s=0) as client:
-            await client.ask(Call("GET", "livez", lambda _: None))  # nobody there is said at once
+            await client.ask(Call("GET", "livez", lambda _: None))  # fails at once where no service answers
         permits = asyncio.Semaphore(self.at_once)
         async with AsyncClient(self.url, timeout_s=TIMEOUT_S, patience_s=PATIENCE_S) as client:
             with tqdm(total=sum(sizes), desc=title, unit="image") as bar:
@@ -122,9 +122,9 @@ class Served:
 
     Attributes:
         model: which one answered, name and version.
-        emotions: what it knows, in canonical order.
+        emotions: its labels, in canonical order.
         probabilities: calibrated, [n, K]; rows of sum 1.
-        rows: which of the pictures these are, [n]: where no face was found there is no answer.
+        rows: which of the images these are, [n]: where no face was found there is no answer.
     """
 
     model: str
@@ -134,7 +134,7 @@ class Served:
 
 
 def classify_faces(service: Service, tiles: npt.NDArray[np.uint8]) -> Served:
-    """Have a classifier answer framed faces.
+    """Send framed faces to a classifier; return its answers.
 
     Args:
         service: the classifier's address.
@@ -154,20 +154,20 @@ def classify_faces(service: Service, tiles: npt.NDArray[np.uint8]) -> Served:
     return _join(answers, [face for answer in answers for face in answer.faces], np.arange(len(tiles)))
 
 
-def predict_images(service: Service, photographs: Sequence[bytes]) -> Served:
-    """Have a gateway find the face with the highest score in each photograph and answer it.
+def predict_images(service: Service, images: Sequence[bytes]) -> Served:
+    """Send whole images to a gateway; return its answers for the face with the highest score in each.
 
     Args:
         service: the gateway's address.
-        photographs: encoded, at least one.
+        images: encoded, at least one.
 
     Raises:
         TrainingError: it cannot be reached, answers an error, or finds no face at all.
     """
-    answers = service.ask("predict", [[data] for data in photographs], detector=service.detector)
+    answers = service.ask("predict", [[data] for data in images], detector=service.detector)
     rows = [row for row, answer in enumerate(answers) if answer.faces]
     if not rows:
-        raise TrainingError(f"{service.url} found no face in any of {len(photographs)} photographs")
+        raise TrainingError(f"{service.url} found no face in any of {len(images)} photographs")
     primary = [max(answers[row].faces, key=lambda face: face.detection_score) for row in rows]
     return _join([answers[row] for row in rows], primary, np.array(rows, np.int64))
 

@@ -1,4 +1,4 @@
-"""Degrade faces step by step, to see from where on a model's answers cannot be trusted."""
+"""Degrade faces step by step, to find where a model's answers become unreliable."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fercore.contracts.card import QualityBounds
 from fercore.contracts.messages import FaceQuality
 
 TRUSTED_SHARE = 0.75
-"""A bound stands where accuracy falls to this share of what it is on the faces as they are."""
+"""A bound is where accuracy falls to this share of the accuracy on the original faces."""
 
 Tile = npt.NDArray[np.uint8]
 
@@ -24,7 +24,7 @@ class Degradation:
     Attributes:
         steps: from mild to strong.
         apply: gives a tile, uint8 [h, h], made worse by a step.
-        measure: what of the quality tells of it.
+        measure: the measure of quality that it changes.
         bound: the field of `QualityBounds` that it sets.
     """
 
@@ -45,17 +45,17 @@ def blur(tile: Tile, sigma: float) -> Tile:
 
 
 def darken(tile: Tile, gain: float) -> Tile:
-    """Leave a share of the light."""
+    """Multiply by a gain below 1."""
     return np.asarray(np.round(tile * gain), np.uint8)
 
 
 def fade(tile: Tile, gain: float) -> Tile:
-    """Leave a share of the distance from white, as haze does."""
+    """Multiply the distance from white by a gain below 1, as haze does."""
     return 255 - darken(255 - tile, gain)
 
 
 def overexpose(tile: Tile, gain: float) -> Tile:
-    """Take more light than fits."""
+    """Multiply by a gain above 1 and clip."""
     return np.asarray(np.minimum(tile.astype(np.float32) * gain, 255), np.uint8)
 
 
@@ -69,7 +69,7 @@ DEGRADATIONS: Mapping[str, Degradation] = {
 
 
 def find_bound(measured: Sequence[float], accuracies: Sequence[float]) -> float | None:
-    """Give the value of a measure at which accuracy has fallen to 0.75 of its first value.
+    """Find the value of a measure at which accuracy has fallen to 0.75 of its first value.
 
     Args:
         measured: the measure's median, from the faces as they are to the worst.

@@ -1,4 +1,4 @@
-"""Measure answers on a split: all its rows, and the rows that nobody can object to.
+"""Measure answers on a split: all its rows, and those without copies in other splits or uncertain labels.
 
 The answers may come from torch, from a graph or from a cluster.
 """
@@ -20,7 +20,7 @@ SUBSETS = ("all", "without_copies", "without_uncertain", "without_either")
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Answers with all that can be said of them.
+    """Answers with their figures of merit.
 
     Attributes:
         emotions: the K that probabilities and labels count in.
@@ -37,7 +37,7 @@ class Examined:
     intervals: Intervals | None
 
     def as_dict(self) -> dict[str, object]:
-        """Give the figures as plain values for JSON."""
+        """Return the figures as plain values for JSON."""
         intervals = {} if self.intervals is None else {"intervals": self.intervals}
         return self.measures.as_dict() | intervals
 
@@ -95,7 +95,7 @@ def examine_split(
 
 
 def select_judged(faces: Faces) -> Faces:
-    """Leave out the rows without a majority, of which nobody can say what is right.
+    """Return the rows with a majority: only these have a known right answer.
 
     Raises:
         TrainingError: no row is left.
@@ -109,7 +109,7 @@ def select_judged(faces: Faces) -> Faces:
 def fold(
     probabilities: Probabilities, known: tuple[Emotion, ...], wanted: tuple[Emotion, ...]
 ) -> Probabilities:
-    """Give the probabilities among fewer emotions than the model knows: those, made to sum to 1.
+    """Reduce probabilities to fewer emotions than the model's, made to sum to 1.
 
     Args:
         probabilities: [n, K], of the known emotions.

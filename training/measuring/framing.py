@@ -1,4 +1,4 @@
-"""Measure how a detector's boxes and landmarks sit in a data set's frames, so that serving crops alike."""
+"""Measure how a detector's boxes and landmarks relate to a data set's frames, so that serving crops alike."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from fercore.vision.detection import Detector
 from training.errors import TrainingError
 
 ENLARGED_SIDE_PX = 192
-"""Tiles are enlarged to this side, about that of a face in a camera's picture."""
+"""Tiles are enlarged to this side, about that of a face in a camera image."""
 
 PADDING_PX = 96
-"""And given this much repeated edge on every side, for detectors that want surroundings."""
+"""Repeated edge on every side, for detectors that need surroundings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class FramingMeasurement:
     Attributes:
         framing: medians; `points` where the detector finds landmarks.
         quartiles: float64 [2, 3], first and third quartile of scale, dx, dy.
-        tiles: how many were shown.
-        found: on how many exactly one face above the score bound was found.
+        tiles: how many there are.
+        found: tiles in which exactly one face above the score bound was found.
     """
 
     framing: Framing

@@ -25,7 +25,7 @@ Logits = npt.NDArray[np.float32]
 
 
 def read_output_shape(graph: bytes, name: str) -> list[int]:
-    """Give an output's shape without the batch axis, as the graph declares it.
+    """Return an output's shape without the batch axis, as the graph declares it.
 
     Raises:
         TrainingError: an axis other than the batch is not fixed.
@@ -38,7 +38,7 @@ def read_output_shape(graph: bytes, name: str) -> list[int]:
 
 
 def run_torch(servable: nn.Module, crops: Crops) -> Logits:
-    """Give the logits of uint8 crops [n, 112, 112, 3] as torch computes them, float32 [n, K]."""
+    """Return the logits of uint8 crops [n, 112, 112, 3] as torch computes them, float32 [n, K]."""
     servable.eval()
     with torch.no_grad():
         parts = [servable(part)[0] for part in torch.from_numpy(crops).split(MAX_BATCH)]  # type: ignore[no-untyped-call]
@@ -46,7 +46,7 @@ def run_torch(servable: nn.Module, crops: Crops) -> Logits:
 
 
 def run_folder(folder: Path, crops: Crops, *, threads: int = 1) -> Logits:
-    """Give the logits of uint8 crops [n, 112, 112, 3] as a model folder serves them, float32 [n, K].
+    """Return the logits of uint8 crops [n, 112, 112, 3] as a model folder serves them, float32 [n, K].
 
     Raises:
         TrainingError: the folder's graph is missing, broken or not of the tensor contract.

@@ -40,7 +40,7 @@ class Measures:
         expected_calibration_error: mean distance of confidence and accuracy over 15 equal bins
             (Guo et al., "On Calibration of Modern Neural Networks", 2017).
         negative_log_likelihood: mean, in nats.
-        confusion: counts, rows are the true and columns the answered emotion, in label order.
+        confusion: counts, rows are true and columns predicted emotions, in label order.
     """
 
     rows: int
@@ -58,7 +58,7 @@ class Measures:
     confusion: list[list[int]]
 
     def as_dict(self) -> dict[str, object]:
-        """Give plain values for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
@@ -77,7 +77,7 @@ class CalibrationBins:
     right: npt.NDArray[np.float64]
 
     def error(self) -> float:
-        """Give the expected calibration error."""
+        """Return the expected calibration error."""
         return float(np.abs(self.right - self.confidence).sum() / self.rows.sum())
 
 
@@ -112,7 +112,7 @@ def measure(
 
 
 def compute_log_losses(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.float64]:
-    """Give the negative log-likelihood of each row in nats, [n]; served probabilities may be rounded to 0."""
+    """Return the negative log-likelihood of each row in nats, [n]; probabilities may be rounded to 0."""
     return np.asarray(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)))
 
 
@@ -129,7 +129,7 @@ def sort_by_confidence(probabilities: Probabilities, labels: Labels) -> Calibrat
 
 
 def assign_bins(probabilities: Probabilities) -> Labels:
-    """Give the bin of each row's top probability, int64 [n]."""
+    """Return the bin of each row's top probability, int64 [n]."""
     return np.asarray(np.minimum(probabilities.max(axis=1) * BINS, BINS - 1), np.int64)
 
 

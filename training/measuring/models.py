@@ -1,4 +1,4 @@
-"""The models that can be asked on this machine: a run, a model folder, or an ONNX file."""
+"""The models that run on this machine: a run, a model folder, or an ONNX file."""
 
 import tempfile
 from collections.abc import Callable
@@ -27,10 +27,10 @@ CARD = "card.json"
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """Something that answers faces.
+    """A model that runs on faces.
 
     Attributes:
-        emotions: what it knows, in canonical order.
+        emotions: its labels, in canonical order.
         temperature: divides its logits.
         data: what it was trained on, if that is known.
         run: gives logits [n, K] for crops [n, 112, 112, 3].
@@ -42,7 +42,7 @@ class LocalModel:
     run: Callable[[Crops], Logits]
 
     def answer(self, crops: Crops) -> Probabilities:
-        """Give calibrated probabilities [n, K].
+        """Return calibrated probabilities [n, K].
 
         Raises:
             TrainingError: it cannot be run, or gives another number of logits than it has labels.
@@ -53,7 +53,7 @@ class LocalModel:
         return softmax(logits, self.temperature)
 
     def choose(self, crops: Crops, among: tuple[Emotion, ...]) -> Labels:
-        """Give the likeliest of some emotions for each crop, int64 [n], index in `among`.
+        """Return the top one of some emotions for each crop, int64 [n], index in `among`.
 
         Raises:
             TrainingError: as `answer`, or it does not know one of them.
@@ -81,7 +81,7 @@ def open_model(path: Path, *, threads: int) -> LocalModel:
 
 
 def find_graph(path: Path) -> Path:
-    """Give the ONNX file that is meant by a folder of the model repository, or by itself.
+    """Return the ONNX file of a folder of the model repository, or the file itself.
 
     Raises:
         TrainingError: it is neither.
@@ -115,7 +115,7 @@ def _open_file(path: Path, threads: int) -> LocalModel:
 def _wrap(card: ModelCard, run: Callable[[Crops], Logits]) -> LocalModel:
     try:
         data = DataConfig.model_validate(card.training_config.get("data"))
-    except ValidationError:  # it was not made here; --dataset says what to measure it on
+    except ValidationError:  # not made by this kit; --dataset says what to measure it on
         data = None
     return LocalModel(card.labels, card.temperature, data, run)
 
@@ -137,10 +137,10 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def write_card(folder: Path, card: ModelCard) -> None:
-    """Write a model folder's card; raises TrainingError when the disk is full, say."""
+    """Write a model folder's card; raises TrainingError, for example when the disk is full."""
     write_atomic(folder / CARD, format_card(card).encode())
 
 
 def format_card(card: ModelCard) -> str:
-    """Return what stands in a card's file."""
+    """Return the text of a card's file."""
     return card.model_dump_json(indent=2) + "\n"

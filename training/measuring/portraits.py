@@ -1,6 +1,6 @@
-"""Whole pictures to measure detector, framing and model together on: colour portraits of four expressions.
+"""Whole images to measure detector, framing and model together on: colour portraits of four expressions.
 
-For measuring only: nothing is ever trained on these pictures.
+For measuring only: no model is trained on these images.
 """
 
 import csv
@@ -27,10 +27,10 @@ FOUR: tuple[Emotion, ...] = tuple(emotion for emotion in EMOTIONS if emotion in 
 
 
 def load_portraits(data: Path) -> tuple[Images, Labels]:
-    """Give the portraits of the data folder, each decoded when it is asked for, and what they show.
+    """Return the portraits of the data folder, decoded on demand, and their labels.
 
     Returns:
-        The pictures, which raise TrainingError where they are damaged, and int64 [n], index in `FOUR`.
+        The images, which raise TrainingError where they are damaged, and int64 [n], index in `FOUR`.
 
     Raises:
         TrainingError: the labels are missing or wrong.
@@ -41,7 +41,7 @@ def load_portraits(data: Path) -> tuple[Images, Labels]:
 
 
 def list_portraits(data: Path) -> list[tuple[Path, Emotion]]:
-    """Give the file of each portrait of the data folder with the emotion that it shows.
+    """Return the file of each portrait of the data folder with its emotion.
 
     Raises:
         TrainingError: the labels are missing or wrong.

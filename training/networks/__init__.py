@@ -1,1 +1,1 @@
-"""Networks and what stands before them in the graph."""
+"""Networks and the preprocessing in their graph."""

@@ -19,7 +19,7 @@ class _Architecture(Protocol):
 
 
 def build_network(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> nn.Module:
-    """Make the network that the config names, with fresh weights.
+    """Build the network that the config names, with fresh weights.
 
     Raises:
         TrainingError: no such architecture, or an option is wrong.
@@ -36,10 +36,10 @@ def build_network(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> n
 
 
 def build_initial(config: ArchitectureConfig, classes: int = len(EMOTIONS)) -> nn.Module:
-    """Make the network that a new run starts from: with the pretrained weights that its options name.
+    """Build the network that a new run starts from, with the pretrained weights that its options name.
 
     Raises:
-        TrainingError: as for `build_network`, or the weights cannot be had or do not fit.
+        TrainingError: as for `build_network`, or the weights cannot be fetched or read, or do not fit.
     """
     network = build_network(config, classes)
     if isinstance(network, StartsPretrained):
@@ -52,7 +52,7 @@ class StartsPretrained(Protocol):
     """A network whose options may name weights to start from (a finished run has its own)."""
 
     def load_pretrained(self) -> None:
-        """Take over the weights that the options name, if any."""
+        """Load the weights that the options name, if any."""
         ...
 
 

@@ -24,7 +24,7 @@ LUMA_PER_MILLE = (299.0, 587.0, 114.0)
 
 
 def number_uniform_patterns() -> Tensor:
-    """Give the bin of each of the 256 patterns, int64: the uniform ones in ascending order, then the rest."""
+    """Return the bin of each of the 256 patterns, int64: uniform ones in ascending order, then the rest."""
     patterns = range(1 << BITS)
     rotated = [(pattern >> 1) | (pattern & 1) << (BITS - 1) for pattern in patterns]
     uniform = [p for p, turned in zip(patterns, rotated, strict=True) if (p ^ turned).bit_count() <= 2]

@@ -37,7 +37,7 @@ class Components(nn.Module):
         return (centred @ self.directions @ self.directions.T + self.centre).reshape(faces.shape)
 
     def find(self, faces: Tensor, seed: int) -> None:
-        """Take the directions in which faces, float32 [n, c, s, s], differ most.
+        """Fit the directions in which faces, float32 [n, c, s, s], differ most.
 
         Raises:
             TrainingError: there are fewer faces than directions.

@@ -45,7 +45,7 @@ class Preprocessing(nn.Module):
         return faces if self.components is None else self.components(faces)
 
     def before_components(self, crops: Tensor) -> Tensor:
-        """Do all that needs no training faces; shapes as for `forward`."""
+        """Apply all but the components; shapes as for `forward`."""
         pixels = crops.to(torch.float32)
         if self.is_grey:
             planes = (pixels * self.grey_weights).sum(dim=3).unsqueeze(1)

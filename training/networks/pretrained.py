@@ -53,14 +53,14 @@ class TrunkOptions(Section):
 
 
 class Grid(Protocol):
-    """How a transformer cuts a picture into patches."""
+    """The patch grid of a transformer."""
 
     img_size: tuple[int, int]
     grid_size: tuple[int, int]
 
 
 class Trunk(nn.Module):
-    """What is used of a network of timm: a type only, timm makes the instances."""
+    """The part of a timm network that is used here: a type only, timm creates the instances."""
 
     num_features: int
     num_prefix_tokens: int
@@ -74,7 +74,7 @@ class Trunk(nn.Module):
 
 
 def make_trunk(model: str, channels: int, arguments: Mapping[str, object]) -> Trunk:
-    """Make a network of timm without its classifier, with fresh weights.
+    """Build a network of timm without its classifier, with fresh weights.
 
     Args:
         model: timm's name, such as `resnet18` or, with the weights' tag, `resnet18.a1_in1k`.
@@ -100,7 +100,7 @@ def load_chosen(trunk: Trunk, model: str, options: TrunkOptions) -> None:
     """Fill a trunk from a file or from the hub, as a network's options say; otherwise leave it as it is.
 
     Raises:
-        TrainingError: the weights cannot be had, or do not fit.
+        TrainingError: the weights cannot be fetched or read, or do not fit.
     """
     if options.weights_file is not None:
         load_from_file(trunk, Path(options.weights_file), options.channels)

@@ -1,1 +1,1 @@
-"""What the readers in `training/data/sets/` share: files, pictures, class names, splits."""
+"""What the readers in `training/data/sets/` share: files, images, class names, splits."""

@@ -1,4 +1,4 @@
-"""Put rows with one label each together into a data set with clean splits.
+"""Assemble rows with one label each into a data set with clean splits.
 
 FER+, whose rows have votes, is assembled in its own module.
 """
@@ -27,7 +27,7 @@ class LabelledRows:
         tiles: uint8 [n, h, w] grey or [n, h, w, 3] RGB.
         emotions: one a row.
         splits: one a row.
-        persons: who is shown, one a row, where the data set tells.
+        persons: who is shown, one a row, where it is known.
         is_certain: whether the label surely belongs to the tile; all do where it is None.
     """
 
@@ -45,10 +45,10 @@ class Provenance:
     Attributes:
         place: the folder or file, for messages.
         name: of the data set, for the card.
-        terms: under which it is had.
+        terms: its licence or terms of use.
         sha256: of what was read.
         dropped: how many rows the reader itself left out, by reason.
-        warnings: what a user has to know of the splits.
+        warnings: what a user must know about the splits.
         split_names: as `DataSet` has them.
     """
 

@@ -20,26 +20,26 @@ SYNONYMS: dict[Emotion, tuple[str, ...]] = {
     Emotion.FEAR: ("fearful", "afraid", "scared"),
     Emotion.CONTEMPT: ("contemptuous",),
 }
-"""Beside each emotion's own name; two are misspellings that stand in data sets people pass on."""
+"""Besides each emotion's own name; two are misspellings found in redistributed data sets."""
 
 EMOTION_OF = {name: emotion for emotion in EMOTIONS for name in (emotion.value, *SYNONYMS[emotion])}
 
 NUMBER = re.compile(r"0*(\d+)(?:\.0*)?", re.ASCII)
-"""A whole number, also as programs write it that hold numbers as floats ("3.0")."""
+"""A whole number, also written as a float ("3.0")."""
 
 SHOWN = 12
-"""So many numbers go into a message."""
+"""Numbers in a message, at most."""
 
 Label = Emotion | str
-"""An emotion, or the reason why a label is none, which counts what is left out."""
+"""An emotion, or the reason why a row is left out, for counting."""
 
 
 def match_class(name: str, place: object, own_names: Mapping[str, Emotion] | None = None) -> Emotion:
-    """Give the emotion that a class name means, whatever its case.
+    """Return the emotion that a class name means, whatever its case.
 
     Args:
         name: a folder's name or a label.
-        place: where it stands, for the message.
+        place: where it was found, for the message.
         own_names: names of this data set alone, such as numbers; they come first.
 
     Raises:
@@ -55,15 +55,15 @@ def match_class(name: str, place: object, own_names: Mapping[str, Emotion] | Non
 
 
 def in_canonical_order(emotions: tuple[Emotion, ...]) -> tuple[Emotion, ...]:
-    """Give the same emotions in canonical order, each once."""
+    """Return the same emotions in canonical order, each once."""
     return tuple(emotion for emotion in EMOTIONS if emotion in emotions)
 
 
 def match_number(text: str, order: tuple[Emotion, ...], place: object, *, first: int = 0) -> Emotion:
-    """Give the emotion of a data set's own number, which counts from `first` in `order`.
+    """Return the emotion of a data set's own number, which counts from `first` in `order`.
 
     Raises:
-        TrainingError: it is no such number.
+        TrainingError: it is not such a number.
     """
     try:
         index = int(text) - first
@@ -83,7 +83,7 @@ class ClassLabels:
         data_set: its name, for messages.
         order: the emotions of its numbers.
         first: the number of the first of them.
-        others: labels that are no emotion, numbers and words in small letters, with the reason for a count.
+        others: labels that are not emotions, numbers and lower-case words, with the reason for a count.
     """
 
     data_set: str
@@ -92,15 +92,15 @@ class ClassLabels:
     others: Mapping[str, str] = field(default_factory=dict)
 
     def knows(self, text: str) -> bool:
-        """Tell whether a text has the form of a label: a number, or a known word."""
+        """Return whether a text has the form of a label: a number, or a known word."""
         word = _normalise(text)
         return _parse_number(text) is not None or word in EMOTION_OF or word in self.others
 
     def match(self, text: str, place: object) -> Label:
-        """Give what a label means; `check` all labels of a list or folder before.
+        """Return what a label means; call `check` on all labels of a list or folder before.
 
         Raises:
-            TrainingError: it is no label.
+            TrainingError: it is not a label.
         """
         number = _parse_number(text)
         other = self.others.get(_normalise(text) if number is None else str(number))
@@ -111,10 +111,10 @@ class ClassLabels:
         return match_number(str(number), self.order, place, first=self.first)
 
     def check(self, texts: Collection[str], place: object) -> None:
-        """Make sure that labels are words, or numbers that can only be the data set's own.
+        """Check that labels are words, or numbers that can only be the data set's own.
 
-        All its numbers must be there (contempt, which sets of seven classes lack, may be missing): others may
-        count from another place or in another order.
+        All its numbers must occur (contempt, which sets of seven classes lack, may be missing): otherwise the
+        numbering may start elsewhere or have another order.
 
         Raises:
             TrainingError: they are not.

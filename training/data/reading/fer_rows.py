@@ -50,7 +50,7 @@ class FerRows:
     """All rows, in the order of the original csv.
 
     Attributes:
-        file: where the labels stand.
+        file: the file with the labels.
         emotions: the original label of each row.
         usages: int64 [n], index in `USAGES`.
         is_certain: bool [n].
@@ -65,7 +65,7 @@ class FerRows:
 
 
 def find_kaggle_csv(root: Path) -> Path | None:
-    """Give the csv of Kaggle in a folder, if there is one and no atlas labels, which come first."""
+    """Return the csv of Kaggle in a folder, if there is one and no atlas labels, which come first."""
     if (root / ATLAS_LABELS).exists():
         return None
     return next((root / name for name in KAGGLE_FILES if (root / name).exists()), None)
@@ -116,7 +116,7 @@ def _parse_usage(text: str, place: str) -> int:
 
 
 def read_pixels(path: Path, texts: list[tuple[int, str]]) -> Tiles:
-    """Give the tiles of rows of 2,304 grey values, uint8 [n, 48, 48].
+    """Return the tiles of rows of 2,304 grey values, uint8 [n, 48, 48].
 
     Args:
         path: the file, for messages.

@@ -36,12 +36,12 @@ class SplitRows:
     unlabelled: Counter[str] = field(default_factory=Counter)
 
     def stack(self) -> Tiles:
-        """Give all tiles, uint8 [n, 48, 48]."""
+        """Return all tiles, uint8 [n, 48, 48]."""
         return np.concatenate(self.tiles)
 
 
 def find_split_csvs(root: Path) -> dict[Split, Path]:
-    """Give the csv files that are named as splits are, training first; none where there is no training.
+    """Find csv files named after splits, training first; none without a training file.
 
     Raises:
         TrainingError: two are for one split.
@@ -62,7 +62,7 @@ def read_split_csvs(files: dict[Split, Path], reader: FileReader) -> SplitRows:
     """Read the files; `test.csv` of the challenge has no labels, so its rows are counted and left out.
 
     Raises:
-        TrainingError: a file cannot be read, is not of this format, or says the usage of its rows itself.
+        TrainingError: a file cannot be read, is not of this format, or has a column Usage.
     """
     found = SplitRows()
     for split, path in files.items():

@@ -1,4 +1,4 @@
-"""Read a data set's files: each is hashed as it is read, and each fault is one clear line."""
+"""Read a data set's files: each is hashed as it is read, and each error is one clear line."""
 
 import csv
 import hashlib
@@ -17,7 +17,7 @@ class FileReader:
         self._digest = hashlib.sha256()
 
     def read(self, path: Path) -> bytes:
-        """Give a file's bytes and add its name and bytes to the hash.
+        """Return a file's bytes and add its name and bytes to the hash.
 
         Raises:
             TrainingError: it cannot be read.
@@ -30,17 +30,17 @@ class FileReader:
         return data
 
     def read_text(self, path: Path) -> str:
-        """Give a file's text, which must be UTF-8; raises as `read` does."""
+        """Return a file's text, which must be UTF-8; raises as `read` does."""
         try:
             return self.read(path).decode("utf-8-sig")
         except UnicodeDecodeError as err:
             raise TrainingError(f"{path}: it is not UTF-8 text") from err
 
     def read_csv(self, path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-        """Give the rows of a csv file with the line that each ends on.
+        """Return the rows of a csv file with the line that each ends on.
 
-        Blanks around column names are taken off (`icml_face_data.csv` has them); other columns than
-        `columns` may stand beside them, in any order.
+        Blanks around column names are stripped (`icml_face_data.csv` has them); there may be further columns,
+        in any order.
 
         Raises:
             TrainingError: the file cannot be read, lacks a column or ends within a row.
@@ -65,12 +65,12 @@ class FileReader:
         return rows
 
     def sha256(self) -> str:
-        """Give the hash of all that was read so far."""
+        """Return the hash of all that was read so far."""
         return self._digest.hexdigest()
 
 
 def list_folder(folder: Path) -> list[Path]:
-    """Give what a folder holds, sorted by name, without hidden files such as `.DS_Store`.
+    """Return what a folder holds, sorted by name, without hidden files such as `.DS_Store`.
 
     Raises:
         TrainingError: there is no such folder.

@@ -21,16 +21,16 @@ SPLIT_OF_NAME: dict[str, Split] = {
 }
 
 SHOWN = 6
-"""So many names of a folder go into the message."""
+"""Names of a folder in the message, at most."""
 
 
 def list_subfolders(folder: Path) -> list[Path]:
-    """Give the folders in a folder, sorted by name, without what macOS adds to archives."""
+    """Return the folders in a folder, sorted by name, without what macOS adds to archives."""
     return [path for path in list_folder(folder) if path.is_dir() and path.name != "__MACOSX"]
 
 
 def find_split_folders(root: Path) -> dict[Path, Split]:
-    """Give the folders that are named as splits are, in any case; none where there are no splits.
+    """Find folders named after splits, in any case; none where there are no splits.
 
     Raises:
         TrainingError: there are splits, but no training or two folders for one split.
@@ -49,7 +49,7 @@ def find_split_folders(root: Path) -> dict[Path, Split]:
 def list_class_folders(
     folder: Path, own_names: Mapping[str, Emotion] | None = None
 ) -> list[tuple[Path, Emotion]]:
-    """Give each picture with the emotion that its folder's name means, sorted by name.
+    """Return each image with the emotion that its folder's name means, sorted by name.
 
     Raises:
         TrainingError: a name is not known, a class is empty, or there are no classes.
@@ -57,17 +57,17 @@ def list_class_folders(
     found: list[tuple[Path, Emotion]] = []
     for class_folder in (path for path in list_folder(folder) if path.is_dir()):
         emotion = match_class(class_folder.name, folder, own_names)
-        pictures = [path for path in list_folder(class_folder) if is_image(path)]
-        if not pictures:
+        images = [path for path in list_folder(class_folder) if is_image(path)]
+        if not images:
             raise TrainingError(f"{class_folder}: the class is empty")
-        found += [(path, emotion) for path in pictures]
+        found += [(path, emotion) for path in images]
     if not found:
         raise TrainingError(f"{folder}: it has no folder for any class")
     return found
 
 
 def refuse_layout(root: Path, data_set: str, layouts: Sequence[str]) -> TrainingError:
-    """Give the error for a folder whose meaning is not certain.
+    """Return the error for a folder whose layout is not known.
 
     Args:
         root: the folder.

@@ -1,4 +1,4 @@
-"""Turn picture files into tiles: decoded as serving decodes, cropped by a function of serving."""
+"""Turn image files into tiles: decoded as serving decodes, cropped by a function of serving."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,14 +20,14 @@ from training.errors import TrainingError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 MIN_SIDE_PX = 24
-"""A smaller picture shows no expression that anybody could name."""
+"""No expression can be recognised in a smaller image."""
 
 Crop = Callable[[RgbImage], FaceCrop | None]
-"""Gives the canonical crop of a picture, or None where it finds no face."""
+"""Gives the canonical crop of an image, or None where it finds no face."""
 
 
 def is_image(path: Path) -> bool:
-    """Tell by its suffix whether a file is a picture."""
+    """Return whether a file is an image, by its suffix."""
     return path.suffix.lower() in SUFFIXES
 
 
@@ -38,7 +38,7 @@ def read_image(path: Path, reader: FileReader) -> RgbImage:
         TrainingError: it cannot be read, is cut short, does not decode or is smaller than any face.
     """
     data = reader.read(path)
-    # OpenCV fills the rest of a JPEG that is cut short with grey and says nothing
+    # OpenCV fills the rest of a JPEG that is cut short with grey, without an error
     if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise TrainingError(f"{path}: the picture is cut short")
     try:
@@ -64,7 +64,7 @@ def read_grey_tiles(paths: Sequence[Path], reader: FileReader, side_px: int) -> 
         TrainingError: as `read_image`, or one has another size.
     """
     tiles = np.empty((len(paths), side_px, side_px), np.uint8)
-    for index, path in enumerate(tqdm(paths, desc="reading pictures", unit="picture")):
+    for index, path in enumerate(tqdm(paths, desc="reading images", unit="image")):
         image = read_image(path, reader)
         check_size(path, image, side_px)
         is_grey = (image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all()
@@ -75,13 +75,13 @@ def read_grey_tiles(paths: Sequence[Path], reader: FileReader, side_px: int) -> 
 def read_crops(
     paths: Sequence[Path], reader: FileReader, crops: Sequence[Crop] | None = None, side_px: int | None = None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """Crop pictures of any size with a function of serving, once; cropping the crops again changes nothing.
+    """Crop images of any size with a function of serving, once; cropping the crops again changes nothing.
 
     Args:
         paths: the files.
         reader: reads them.
-        crops: one a picture; `crop_whole`, for pictures that are framed already, where it is None.
-        side_px: every picture must have this side, where it is given.
+        crops: one an image; `crop_whole`, for images that are framed already, where it is None.
+        side_px: every image must have this side, where it is given.
 
     Returns:
         uint8 [n, 112, 112, 3], RGB, and whether a face was found in each, bool [n].
@@ -91,7 +91,7 @@ def read_crops(
     """
     tiles = np.zeros((len(paths), FACE_SIZE, FACE_SIZE, 3), np.uint8)
     is_found = np.zeros(len(paths), np.bool_)
-    for index, path in enumerate(tqdm(paths, desc="reading pictures", unit="picture")):
+    for index, path in enumerate(tqdm(paths, desc="reading images", unit="image")):
         image = read_image(path, reader)
         if side_px is not None:
             check_size(path, image, side_px)
@@ -102,7 +102,7 @@ def read_crops(
 
 
 def check_size(path: Path, image: RgbImage, side_px: int) -> None:
-    """Make sure that a picture is a square of `side_px`.
+    """Check that an image is a square of `side_px`.
 
     Raises:
         TrainingError: it is not.
@@ -112,7 +112,7 @@ def check_size(path: Path, image: RgbImage, side_px: int) -> None:
 
 
 def make_face_crop(detector: Detector) -> Crop:
-    """Give a function that crops a picture's likeliest face as serving finds and frames it."""
+    """Return a function that crops the primary face of an image, found and framed as in serving."""
 
     def crop(image: RgbImage) -> FaceCrop | None:
         face = find_primary_face(detector, image)

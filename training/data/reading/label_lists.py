@@ -1,4 +1,4 @@
-"""Label images by csv files that name a picture and its label in each row.
+"""Label images by csv files that name an image and its label in each row.
 
 Files and columns are found by their common names.
 """
@@ -24,12 +24,12 @@ LABEL_COLUMNS = ("label", "labels", "expression", "emotion", "class")
 
 @dataclass(frozen=True, slots=True)
 class FoundImage:
-    """A picture with what its place says of it.
+    """An image with what its path says of it.
 
     Attributes:
         path: the file.
-        split: None where it is not said.
-        label: None where it is not said.
+        split: None where it is not known.
+        label: None where it is not known.
     """
 
     path: Path
@@ -38,10 +38,10 @@ class FoundImage:
 
 
 class ImageIndex:
-    """Pictures by every ending of their paths: `train/1/a.jpg`, `1/a.jpg` and `a.jpg`, in any case."""
+    """Images by every ending of their paths: `train/1/a.jpg`, `1/a.jpg` and `a.jpg`, in any case."""
 
     def __init__(self, paths: Sequence[Path], base: Path) -> None:
-        """Take pictures below `base`."""
+        """Index images below `base`."""
         self._base = base
         self._whole: dict[str, int] = {}
         self._endings: defaultdict[str, list[int]] = defaultdict(list)
@@ -52,10 +52,10 @@ class ImageIndex:
                 self._endings["/".join(parts[start:]).casefold()].append(number)
 
     def find(self, written: str, place: str) -> int:
-        """Give the place, in the paths taken, of the picture that a list calls `written`.
+        """Return the index, in the paths, of the image that a list calls `written`.
 
         Raises:
-            TrainingError: no picture, or more than one, has this path; `place` names the row.
+            TrainingError: no image, or more than one, has this path; `place` names the row.
         """
         # a list made on Windows parts folders by backslashes
         name = PurePosixPath(written.strip().replace("\\", "/")).as_posix()
@@ -69,14 +69,14 @@ class ImageIndex:
 
 
 def find_lists(places: Sequence[Path], given: set[Split]) -> dict[Split | None, Path]:
-    """Give `labels.csv`, or `train_labels.csv` and so on by split.
+    """Find `labels.csv`, or `train_labels.csv` and so on by split.
 
     Args:
-        places: the folders in which they may stand.
+        places: the folders that may hold them.
         given: the splits that have a folder; empty where there are no splits.
 
     Raises:
-        TrainingError: there are several for the same rows, or a split has pictures or a list, not both.
+        TrainingError: there are several for the same rows, or a split has images or a list, not both.
     """
     found: dict[Split | None, Path] = {}
     for path in (path for place in dict.fromkeys(places) for path in list_folder(place) if path.is_file()):
@@ -100,50 +100,50 @@ def find_lists(places: Sequence[Path], given: set[Split]) -> dict[Split | None, 
 
 def label_by_lists(
     lists: Mapping[Split | None, Path],
-    pictures: Sequence[FoundImage],
+    images: Sequence[FoundImage],
     base: Path,
     labels: ClassLabels,
     reader: FileReader,
 ) -> dict[Path, tuple[FoundImage, str]]:
-    """Give each listed picture as its list labels it, and the row that does so, by path.
+    """Label each listed image; return it with the row that labels it, by path.
 
     Args:
-        lists: by split; that of None is for all pictures.
-        pictures: those that may be listed.
+        lists: by split; that of None is for all images.
+        images: those that may be listed.
         base: the folder that holds them all.
         labels: what the labels mean.
         reader: reads the lists.
 
     Raises:
-        TrainingError: a list is not of this form, a row has no picture, or two rows do not agree.
+        TrainingError: a list is not of this form, a row has no image, or two rows do not agree.
     """
     listed: dict[Path, tuple[FoundImage, str]] = {}
     for split, path in lists.items():
         rows = read_list(path, reader)
         labels.check({label for _, _, label in rows}, path)
-        own = [picture for picture in pictures if None in (split, picture.split) or picture.split == split]
-        index = ImageIndex([picture.path for picture in own], base)
+        own = [image for image in images if None in (split, image.split) or image.split == split]
+        index = ImageIndex([image.path for image in own], base)
         for line, written, label in rows:
             place = f"{path}, line {line}"
-            picture = own[index.find(written, place)]
-            found = replace(picture, split=split or picture.split, label=labels.match(label, place))
-            first, row = listed.setdefault(picture.path, (found, place))
+            image = own[index.find(written, place)]
+            found = replace(image, split=split or image.split, label=labels.match(label, place))
+            first, row = listed.setdefault(image.path, (found, place))
             if first != found:
                 raise TrainingError(f"{place}: {written!r} has another label or split in {row}")
     return listed
 
 
 def read_list(path: Path, reader: FileReader) -> list[tuple[int, str, str]]:
-    """Give the line, the picture's path and the label of each row, as they are written.
+    """Return the line, the image's path and the label of each row, as they are written.
 
     Raises:
-        TrainingError: the file cannot be read, or has not one column each for pictures and labels.
+        TrainingError: the file cannot be read, or has not one column each for images and labels.
     """
     rows = reader.read_csv(path, ())
     columns = list(rows[0][1])
-    picture = _find_column(columns, IMAGE_COLUMNS, "pictures", path)
+    image = _find_column(columns, IMAGE_COLUMNS, "pictures", path)
     label = _find_column(columns, LABEL_COLUMNS, "labels", path)
-    return [(line, row[picture], row[label]) for line, row in rows]
+    return [(line, row[image], row[label]) for line, row in rows]
 
 
 def _find_column(columns: list[str], known: tuple[str, ...], what: str, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a config may say to the reader of a data set.
+"""Options that every reader of a data set has.
 
 Each data set declares its own `Options` on top of these.
 """

@@ -1,4 +1,4 @@
-"""Find pictures as people pass them on: class folders in split folders, lists of labels, or both.
+"""Find images of redistributed copies: class folders in split folders, lists of labels, or both.
 
 The caller says what labels mean, and handles layouts of other kinds.
 """
@@ -23,77 +23,77 @@ class PassedOn:
     """What a folder holds.
 
     Attributes:
-        pictures: with their labels, sorted by folder and name.
-        unlisted: how many pictures no list names, and which are therefore left out.
+        images: with their labels, sorted by folder and name.
+        unlisted: how many images no list names, and which are therefore left out.
     """
 
-    pictures: list[FoundImage]
+    images: list[FoundImage]
     unlisted: int = 0
 
 
 def find_passed_on(
     top: Path, labels: ClassLabels, reader: FileReader, source: LabelSource | None = None, advice: str = ""
 ) -> PassedOn | None:
-    """Find the pictures of a folder, or of the one folder in it that holds splits or classes.
+    """Find the images of a folder, or of the one folder in it that holds splits or classes.
 
     Args:
         top: the folder.
         labels: what the names of class folders and the labels of lists mean.
         reader: reads the lists.
-        source: what is believed where there are lists and class folders; None has them agree.
+        source: which wins where there are lists and class folders; None: they must agree.
         advice: ends the message where they do not.
 
     Returns:
         None where the folder has neither class folders nor a list.
 
     Raises:
-        TrainingError: a label is not certain, a list and the pictures do not agree, or a class is empty.
+        TrainingError: a label is not certain, a list and the images do not agree, or a class is empty.
     """
     base = find_base(top, labels)
     splits = find_split_folders(base)
-    beside = [path for path in list_subfolders(base) if splits and labels.knows(path.name)]
-    if beside:
-        raise TrainingError(f"{beside[0]}: which split this class belongs to is not certain")
+    loose = [path for path in list_subfolders(base) if splits and labels.knows(path.name)]
+    if loose:
+        raise TrainingError(f"{loose[0]}: which split this class belongs to is not certain")
     lists = {} if source == "folders" else find_lists((base, top), set(splits.values()))
-    pictures: list[FoundImage] = []
+    images: list[FoundImage] = []
     for folder, split in splits.items() or ((base, None),):
         if any(labels.knows(path.name) for path in list_subfolders(folder)):
-            pictures += list_labelled_folders(folder, split, labels)
+            images += list_labelled_folders(folder, split, labels)
         elif lists:
-            pictures += _list_all(folder, split)
+            images += _list_all(folder, split)
         else:
             return None
     if not lists:
         if source == "lists":
             raise TrainingError(f"{top}: there is no list of labels ({LIST_NAME})")
-        return PassedOn(pictures)
-    listed = label_by_lists(lists, pictures, base, labels, reader)
+        return PassedOn(images)
+    listed = label_by_lists(lists, images, base, labels, reader)
     if source is None:
-        _check_agreement(pictures, listed, advice)
-    labelled = [listed[picture.path][0] for picture in pictures if picture.path in listed]
-    return PassedOn(labelled, len(pictures) - len(labelled))
+        _check_agreement(images, listed, advice)
+    labelled = [listed[image.path][0] for image in images if image.path in listed]
+    return PassedOn(labelled, len(images) - len(labelled))
 
 
 def list_labelled_folders(folder: Path, split: Split | None, labels: ClassLabels) -> list[FoundImage]:
-    """Give each picture with the label that its folder's name means, a number or a word, sorted by name.
+    """Return each image with the label that its folder's name means, a number or a word, sorted by name.
 
     Raises:
         TrainingError: what a name means is not certain, or a class is empty.
     """
     classes = list_subfolders(folder)
     labels.check([path.name for path in classes], folder)
-    pictures: list[FoundImage] = []
+    images: list[FoundImage] = []
     for path in classes:
         label = labels.match(path.name, folder)
-        own = [FoundImage(picture, split, label) for picture in list_folder(path) if is_image(picture)]
+        own = [FoundImage(image, split, label) for image in list_folder(path) if is_image(image)]
         if not own:
             raise TrainingError(f"{path}: the class is empty")
-        pictures += own
-    return pictures
+        images += own
+    return images
 
 
 def find_base(top: Path, labels: ClassLabels) -> Path:
-    """Give the one folder in `top` that holds splits or classes, where `top` itself holds none."""
+    """Return the one folder in `top` that holds splits or classes, where `top` itself holds none."""
 
     def holds_layout(folder: Path) -> bool:
         names = [path.name for path in list_subfolders(folder)]
@@ -113,18 +113,18 @@ def _list_all(folder: Path, split: Split | None) -> list[FoundImage]:
 
 
 def _check_agreement(
-    pictures: list[FoundImage], listed: dict[Path, tuple[FoundImage, str]], advice: str
+    images: list[FoundImage], listed: dict[Path, tuple[FoundImage, str]], advice: str
 ) -> None:
-    in_folders = [picture for picture in pictures if picture.label is not None]
-    missing = [picture.path for picture in in_folders if picture.path not in listed]
+    in_folders = [image for image in images if image.label is not None]
+    missing = [image.path for image in in_folders if image.path not in listed]
     if missing:
         raise TrainingError(
             f"{missing[0]}: no list of labels names it ({len(missing)} such pictures){advice}"
         )
-    unlike = [picture for picture in in_folders if listed[picture.path][0].label != picture.label]
+    unlike = [image for image in in_folders if listed[image.path][0].label != image.label]
     if unlike:
-        said, row = listed[unlike[0].path]
+        found, row = listed[unlike[0].path]
         raise TrainingError(
-            f"{row}: the label is {said.label}, but the folder of {unlike[0].path} means {unlike[0].label} "
+            f"{row}: the label is {found.label}, but the folder of {unlike[0].path} means {unlike[0].label} "
             f"({len(unlike)} such pictures){advice}"
         )

@@ -14,7 +14,7 @@ Tiles = npt.NDArray[np.uint8]
 
 
 def find_copies(tiles: Tiles, split_of_row: Sequence[object]) -> npt.NDArray[np.bool_]:
-    """Tell for each row whether exactly the same pixels stand in another split as well, bool [n]."""
+    """Return for each row whether exactly the same pixels are in another split too, bool [n]."""
     # hashes, since the pixels of a big data set would not fit into memory twice
     keys = [hashlib.blake2b(tile.tobytes(), digest_size=16).digest() for tile in tiles]
     seen_in: dict[bytes, set[object]] = {}
@@ -48,29 +48,29 @@ def cut_missing(
 
 
 def name_cut(missing: Sequence[Split]) -> dict[Split, str]:
-    """Name the splits that `cut_missing` makes."""
+    """Return names for the splits that `cut_missing` makes."""
     return {split: f"{split} cut from train" for split in missing}
 
 
 def cut_by_person(persons: Sequence[str], share: float, seed: int) -> list[Split]:
-    """Give all rows of a person to one split: a share of the persons to validation, the same to test.
+    """Assign all rows of a person to one split: a share of the persons to validation, the same to test.
 
     Raises:
         TrainingError: there are fewer than three persons.
     """
-    everybody = sorted(set(persons))
-    if len(everybody) < len(SPLITS):
-        raise TrainingError(f"{len(everybody)} persons cannot be split into {', '.join(SPLITS)}")
-    shuffled = np.random.default_rng(seed).permutation(everybody).tolist()
-    wanted = min(max(1, round(share * len(everybody))), (len(everybody) - 1) // 2)
-    split_of: dict[str, Split] = dict.fromkeys(everybody, "train")
+    distinct = sorted(set(persons))
+    if len(distinct) < len(SPLITS):
+        raise TrainingError(f"{len(distinct)} persons cannot be split into {', '.join(SPLITS)}")
+    shuffled = np.random.default_rng(seed).permutation(distinct).tolist()
+    wanted = min(max(1, round(share * len(distinct))), (len(distinct) - 1) // 2)
+    split_of: dict[str, Split] = dict.fromkeys(distinct, "train")
     split_of.update(dict.fromkeys(shuffled[:wanted], "validation"))
     split_of.update(dict.fromkeys(shuffled[wanted : 2 * wanted], "test"))
     return [split_of[person] for person in persons]
 
 
 def check_splits(splits: dict[Split, Faces], labels: tuple[Emotion, ...], place: object) -> None:
-    """Make sure that each split has rows, training has every emotion, and nobody is in two splits.
+    """Check that each split has rows, training has every emotion, and no person is in two splits.
 
     Raises:
         TrainingError: one of these does not hold.

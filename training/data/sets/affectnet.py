@@ -65,7 +65,7 @@ class Options(SplitOptions):
 
     path: str = "affectnet"
     classes: Annotated[Literal[7, 8], Field(description="7 leaves contempt out")] = 8
-    images: Annotated[str, Field(description="Folder of the csv layout's pictures")] = (
+    images: Annotated[str, Field(description="Folder of the csv layout's images")] = (
         "Manually_Annotated_Images"
     )
     box_scale: Annotated[
@@ -85,7 +85,7 @@ class _Found:
     dropped: Counter[str] = field(default_factory=Counter)
 
     def choose(self, label: Label, classes: int) -> Emotion | None:
-        """Give the emotion, or count why the row is left out."""
+        """Return the emotion, or count why the row is left out."""
         if isinstance(label, Emotion) and not (classes == 7 and label == Emotion.CONTEMPT):
             return label
         self.dropped[CONTEMPT if isinstance(label, Emotion) else label] += 1
@@ -181,12 +181,12 @@ def _find_passed_on(root: Path, reader: FileReader, chosen: Options) -> tuple[_F
     found = _Found()
     if passed_on.unlisted:
         found.dropped[UNLISTED] = passed_on.unlisted
-    given = {picture.split for picture in passed_on.pictures}
+    given = {image.split for image in passed_on.images}
     val_is_test = "validation" in given and "test" not in given
-    for picture in passed_on.pictures:
-        split: Split = "test" if val_is_test and picture.split == "validation" else picture.split or "train"
-        if picture.label and (emotion := found.choose(picture.label, chosen.classes)):
-            found.add(picture.path, crop_whole, emotion, split)
+    for image in passed_on.images:
+        split: Split = "test" if val_is_test and image.split == "validation" else image.split or "train"
+        if image.label and (emotion := found.choose(image.label, chosen.classes)):
+            found.add(image.path, crop_whole, emotion, split)
     if val_is_test:
         return found, {"test": "val of the copy"}
     names: dict[Split, str] = {"validation": "val of the copy", "test": "test of the copy"}
@@ -194,7 +194,7 @@ def _find_passed_on(root: Path, reader: FileReader, chosen: Options) -> tuple[_F
 
 
 def _make_box_crop(row: Mapping[str, str], place: str, scale: float) -> Crop:
-    """Give a function that crops a picture by the box of its row, in source pixels.
+    """Return a function that crops an image by the box of its row, in source pixels.
 
     Args:
         row: has `BOX_COLUMNS`.

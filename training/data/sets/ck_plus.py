@@ -75,7 +75,7 @@ class _Frames:
 def load(folder: Path, training_rows: str, options: Mapping[str, object] | None = None) -> DataSet:  # noqa: ARG001 - no votes here
     """Read CK+: the folders, else the csv.
 
-    Nobody who is in one split of the folders is in another; the same seed gives the same split.
+    With the folders, no person is in two splits; the same seed gives the same split.
 
     Raises:
         TrainingError: a file is missing or is not of this format.
@@ -112,11 +112,11 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
             if emotion is None:
                 dropped[UNLABELLED] += 1
                 continue
-            pictures = [path for path in list_folder(sequence) if is_image(path)]
-            if len(pictures) < chosen.first_frames + chosen.last_frames:
-                raise TrainingError(f"{sequence}: {len(pictures)} frames are too few")
-            frames.add(pictures[: chosen.first_frames], Emotion.NEUTRAL, person.name)
-            frames.add(pictures[-chosen.last_frames :], emotion, person.name)
+            images = [path for path in list_folder(sequence) if is_image(path)]
+            if len(images) < chosen.first_frames + chosen.last_frames:
+                raise TrainingError(f"{sequence}: {len(images)} frames are too few")
+            frames.add(images[: chosen.first_frames], Emotion.NEUTRAL, person.name)
+            frames.add(images[-chosen.last_frames :], emotion, person.name)
     if not frames.paths:
         raise TrainingError(f"{root}: no sequence of {IMAGES}/ has a label in {LABELS}/")
     splits = cut_by_person(frames.persons, chosen.share, chosen.seed)
@@ -140,7 +140,7 @@ def _read_folders(root: Path, chosen: Options) -> DataSet:
 
 
 def _read_label(folder: Path, reader: FileReader) -> Emotion | None:
-    """Give the label of a sequence; only 327 of the 593 have one."""
+    """Return the label of a sequence; only 327 of the 593 have one."""
     files = [path for path in list_folder(folder) if path.suffix == ".txt"] if folder.is_dir() else []
     if not files:
         return None

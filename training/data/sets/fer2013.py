@@ -39,7 +39,7 @@ LAYOUTS = (
     "class folders (words, or 0 to 6) in train/ and test/ (and val/)",
 )
 BOTH_PARTS = 7178
-"""PublicTest and PrivateTest together have so many faces."""
+"""Faces of PublicTest and PrivateTest together."""
 
 
 class Options(SplitOptions):
@@ -52,7 +52,7 @@ def load(folder: Path, training_rows: str, options: Mapping[str, object] | None 
     """Read FER2013: the atlases, else a csv of Kaggle, else image folders, else a csv for each split.
 
     Training is `Training`, validation `PublicTest` and test `PrivateTest`; evaluation splits hold every row.
-    Where the files do not tell the parts, the names of the splits and a warning say what the splits are.
+    Where the files do not name the parts, the names of the splits and a warning describe the splits.
 
     Raises:
         TrainingError: a file is missing or is not of this format, or what the files mean is not certain.
@@ -85,18 +85,18 @@ def _read_rows(root: Path) -> DataSet:
 def _read_folders(root: Path, base: Path, chosen: Options) -> DataSet:
     """Read `train/<class>/`, `test/<class>/` and, where it is there, `val/<class>/`.
 
-    In the copy that most people have, `test/` holds both evaluation splits. In some, a file's name begins
-    with its usage; where names do not tell, validation is cut from training.
+    In the most common copy, `test/` holds both evaluation splits. In some, a file's name begins
+    with its usage; in the others validation is cut from training.
     """
     folders = sorted(find_split_folders(base).items(), key=lambda item: SPLITS.index(item[1]))
-    pictures = [picture for path, split in folders for picture in list_labelled_folders(path, split, CLASSES)]
-    paths = [picture.path for picture in pictures]
-    emotions = [picture.label for picture in pictures if isinstance(picture.label, Emotion)]
-    tells = _names_hold_usage(pictures)
-    splits = [_parse_usage(picture.path) or picture.split or "train" for picture in pictures]
-    missing = [split for split in SPLITS if split not in splits and not (tells and split == "test")]
-    warnings = () if tells else (_describe_splits(root, splits),)
-    names = (SPLIT_NAMES if tells else _name_given(splits)) | name_cut(missing)
+    images = [image for path, split in folders for image in list_labelled_folders(path, split, CLASSES)]
+    paths = [image.path for image in images]
+    emotions = [image.label for image in images if isinstance(image.label, Emotion)]
+    has_usage = _names_hold_usage(images)
+    splits = [_parse_usage(image.path) or image.split or "train" for image in images]
+    missing = [split for split in SPLITS if split not in splits and not (has_usage and split == "test")]
+    warnings = () if has_usage else (_describe_splits(root, splits),)
+    names = (SPLIT_NAMES if has_usage else _name_given(splits)) | name_cut(missing)
     splits = cut_missing(splits, emotions, missing, chosen.share, chosen.seed)
     reader = FileReader(root)
     tiles = read_grey_tiles(paths, reader, TILE)
@@ -119,9 +119,9 @@ def _parse_usage(path: Path) -> Split | None:
     return SPLIT_OF_USAGE.get(path.name.partition("_")[0])
 
 
-def _names_hold_usage(pictures: list[FoundImage]) -> bool:
-    """Tell whether the names of all evaluation pictures begin with their usage, or those of none."""
-    evaluation = [picture.path for picture in pictures if picture.split != "train"]
+def _names_hold_usage(images: list[FoundImage]) -> bool:
+    """Return whether the names of all evaluation images begin with their usage; raise if only some do."""
+    evaluation = [image.path for image in images if image.split != "train"]
     silent = [path for path in evaluation if _parse_usage(path) is None]
     if silent and len(silent) < len(evaluation):
         raise TrainingError(f"{silent[0]}: its name does not begin with its usage, as others in its split do")
@@ -134,7 +134,7 @@ def _name_given(splits: list[Split]) -> dict[Split, str]:
 
 
 def _describe_splits(root: Path, splits: list[Split]) -> str:
-    """Say what the splits of a copy are that does not tell PublicTest from PrivateTest."""
+    """Describe the splits of a copy that does not distinguish PublicTest from PrivateTest."""
     count = splits.count("test")
     match "validation" in splits, count:
         case False, 0:

@@ -121,10 +121,10 @@ def judge_votes(
 
 
 def judge_admissible(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Tell which emotions have at least 30 % of the votes, single votes apart (multi-label targets).
+    """Return which emotions have at least 30 % of the votes, single votes apart (multi-label targets).
 
     The authors leave out rows whose admissible labels have half of the votes or less; here the most frequent
-    emotion is always admissible, and `training_rows` alone says which rows are trained on.
+    emotion is always admissible, and `training_rows` alone selects the training rows.
 
     Args:
         counts: int64 [n, 10], as `judge_votes` takes them.

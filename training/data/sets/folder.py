@@ -1,6 +1,6 @@
-"""Any set of pictures in one folder for each class, with or without splits.
+"""Any set of images in one folder for each class, with or without splits.
 
-Class folders stand in `train/`, `val/`, `test/` (or their long forms), or in the folder itself.
+Class folders are in `train/`, `val/`, `test/` (or their long forms), or in the folder itself.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from training.data.reading.split_hygiene import cut_missing, name_cut
 
 
 class Options(SplitOptions):
-    """Where the pictures are, under which terms they were had, and what own class names mean."""
+    """Where the images are, their terms of use, and what further class names mean."""
 
     terms: Annotated[str, Field(min_length=1, description="Goes into the model card")]
     classes: Annotated[
@@ -30,12 +30,12 @@ class Options(SplitOptions):
 
 
 def load(folder: Path, training_rows: str, options: Mapping[str, object] | None = None) -> DataSet:  # noqa: ARG001 - no votes here
-    """Read pictures of faces framed like a FER2013 tile, of any size, grey or colour.
+    """Read images of faces framed like a FER2013 tile, of any size, grey or colour.
 
     A split that has no folder is cut from training with a seed, an equal share of each class.
 
     Raises:
-        TrainingError: a class name is not known, a class is empty, or a picture does not decode.
+        TrainingError: a class name is not known, a class is empty, or an image does not decode.
     """
     chosen = Options.model_validate(options or {})
     root = folder / chosen.path

@@ -25,7 +25,7 @@ LAYOUTS = (
     f"{LABELS} and {ALIGNED}/, in basic/ or not",
     "class folders (1 to 7, or words) in train/ and test/, these in DATASET/ or not",
     "the same with train_labels.csv and test_labels.csv, or with labels.csv",
-    "pictures train_*.jpg and test_*.jpg in class folders, or with labels.csv",
+    "images train_*.jpg and test_*.jpg in class folders, or with labels.csv",
 )
 SIDE_PX = 100
 SPLIT_OF_PREFIX: dict[str, Split] = {"train": "train", "test": "test"}
@@ -81,7 +81,7 @@ def _read_labels(root: Path, reader: FileReader) -> tuple[list[Path], list[Emoti
         match text.split():
             case []:
                 continue
-            # some copies have more columns, which say nothing of the basic expressions
+            # some copies have more columns, which are not about the basic expressions
             case [name, number, *_]:
                 paths.append(root / ALIGNED / f"{Path(name).stem}_aligned.jpg")
             case _:
@@ -105,18 +105,18 @@ def _read_passed_on(root: Path, reader: FileReader) -> tuple[list[Path], list[Em
     paths: list[Path] = []
     emotions: list[Emotion] = []
     splits: list[Split] = []
-    for picture in found.pictures:
-        named = _parse_split(picture.path.name)
-        split = picture.split or named
+    for image in found.images:
+        named = _parse_split(image.path.name)
+        split = image.split or named
         if split is None:
             raise TrainingError(
-                f"{picture.path}: neither its folder nor its name says whether it is train or test"
+                f"{image.path}: neither its folder nor its name says whether it is train or test"
             )
         if named and (named == "test") != (split == "test"):
-            raise TrainingError(f"{picture.path}: its name says {named}, its folder or list says {split}")
-        if isinstance(picture.label, Emotion):
-            paths.append(picture.path)
-            emotions.append(picture.label)
+            raise TrainingError(f"{image.path}: its name says {named}, its folder or list says {split}")
+        if isinstance(image.label, Emotion):
+            paths.append(image.path)
+            emotions.append(image.label)
             splits.append(split)
     return paths, emotions, splits
 

@@ -17,7 +17,7 @@ from training.exporting.onnx import OPSET
 from training.learning import run_folder
 
 FOLDERS = {"wider_train": "WIDER FACE train, 1,239 of its pictures (research use)"}
-"""What a card says of the data folders that are known here."""
+"""How a card names known data folders."""
 
 TEACHERS = {"yunet": "YuNet (libfacedetection.train)"}
 
@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def export(options: argparse.Namespace) -> dict[str, bytes]:
-    """Make `model.onnx`, from uint8 RGB [1, h, w, 3] to boxes, scores and landmarks, and `card.json`.
+    """Build `model.onnx`, from uint8 RGB [1, h, w, 3] to boxes, scores and landmarks, and `card.json`.
 
     Raises:
-        TrainingError: it is no finished run, or its maps are others in ONNX than in torch.
+        TrainingError: it is not a finished run, or its maps differ between ONNX and torch.
     """
     config = load_detector_config(options.run / run_folder.CONFIG)
     state = run_folder.load_state(options.run / run_folder.BEST)
@@ -61,7 +61,7 @@ def to_graph(network: FerFace) -> bytes:
 
 
 def describe_data(config: DetectorConfig) -> str:
-    """Say whose pictures a run saw and who said what is on them, in a card's one line."""
+    """Describe a run's images and where their labels come from, in one line of a card."""
     parts = [FOLDERS.get(config.data, config.data), _describe_teaching(config.teacher)]
     if config.paste:
         parts.append(f"faces of {config.paste.data.name} pasted in")
@@ -79,7 +79,7 @@ def _describe_teaching(teacher: TeacherConfig | None) -> str:
 
 
 def _make_card(run: Path, config: DetectorConfig, sha256: str) -> dict[str, object]:
-    """Say what the graph is, what it was trained on and how."""
+    """Describe the graph, its data and its training."""
     provenance = run_folder.read_json(run / run_folder.PROVENANCE)
     return {
         "name": "ferface",

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def export(options: argparse.Namespace) -> dict[str, bytes]:
-    """Make `pnet.onnx`, `rnet.onnx` and `onet.onnx`.
+    """Build `pnet.onnx`, `rnet.onnx` and `onet.onnx`.
 
     Raises:
         TrainingError: a file is not what it is named as.
@@ -43,10 +43,10 @@ def _export_stage(stage: str, state: Mapping[str, Tensor]) -> bytes:
 
 
 def build(stage: str) -> nn.Module:
-    """Make `pnet`, `rnet` or `onet` with fresh weights.
+    """Build `pnet`, `rnet` or `onet` with fresh weights.
 
     It takes float32 [n, 3, h, w], RGB in [-1, 1]; it gives likelihoods of no face and face, offsets of the
-    window's corners in parts of its sides and, at the last stage, x of five landmarks and then y likewise.
+    window's corners in parts of its sides and, at the last stage, x of five landmarks and then their y.
     """
     if stage == "pnet":
         trunk = _trunk([(3, 10, 3, 2), (10, 16, 3, 0), (16, 32, 3, 0)])
@@ -93,7 +93,7 @@ class Columns(nn.Module):
 def _trunk(
     convolutions: Sequence[tuple[int, int, int, int]], dense: tuple[int, int] | None = None
 ) -> dict[str, nn.Module]:
-    """Name the layers; a convolution is inputs, outputs, size, and the size of the pool behind it or 0."""
+    """Build the layers by name; a convolution is inputs, outputs, size, and the size of its pool or 0."""
     layers: dict[str, nn.Module] = {}
     for number, (inputs, outputs, size, pool) in enumerate(convolutions, 1):
         layers[f"conv{number}"] = nn.Conv2d(inputs, outputs, size)

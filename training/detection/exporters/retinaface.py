@@ -21,7 +21,7 @@ ANCHOR_SIDES = {"1mb": "10,20 32,64 128,256", "pytorch": "16,32 64,128 256,512"}
 """In pixels, for the strides 8, 16 and 32, by the weights' origin."""
 
 SLOPES = {"1mb": 0.0, "pytorch": 0.1}
-"""Of the activations below zero, likewise, of a MobileNet."""
+"""Of the activations below zero of a MobileNet, by origin too."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def export(options: argparse.Namespace) -> dict[str, bytes]:
-    """Make `model.onnx`; the backbone is known by the names of the weights.
+    """Build `model.onnx`; the backbone is recognised by the names of the weights.
 
     Raises:
         TrainingError: they are not RetinaFace's.
@@ -82,7 +82,7 @@ class RetinaFace(nn.Module):
 
     @override
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give offsets [1, k, 4], likelihoods of no face and of a face [1, k, 2], landmarks [1, k, 10]."""
+        """Return offsets [1, k, 4], likelihoods of no face and of a face [1, k, 2], landmarks [1, k, 10]."""
         levels = self.fpn(list(self.body(image).values()))
         levels = [
             context(level) for context, level in zip((self.ssh1, self.ssh2, self.ssh3), levels, strict=True)
@@ -114,7 +114,7 @@ class MobileNet(nn.Module):
 
     @override
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Give the maps at strides 8, 16 and 32."""
+        """Return the maps at strides 8, 16 and 32."""
         first = self.stage1(image)
         second = self.stage2(first)
         return {"1": first, "2": second, "3": self.stage3(second)}
@@ -134,7 +134,7 @@ class Pyramid(nn.Module):
 
     @override
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Give the levels, finest first."""
+        """Return the levels, finest first."""
         fine, middle, coarse = (
             output(level)
             for output, level in zip((self.output1, self.output2, self.output3), maps, strict=True)
@@ -165,7 +165,7 @@ class Context(nn.Module):
 
 
 class Head(nn.Module):
-    """So many numbers for each of the two anchors of a cell."""
+    """`numbers` outputs for each of the two anchors of a cell."""
 
     def __init__(self, width: int, numbers: int) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class Head(nn.Module):
 def _convolution(
     inputs: int, outputs: int, size: int, *, stride: int = 1, groups: int = 1, slope: float | None = None
 ) -> list[nn.Module]:
-    """Give a convolution, its normalisation and, where a slope is given, its activation."""
+    """Build a convolution, its normalisation and, where a slope is given, its activation."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),

@@ -26,18 +26,18 @@ ACCENT, LIGHT, MUTED, DARK = "#2b6cb0", "#90cdf4", "#cbd5e0", "#1a202c"
 
 
 def draw_all(examined: Examined) -> dict[str, bytes]:
-    """Give every figure of some answers as PNG, by name."""
+    """Draw every figure of some answers as PNG, by name."""
     draws: dict[str, Callable[[Examined], Figure]] = {
         "confusion": draw_confusion,
         "classes": draw_classes,
         "roc": draw_roc,
         "reliability": draw_reliability,
     }
-    pictures = {}
+    images = {}
     for name, draw in draws.items():
         with mpl.rc_context(STYLE):
-            pictures[name] = as_png(draw(examined))
-    return pictures
+            images[name] = as_png(draw(examined))
+    return images
 
 
 def as_png(figure: Figure) -> bytes:
@@ -155,7 +155,7 @@ def _format_cell(count: int, share: float) -> str:
 
 
 def _measure_bars(examined: Examined, name: str, heights: list[float]) -> npt.NDArray[np.float64]:
-    """Give how far the intervals reach below and above the bars, [2, K]; 0 where there is none."""
+    """Return how far the intervals reach below and above the bars, [2, K]; 0 where there is none."""
     intervals = (examined.intervals or {}).get(name)
     lengths = np.zeros((2, len(heights)))
     if isinstance(intervals, dict):

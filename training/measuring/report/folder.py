@@ -29,13 +29,13 @@ def write_report(
     """
     drawn = [(section, section.draw()) for section in sections]
     folder.mkdir(parents=True, exist_ok=True)
-    for section, pictures in drawn:
-        for name, data in pictures.items():
+    for section, images in drawn:
+        for name, data in images.items():
             write_atomic(folder / f"{section.name}-{name}.png", data)
     write_text(folder / FIGURES, figures)
     write_text(folder / PAGE, render_page(title, facts, drawn))
 
 
 def as_json(document: Mapping[str, object]) -> str:
-    """Give a document's text, the same for `--json` and for the report."""
+    """Return a document's text, the same for `--json` and for the report."""
     return json.dumps(document, indent=2) + "\n"

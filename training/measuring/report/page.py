@@ -41,7 +41,7 @@ figure { margin: 0 } figure img { max-width: 100% } figcaption { color: #4a5568;
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What was measured on one set of pictures.
+    """What was measured on one set of images.
 
     Attributes:
         name: of the section, and the beginning of its figures' file names.
@@ -56,14 +56,14 @@ class Section:
     subsets: Mapping[str, Examined]
 
     def draw(self) -> dict[str, bytes]:
-        """Give the PNG files, by figure."""
+        """Return the PNG files, by figure."""
         return draw_all(next(iter(self.subsets.values())))
 
 
 def render_page(
     title: str, facts: Mapping[str, object], sections: Sequence[tuple[Section, Mapping[str, bytes]]]
 ) -> str:
-    """Lay out the page.
+    """Render the page.
 
     Args:
         title: its heading.
@@ -74,7 +74,7 @@ def render_page(
         f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(_render_fact(value))}</dd>"
         for name, value in facts.items()
     )
-    body = "".join(_render_section(section, pictures) for section, pictures in sections)
+    body = "".join(_render_section(section, images) for section, images in sections)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -85,11 +85,11 @@ def render_page(
     )
 
 
-def _render_section(section: Section, pictures: Mapping[str, bytes]) -> str:
+def _render_section(section: Section, images: Mapping[str, bytes]) -> str:
     drawn = "".join(
         f'<figure><img alt="{escape(CAPTIONS[name])}" src="data:image/png;base64,'
         f'{base64.b64encode(data).decode()}"><figcaption>{escape(CAPTIONS[name])}</figcaption></figure>\n'
-        for name, data in pictures.items()
+        for name, data in images.items()
     )
     first = next(iter(section.subsets.values()))
     return (
@@ -138,7 +138,7 @@ def _render_figure(value: float | None, interval: object) -> str:
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Make a table of cells that are HTML already."""
+    """Render a table of cells that are HTML already."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -84,7 +84,7 @@ class Cnn4(nn.Module):
 
 
 def build(classes: int, options: dict[str, object]) -> nn.Module:
-    """Make the network with fresh weights.
+    """Build the network with fresh weights.
 
     Raises:
         pydantic.ValidationError: an option is unknown or out of range.

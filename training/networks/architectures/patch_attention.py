@@ -2,10 +2,9 @@
 
 After "PAtt-Lite: Lightweight Patch and Attention MobileNet for Challenging Facial Expression Recognition"
 (Ngwe et al., IEEE Access, 2024): MobileNet (Howard et al., 2017) is cut at stride 16, depthwise-separable
-convolutions extract patches, and self-attention weighs them before the classifier. There the convolutions
-stand one behind the other and attention sees one pooled vector; here kernels of several sizes stand side by
-side, are concatenated and pooled to a grid, and attention (Vaswani et al., 2017) sees the grid's cells as
-tokens.
+convolutions extract patches, and self-attention weighs them before the classifier. There the convolutions are
+sequential and attention sees one pooled vector; here kernels of several sizes are parallel, are concatenated
+and pooled to a grid, and attention (Vaswani et al., 2017) sees the grid's cells as tokens.
 """
 
 from collections.abc import Sequence
@@ -66,7 +65,7 @@ class PatchExtraction(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention of several heads behind a layer normalisation, beside a shortcut."""
+    """Self-attention of several heads after a layer normalisation, with a shortcut."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -104,10 +103,10 @@ class PatchAttention(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def load_pretrained(self) -> None:
-        """Take over the weights that the options name for the trunk, if any.
+        """Load the weights that the options name for the trunk, if any.
 
         Raises:
-            TrainingError: they cannot be had, or do not fit.
+            TrainingError: they cannot be fetched or read, or do not fit.
         """
         pretrained.load_chosen(self.trunk, self.options.trunk, self.options)
 
@@ -125,7 +124,7 @@ class PatchAttention(nn.Module):
 
 
 def build(classes: int, options: dict[str, object]) -> nn.Module:
-    """Make the network with fresh weights.
+    """Build the network with fresh weights.
 
     Raises:
         pydantic.ValidationError: an option is unknown or out of range.

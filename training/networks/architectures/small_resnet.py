@@ -43,7 +43,7 @@ class Options(BaseModel):
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions beside a shortcut; in training the pair is left out by chance (Huang et al., 2016)."""
+    """Two convolutions with a shortcut; in training the pair is dropped at random (Huang et al., 2016)."""
 
     def __init__(self, channels: int, inner: int, width: int, stride: int, drop_path: float) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class SmallResNet(nn.Module):
 
 
 def build(classes: int, options: dict[str, object]) -> nn.Module:
-    """Make the network with fresh weights.
+    """Build the network with fresh weights.
 
     Raises:
         pydantic.ValidationError: an option is unknown or out of range.

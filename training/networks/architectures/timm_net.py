@@ -52,10 +52,10 @@ class TimmNet(nn.Module):
         self.head = nn.Linear(self.trunk.num_features, classes)
 
     def load_pretrained(self) -> None:
-        """Take over the weights that the options name, if any.
+        """Load the weights that the options name, if any.
 
         Raises:
-            TrainingError: they cannot be had, or do not fit.
+            TrainingError: they cannot be fetched or read, or do not fit.
         """
         pretrained.load_chosen(self.trunk, self.options.model, self.options)
 
@@ -97,7 +97,7 @@ class TimmNet(nn.Module):
 
 
 def build(classes: int, options: dict[str, object]) -> nn.Module:
-    """Make the network with fresh weights.
+    """Build the network with fresh weights.
 
     Raises:
         pydantic.ValidationError: an option is unknown or out of range.
