@@ -17,7 +17,7 @@ collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["test_*.py"]
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Keep torch to one thread: on networks this small more of them only wait for each other."""
+    """Limit torch to one thread: with networks this small, more threads only wait for each other."""
     importlib.import_module("torch").set_num_threads(1)
 
 

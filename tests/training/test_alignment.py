@@ -35,7 +35,7 @@ def images():
     return [lambda image=image: image for image in images]
 
 
-def test_the_likeliest_face_of_each_image_is_located(images):
+def test_the_primary_face_of_each_image_is_located(images):
     located = locate(images, _QuarterTurned(), min_score=0.5, min_face_px=1)
     assert located.places.tolist() == [1, 2]
     assert located.boxes.tolist() == [[10, 20, 50, 60]] * 2

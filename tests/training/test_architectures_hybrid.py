@@ -142,8 +142,8 @@ def test_a_run_becomes_a_served_hybrid_by_two_commands(fer: FerFolder, hybrid_co
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert re.search(r"\d\.\d MB, 7 trees", printed)
-    told = re.search(r"accuracy on PublicTest: forest (0\.\d{4}), network (0\.\d{4})\n", printed)
-    assert told
+    found = re.search(r"accuracy on PublicTest: forest (0\.\d{4}), network (0\.\d{4})\n", printed)
+    assert found
     scan = scan_repository(repository)
     assert scan.broken == ()
     (model,) = scan.models
@@ -154,7 +154,7 @@ def test_a_run_becomes_a_served_hybrid_by_two_commands(fer: FerFolder, hybrid_co
     logits = graphs.run_folder(model.path, random_crops(3))
     assert logits.shape == (3, 8)
     assert FACE_SIZE == 112
-    for answering, accuracy in zip((model.path, runs / "tiny"), told.groups(), strict=True):
+    for answering, accuracy in zip((model.path, runs / "tiny"), found.groups(), strict=True):
         assert main(["evaluate", str(answering), *places]) == 0
         assert f"accuracy {accuracy}" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""AffectNet: both layouts, 7 and 8 classes, rows that are no emotion, boxes."""
+"""AffectNet: both layouts, 7 and 8 classes, rows without an emotion, boxes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""CK+: which frames are taken, who is in which split, and the csv that cannot tell."""
+"""CK+: which frames are taken, which persons are in which split, and the csv without persons."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_last_frames_are_the_expression_and_first_frames_neutral(tmp_path):
         np.testing.assert_array_equal(train.crop(row, row + 1)[0], expected)
 
 
-def test_nobody_is_in_two_splits_and_the_seed_decides_who_is_where(tmp_path):
+def test_no_person_is_in_two_splits_and_the_seed_decides_the_splits(tmp_path):
     folder = write_ck(tmp_path)
     found = [persons_of(ck_plus.load(folder, "majority", {"seed": seed})) for seed in (0, 0, 1)]
     assert found[0] == found[1]
@@ -113,7 +113,7 @@ class _TwoBoxes:
         return Detections(boxes, np.array([0.3, self.score], np.float32))
 
 
-def test_a_detector_frames_the_likeliest_face_as_serving_does():
+def test_a_detector_frames_the_primary_face_as_serving_does():
     image = draw_image(1, 48, 64)
     box = np.array([12, 8, 42, 44], np.float32)
     expected = crop_face(image, canonical_square(box, _TwoBoxes.framing))

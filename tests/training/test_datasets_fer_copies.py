@@ -1,4 +1,4 @@
-"""FER2013 as people have it: a csv for each split, class folders by word or number, parts not told apart."""
+"""Redistributed copies of FER2013: a csv for each split, class folders by word or number, parts not named."""
 
 from pathlib import Path
 

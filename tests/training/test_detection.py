@@ -123,7 +123,7 @@ def test_a_mosaic_holds_a_view_in_each_quarter():
     assert all((box[:2] // 128 == (box[2:] - 1e-3) // 128).all() for box in mosaic.boxes)
 
 
-def test_a_teacher_adds_landmarks_to_known_faces_and_faces_that_nobody_annotated():
+def test_a_teacher_adds_landmarks_to_known_faces_and_faces_without_annotation():
     plain = Sample(
         np.zeros((9, 9, 3), np.uint8),
         np.array([[0, 0, 50, 50]], np.float32),
@@ -148,7 +148,7 @@ def test_a_damaged_scene_is_named(data: Path):
 
 
 def perfect_maps(view: Sample) -> list[torch.Tensor]:
-    """Answers of a network that knows: sure where a cell is in the face, with its very box and points."""
+    """Return the maps of a perfect network: high scores in the face, with its exact box and landmarks."""
     cells = lay_cells(*view.image.shape[:2])
     box, points = torch.from_numpy(view.boxes[0]), torch.from_numpy(view.landmarks[0])
     middle = cells.corners + cells.strides[:, None] / 2
@@ -188,7 +188,7 @@ def test_a_perfect_answer_costs_nothing_for_box_and_landmarks():
     assert float(detection_loss(shifted, [view]).landmarks) > 0.01
 
 
-def test_ignored_faces_are_neither_taught_nor_held_against_the_answer():
+def test_ignored_faces_count_neither_as_faces_nor_as_background():
     view = known_face(is_ignored=True)
     maps = [part.clone().requires_grad_() for part in perfect_maps(known_face())]
     detection_loss(maps, [view]).total.backward()
@@ -276,7 +276,7 @@ def test_the_shipped_card_says_what_its_own_config_does():
     assert card["sha256"] == hashlib.sha256((SHIPPED / "model.onnx").read_bytes()).hexdigest()
 
 
-def test_the_plug_in_gives_what_the_network_says_of_its_surest_cells(tmp_path: Path):
+def test_the_plug_in_returns_the_cells_with_the_highest_scores(tmp_path: Path):
     torch.manual_seed(0)
     network = FerFace().eval()
     with torch.no_grad():
@@ -366,17 +366,17 @@ def test_statistics_are_kept_where_the_config_says_so(
 
 def test_the_dense_teacher_says_of_its_best_cell_what_the_detector_reports(tmp_path: Path):
     repository, view = repository_with(yunet.WEIGHTS, tmp_path), astronaut_view()
-    told = load_dense_teacher(TeacherConfig(detector="yunet", dense=1), repository).answer([view, view])
+    target = load_dense_teacher(TeacherConfig(detector="yunet", dense=1), repository).answer([view, view])
     cells = lay_cells(256, 256)
-    best = int(told[1, :, 0].argmax())
+    best = int(target[1, :, 0].argmax())
     reported = yunet.create(repository).detect(view.image, min_face_px=24)
-    assert float(told[1, best, 0]) == pytest.approx(reported.scores[0], abs=1e-4)
+    assert float(target[1, best, 0]) == pytest.approx(reported.scores[0], abs=1e-4)
     np.testing.assert_allclose(
-        decode_boxes(pad(told[1, :, 1:5], (0, 0, 0, 16)), cells)[best], reported.boxes[0], atol=0.01
+        decode_boxes(pad(target[1, :, 1:5], (0, 0, 0, 16)), cells)[best], reported.boxes[0], atol=0.01
     )
 
 
-def test_a_pupil_that_says_what_the_dense_teacher_says_has_nothing_to_learn(tmp_path: Path):
+def test_a_student_that_answers_as_the_dense_teacher_has_no_loss(tmp_path: Path):
     teacher = load_dense_teacher(
         TeacherConfig(detector="yunet", dense=1), repository_with(yunet.WEIGHTS, tmp_path)
     )

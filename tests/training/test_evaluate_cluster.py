@@ -84,7 +84,7 @@ def test_a_cluster_that_stays_busy_is_given_up(service, monkeypatch):
         Service(service.url).ask("classify", [[PICTURE]])
 
 
-def test_after_a_refusal_nobody_goes_on_waiting(service):
+def test_after_a_refusal_no_request_goes_on_waiting(service):
     service.faults = [(503, {"Retry-After": "30"}), (503, {"Retry-After": "30"}), (404, {})]
     started = time.monotonic()
     with pytest.raises(TrainingError, match="404"):
@@ -92,7 +92,7 @@ def test_after_a_refusal_nobody_goes_on_waiting(service):
     assert time.monotonic() - started < 10
 
 
-def test_an_address_where_nobody_is_is_one_clear_line(fer: FerFolder, capsys):
+def test_an_address_without_a_service_is_one_clear_line(fer: FerFolder, capsys):
     with TinyService(stripes).running() as gone:
         pass
     assert evaluate(gone.url, "--only", "classify", "--split", "test", "--data", str(fer.write())) == 1
@@ -147,7 +147,7 @@ def by_brightness(image: np.ndarray) -> dict[str, float]:
     return probabilities | {shown: 0.3, "surprise": 0.58}
 
 
-def test_photographs_are_predicted_and_folded_to_four_and_missed_ones_told(portraits, tmp_path, capsys):
+def test_images_are_predicted_and_folded_to_four_and_missed_ones_counted(portraits, tmp_path, capsys):
     tiny = TinyService(by_brightness)
     tiny.has_face = lambda image: image.max() < 190
     file = tmp_path / "figures.json"
@@ -164,7 +164,7 @@ def test_photographs_are_predicted_and_folded_to_four_and_missed_ones_told(portr
     assert "a face was found in 4 of 5" in capsys.readouterr().out
 
 
-def test_photographs_without_any_face_are_one_clear_line(portraits, capsys):
+def test_images_without_any_face_are_one_clear_line(portraits, capsys):
     tiny = TinyService(by_brightness)
     tiny.has_face = lambda image: False
     with tiny.running() as service:

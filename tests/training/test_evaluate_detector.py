@@ -26,7 +26,7 @@ MARKED = [*FRONTAL.items(), *TURNED.items()]
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A data folder with scenes; each of the photographs is a grey of its own, and two frames are a video."""
+    """A data folder with scenes; each image has a grey of its own, and two frames are a video."""
     write_scenes(tmp_path / "scenes", 6)
     for number, (name, _) in enumerate(MARKED):
         _, encoded = cv2.imencode(".png", np.full((40, 40, 3), number, np.uint8))
@@ -71,7 +71,7 @@ def test_a_detector_that_knows_every_face_misses_none_and_invents_none(data: Pat
     assert {(count.missed, count.false) for count in counts} == {(0, 0)}
 
 
-def test_a_missed_face_and_a_false_one_in_the_same_image_are_both_told(data: Path):
+def test_a_missed_face_and_a_false_one_in_the_same_image_are_both_counted(data: Path):
     def mistaken(number: int) -> list[tuple[float, ...]]:
         known = marked(number)
         return [*known[1:], (2000, 2000, 2100, 2100, 0.9)] if MARKED[number][0] == "models__1.jpg" else known
@@ -98,7 +98,7 @@ def test_a_second_box_on_a_face_and_one_of_another_size_are_false():
     assert (count.found, count.missed, count.false) == (0, 1, 1)
 
 
-def test_a_missing_photograph_or_video_is_named(data: Path):
+def test_a_missing_image_or_video_is_named(data: Path):
     (data / "photos" / "models__2.jpg").unlink()
     with pytest.raises(TrainingError, match=r"models__2\.jpg"):
         count_photos(GreyDetector(marked), data, min_score=0.5, size=640)
@@ -133,7 +133,7 @@ def evaluate(data: Path, *more: str) -> int:
     return main(["evaluate-detector", "haar", "--dataset", "scenes", "--data", str(data), *more])
 
 
-def test_photographs_and_times_are_printed_and_reported(
+def test_images_and_times_are_printed_and_reported(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(timing, "ROUNDS", 7)

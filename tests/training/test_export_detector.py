@@ -51,7 +51,7 @@ def repository(tmp_path_factory) -> Path:
 
 
 def read_images() -> Iterator[np.ndarray]:
-    """The shared photographs, small, for the reference takes its time."""
+    """Yield the shared photos, small, because the reference is slow."""
     for file in sorted(data_folder("photos").iterdir()):
         image = decode(file.read_bytes())
         scale = min(1, 320 / max(image.shape[:2]))

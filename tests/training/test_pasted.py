@@ -1,4 +1,4 @@
-"""Pasting faces and drawn things into views, for a teacher who sees them to name."""
+"""Pasting faces and drawn things into views, for a teacher who labels them."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ FACES = np.full((3, 48, 48), 200, np.uint8)
 
 
 def grey_view() -> Sample:
-    nobody = np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool)
-    return Sample(np.full((256, 256, 3), 90, np.uint8), *nobody)
+    no_faces = np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool)
+    return Sample(np.full((256, 256, 3), 90, np.uint8), *no_faces)
 
 
 def test_faces_that_are_pasted_are_faces_to_the_teacher(tmp_path: Path):

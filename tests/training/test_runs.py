@@ -180,7 +180,7 @@ def test_a_run_records_config_commit_data_and_labels(fer: FerFolder, config_file
 
 @pytest.fixture
 def run(fer: FerFolder, config_file: Path, tmp_path: Path) -> Path:
-    """A finished run's folder, beside its data."""
+    """A finished run's folder, next to its data."""
     assert train(config_file, fer.write(), tmp_path) == 0
     return tmp_path / "tiny"
 

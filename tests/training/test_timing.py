@@ -1,4 +1,4 @@
-"""Times of graphs side by side: in turn, beside MobileNetV2, and clear when there is nothing to time."""
+"""Times of graphs: in turn, against MobileNetV2, and one clear line when there is nothing to time."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from training.measuring import timing
 TINY = Path("tests/model_repository/emotion_tiny")
 
 
-def test_models_are_timed_beside_mobilenetv2(capsys):
+def test_models_are_timed_against_mobilenetv2(capsys):
     graph = TINY / "1" / "model.onnx"
     assert main(["time", str(TINY), str(graph), "--runs", "3"]) == 0
     reference, folder, file, runs = capsys.readouterr().out.splitlines()

@@ -186,18 +186,18 @@ def test_several_teachers_answer_by_their_mean_probability():
     torch.testing.assert_close(answer.exp()[0], torch.tensor([0.5, 0.5, 0.0]), atol=1e-3, rtol=0)
 
 
-def test_a_pupil_is_judged_by_the_teachers_softened_answers():
-    pupil, teacher = torch.randn(4, 3), torch.randn(4, 3)
+def test_a_student_learns_the_softened_answers_of_teachers():
+    student, teacher = torch.randn(4, 3), torch.randn(4, 3)
     expected = (
-        F.softmax(teacher / 2, 1) * (F.log_softmax(teacher / 2, 1) - F.log_softmax(pupil / 2, 1))
+        F.softmax(teacher / 2, 1) * (F.log_softmax(teacher / 2, 1) - F.log_softmax(student / 2, 1))
     ).sum(1)
-    torch.testing.assert_close(distance(pupil, teacher, 2.0), 4 * expected)
+    torch.testing.assert_close(distance(student, teacher, 2.0), 4 * expected)
     torch.testing.assert_close(distance(teacher, teacher + 3, 5.0), torch.zeros(4), atol=1e-5, rtol=0)
     rows = torch.tensor([2, 0])
     batch = Mixture(torch.zeros(2, 1, 4, 4), rows, None, torch.ones(2))
     answering = Teacher(torch.nn.Identity(), teacher, temperature=2.0, precision="float32")
-    torch.testing.assert_close(answering.loss(pupil[:2], batch), 4 * F.kl_div(
-        F.log_softmax(pupil[:2] / 2, 1), F.softmax(teacher[rows] / 2, 1), reduction="batchmean"
+    torch.testing.assert_close(answering.loss(student[:2], batch), 4 * F.kl_div(
+        F.log_softmax(student[:2] / 2, 1), F.softmax(teacher[rows] / 2, 1), reduction="batchmean"
     ))  # fmt: skip
 
 

@@ -36,7 +36,7 @@ class FerFolder:
                 votes[VOTE_COLUMNS[2 + emotion]] = 8
                 votes[VOTE_COLUMNS[2 + (emotion + 1) % 8]] = 2
                 self.votes.append({"Usage": USAGES[usage], "Image name": f"fer{row:07}.png", **votes})
-                # stripes whose width tells the emotion: it can be learnt
+                # stripes whose width encodes the emotion: it can be learned
                 tile = random.integers(0, 90, (48, 48), dtype=np.uint8)
                 tile[np.arange(48) // (emotion + 1) % 2 == 0] += 150
                 self.tiles.append(tile)

@@ -32,7 +32,7 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def cut_short(path: Path) -> Path:
-    """Leave the first half of a file."""
+    """Truncate a file to its first half."""
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     return path
