@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=MIN_SCORE,
         help="precision and recall are given at it (default: %(default)s)",
     )
-    parser.add_argument("--beside", nargs="*", default=[], metavar="DETECTOR", help="time it beside these")
+    parser.add_argument("--beside", nargs="*", default=[], metavar="DETECTOR", help="time these too, in turn")
     parser.add_argument(
         "--photos", action="store_true", help="count faces in photos/ and in a video without any, too"
     )

@@ -160,7 +160,7 @@ def start_from(network: nn.Module, ancestor: Path, run: Path) -> None:
         run: the folder of the run that is made.
 
     Raises:
-        TrainingError: it is no finished run, one of another network, or not what the run began with.
+        TrainingError: it is not a finished run, one of another network, or not what the run began with.
     """
     weights = cast("dict[str, Tensor]", run_folder.load_state(ancestor / run_folder.BEST)["network"])
     pin(ancestor, run, "start_from")

@@ -77,7 +77,7 @@ def load_teacher(config: RunConfig, faces: Faces, run: Path, device: torch.devic
     """Load the teachers that a config names, if any.
 
     Raises:
-        TrainingError: one is no finished run, or does not see or answer as the student does.
+        TrainingError: one is not a finished run, or does not see or answer as the student does.
     """
     wanted = config.distillation
     if wanted is None:

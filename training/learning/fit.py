@@ -42,7 +42,7 @@ def fit(config: RunConfig, faces: Faces, validation: Faces, folder: Path) -> Pro
 
 
 def prepare_task(config: RunConfig, faces: Faces, validation: Faces, folder: Path) -> "EmotionTask":
-    """Bring both splits into the memory of the device, with all that a run learns from; raises as `fit`."""
+    """Load both splits into the memory of the device, with all that a run learns from; raises as `fit`."""
     if config.fit.threads:
         torch.set_num_threads(config.fit.threads)
     device = choose_device(config.fit)
@@ -55,7 +55,7 @@ def prepare_task(config: RunConfig, faces: Faces, validation: Faces, folder: Pat
 
 
 def first_state(config: RunConfig, task: "EmotionTask", classes: int, folder: Path) -> State:
-    """Make the network and what moves with it, as a run begins; raises as `fit`."""
+    """Build the network and its training state as a run begins; raises as `fit`."""
     torch.manual_seed(config.seed)
     network = _build_first_network(config, classes, folder)
     network = network.to(task.device).to(memory_format=torch.channels_last)

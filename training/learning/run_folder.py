@@ -93,7 +93,7 @@ def load_run(run: Path) -> tuple[RunConfig, Servable]:
     """Read a run's config and its best weights.
 
     Raises:
-        TrainingError: it is no run, has not finished an epoch, or a file of it is damaged.
+        TrainingError: it is not a run, has not finished an epoch, or a file of it is damaged.
     """
     config = load_config(run / CONFIG)
     network = build_network(config.architecture, len(load_labels(run)))

@@ -112,7 +112,7 @@ def _layer(convolution: str, norm: str, kernel: Tensor, bias: Tensor) -> list[tu
 
 @torch.no_grad()
 def recover_statistics(network: nn.Module, faces: Tensor) -> None:
-    """Give each batch normalisation the statistics that it has on faces, and leave the function as it is.
+    """Set the statistics of each batch normalisation to those on faces, without changing the function.
 
     Weights that were published with their normalisation folded in cannot be trained on otherwise: the first
     batch would be normalised by other numbers than those that the layers behind have learnt.

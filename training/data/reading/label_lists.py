@@ -141,7 +141,7 @@ def read_list(path: Path, reader: FileReader) -> list[tuple[int, str, str]]:
     """
     rows = reader.read_csv(path, ())
     columns = list(rows[0][1])
-    image = _find_column(columns, IMAGE_COLUMNS, "pictures", path)
+    image = _find_column(columns, IMAGE_COLUMNS, "images", path)
     label = _find_column(columns, LABEL_COLUMNS, "labels", path)
     return [(line, row[image], row[label]) for line, row in rows]
 

@@ -101,7 +101,7 @@ def _read_passed_on(root: Path, reader: FileReader) -> tuple[list[Path], list[Em
     if found is None:
         raise refuse_layout(root, "RAF-DB", LAYOUTS)
     if found.unlisted:
-        raise TrainingError(f"{root}: no list of labels names {found.unlisted} of its pictures")
+        raise TrainingError(f"{root}: no list of labels names {found.unlisted} of its images")
     paths: list[Path] = []
     emotions: list[Emotion] = []
     splits: list[Split] = []
