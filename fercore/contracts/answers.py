@@ -1,6 +1,6 @@
 """Turn what travels in the queue into the public bodies; pure data to pure data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fercore.contracts.api import (
     Box,
@@ -14,15 +14,33 @@ from fercore.contracts.api import (
     Point,
     Pose,
     Prediction,
+    Prior,
     Quality,
     TimingsMs,
     UncertainReason,
 )
 from fercore.contracts.emotions import Emotion
-from fercore.contracts.messages import FaceEmotions, FaceQuality, FoundFace, FrameResult, Timings
+from fercore.contracts.messages import (
+    ExpectedMix,
+    FaceEmotions,
+    FaceQuality,
+    FoundFace,
+    FrameResult,
+    Timings,
+)
+from fercore.contracts.prior import TRAINING
+
+_SHARE_DIGITS = 4
 
 
-def to_prediction(result: FrameResult, *, request_id: str, model_version: str, total_ms: float) -> Prediction:
+def to_prediction(
+    result: FrameResult,
+    *,
+    request_id: str,
+    model_version: str,
+    total_ms: float,
+    training_shares: Mapping[str, float] | None = None,
+) -> Prediction:
     """Return the answer for one image.
 
     Args:
@@ -30,17 +48,30 @@ def to_prediction(result: FrameResult, *, request_id: str, model_version: str, t
         request_id: the caller's.
         model_version: used when there was no face, so that no model was asked.
         total_ms: the gateway's own view.
+        training_shares: what the model was calibrated for, if it states that.
     """
     return Prediction(
         request_id=request_id,
         model=ModelRef(name=result.model, version=result.model_version or model_version),
         detector=result.detector,
         image=ImageSize(width=result.width, height=result.height),
+        prior=to_prior(result.prior, training_shares),
         faces=[
             _face(found, emotions, result.labels)
             for found, emotions in zip(result.faces, result.emotions, strict=True)
         ],
         timings_ms=_timings(result.timings, total_ms),
+    )
+
+
+def to_prior(mix: ExpectedMix | None, training_shares: Mapping[str, float] | None) -> Prior:
+    """Return the public form of the prior that was used, shares rounded; None is that of the training."""
+    shares = training_shares if mix is None else mix.shares
+    return Prior(
+        name=TRAINING if mix is None else mix.name,
+        shares=None
+        if shares is None
+        else {Emotion(label): round(share, _SHARE_DIGITS) for label, share in shares.items()},
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from fercore.contracts.emotions import Emotion
+from fercore.contracts.prior import TRAINING, PriorName, PriorText
 
 
 class Body(BaseModel):
@@ -36,6 +37,7 @@ class PredictOptions(Body):
     min_score: Annotated[
         float, Field(ge=0, le=1, description="Leave out faces with a lower detection score")
     ] = 0.5
+    prior: PriorText | None = None
 
 
 class JsonImages(Body):
@@ -144,6 +146,21 @@ class ModelRef(Body):
     version: str
 
 
+class Prior(Body):
+    """The mix of expressions that the probabilities of an answer assume."""
+
+    name: Annotated[
+        PriorName, Field(description="`custom`: as the caller stated it; `auto`: estimated from the stream")
+    ] = TRAINING
+    shares: Annotated[
+        dict[Emotion, Probability] | None, Field(description="Rounded; null where the model states none")
+    ] = None
+
+
+AS_TRAINED = Prior()
+"""Of an answer that names none."""
+
+
 class TimingsMs(Body):
     """Milliseconds by stage; `queue` is both hops, `total` is the gateway's own view."""
 
@@ -162,6 +179,7 @@ class Prediction(Body):
     model: ModelRef
     detector: str
     image: ImageSize
+    prior: Prior = AS_TRAINED
     faces: list[Face]
     timings_ms: TimingsMs
 
@@ -211,6 +229,7 @@ class Classifications(Body):
 
     request_id: str
     model: ModelRef
+    prior: Prior = AS_TRAINED
     faces: list[Classification]
 
 
@@ -222,6 +241,10 @@ class ModelInfo(Body):
     labels: list[Emotion]
     description: str
     default: bool
+    training_shares: Annotated[
+        dict[Emotion, Probability] | None,
+        Field(description="The mix it was calibrated for; null: no other `prior` can be asked of it"),
+    ] = None
 
 
 class DetectorInfo(Body):

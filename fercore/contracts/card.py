@@ -3,6 +3,7 @@
 `fercore.inference.repository` reads cards, `training` writes them.
 """
 
+import math
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -80,14 +81,36 @@ class ModelCard(_Record):
     quality_bounds: Annotated[
         QualityBounds, Field(description="A face beyond one of them is marked uncertain, whatever its score")
     ] = QualityBounds()
+    training_shares: Annotated[
+        dict[Emotion, Annotated[float, Field(gt=0, le=1)]] | None,
+        Field(
+            description="Share of each label among the faces that the temperature was fitted on, sum 1: the "
+            "mix that the probabilities are calibrated for; none: only that mix can be assumed"
+        ),
+    ] = None
     opset: Annotated[int, Field(ge=13, le=18)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Of model.onnx")]
     features_output: bool
     training_config: dict[str, object]
     training_config_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+    def shares_by_name(self) -> dict[str, float] | None:
+        """Return `training_shares` as messages carry them."""
+        if self.training_shares is None:
+            return None
+        return {str(label): share for label, share in self.training_shares.items()}
+
     @model_validator(mode="after")
     def _check_labels(self) -> Self:
         if not are_canonical(self.labels):
             raise ValueError("labels must be distinct and in canonical order")
+        return self
+
+    @model_validator(mode="after")
+    def _check_shares(self) -> Self:
+        if self.training_shares is not None:
+            if tuple(self.training_shares) != self.labels:
+                raise ValueError("training_shares must name the labels, in their order")
+            if not math.isclose(math.fsum(self.training_shares.values()), 1, abs_tol=1e-4):
+                raise ValueError("training_shares must sum to 1")
         return self

@@ -8,6 +8,7 @@ gateway as an `ErrorReply`.
     +-- UnsupportedMedia       unsupported_media
     +-- InvalidImage           invalid_image
     +-- InvalidRequest         invalid_request
+    |   +-- NoTrainingShares   invalid_request
     +-- UnknownModel           unknown_model
     +-- UnknownDetector        unknown_detector
     +-- UnknownSession         unknown_session
@@ -73,6 +74,17 @@ class InvalidRequest(FerError):
     """Options or a body that are not of the documented form."""
 
     code = "invalid_request"
+
+
+class NoTrainingShares(InvalidRequest):
+    """A prior was asked of a model whose card does not state the mix that it was calibrated for."""
+
+    def __init__(self, model: str, able: Sequence[str]) -> None:
+        super().__init__(
+            f"prior: the card of the model {model!r} states no training_shares, so it can answer with "
+            f"prior=training only; models that can: {', '.join(sorted(able)) or 'none'}"
+        )
+        self.model = model
 
 
 class UnknownModel(FerError):

@@ -14,8 +14,9 @@ import msgspec
 from fercore.contracts.api import PredictOptions
 from fercore.contracts.card import FACE_SIZE
 from fercore.contracts.errors import ErrorCode, FerError, InternalError, NotReady
+from fercore.contracts.prior import PriorName
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 CROP_BYTES = FACE_SIZE * FACE_SIZE * 3
 
 
@@ -42,12 +43,29 @@ class DetectOptions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class ExpectedMix(msgspec.Struct, frozen=True, kw_only=True):
+    """The mix of expressions that the classifier corrects probabilities for.
+
+    Attributes:
+        name: what the caller called it.
+        shares: of each label of the model, sum 1.
+    """
+
+    name: PriorName
+    shares: dict[str, float]
+
+
 class FrameJob(_Message, frozen=True, kw_only=True):
-    """Gateway to detector: one encoded image."""
+    """Gateway to detector: one encoded image.
+
+    Attributes:
+        prior: handed on to the classifier; None: the mix that the model was calibrated for.
+    """
 
     image: bytes
     options: DetectOptions
     model: str
+    prior: ExpectedMix | None = None
 
 
 class HeadPose(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +145,7 @@ class FaceBatch(_Message, frozen=True, kw_only=True):
 
     Attributes:
         crops: uint8 [n, 112, 112, 3] RGB, canonical framing, as raw bytes in C order.
+        prior: that of the `FrameJob`.
     """
 
     width: int
@@ -136,6 +155,7 @@ class FaceBatch(_Message, frozen=True, kw_only=True):
     faces: tuple[FoundFace, ...]
     crops: bytes
     timings: Timings
+    prior: ExpectedMix | None = None
 
 
 class FaceEmotions(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +177,7 @@ class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
     Attributes:
         model_version: None when there was no face, hence no model was asked.
         emotions: one for each of `faces`.
+        prior: what their probabilities were corrected for; None: as the model was calibrated.
     """
 
     width: int
@@ -168,6 +189,7 @@ class FrameResult(_Message, frozen=True, kw_only=True, tag="result"):
     faces: tuple[FoundFace, ...]
     emotions: tuple[FaceEmotions, ...]
     timings: Timings
+    prior: ExpectedMix | None = None
 
 
 class ErrorReply(_Message, frozen=True, kw_only=True, tag="error"):
@@ -184,12 +206,17 @@ class DetectorOffer(msgspec.Struct, frozen=True):
 
 
 class ModelOffer(msgspec.Struct, frozen=True):
-    """One model of a classifier worker."""
+    """One model of a classifier worker.
+
+    Attributes:
+        training_shares: of each label, as its card states them; None: no prior can be asked of it.
+    """
 
     name: str
     version: str
     labels: tuple[str, ...]
     description: str
+    training_shares: dict[str, float] | None = None
 
 
 class ClassifierOffer(msgspec.Struct, frozen=True):

@@ -13,12 +13,22 @@ import numpy.typing as npt
 
 from fercore.contracts.api import UncertainReason
 from fercore.contracts.card import INPUT_NAME, LOGITS_NAME, QualityBounds
-from fercore.contracts.errors import DeadlineExceeded, NotReady, UnknownModel, UpstreamUnavailable
-from fercore.contracts.messages import FaceEmotions, FaceQuality
+from fercore.contracts.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    NoTrainingShares,
+    NotReady,
+    UnknownModel,
+    UpstreamUnavailable,
+)
+from fercore.contracts.messages import ExpectedMix, FaceEmotions, FaceQuality
 from fercore.inference.backend import MAX_BATCH, Backend
-from fercore.inference.calibration import softmax
+from fercore.inference.calibration import prior_log_weights, softmax
 from fercore.inference.repository import ModelFolder
 from fercore.service.metrics import Metrics
+
+LogWeights = npt.NDArray[np.float64]
+"""[K], what corrects the probabilities of one face for a prior; see `prior_log_weights`."""
 
 RETRY_AFTER_S = 0.2
 """An unavailable server is asked once more after this time, when time allows."""
@@ -65,6 +75,29 @@ class ClassifierCore:
         except KeyError:
             raise UnknownModel(name, tuple(self._models)) from None
 
+    def log_weights(self, name: str, prior: ExpectedMix | None) -> LogWeights | None:
+        """Return what corrects a model's probabilities for a prior; None: nothing has to.
+
+        Raises:
+            UnknownModel: there is no such model.
+            NoTrainingShares: its card does not state the mix that it was calibrated for.
+            InvalidRequest: the prior has not a share for each of its labels, or none above 0.
+        """
+        card = self.model(name).card
+        if prior is None:
+            return None
+        if card.training_shares is None:
+            able = [other.name for other in self._models.values() if other.card.training_shares]
+            raise NoTrainingShares(name, able)
+        if prior.shares.keys() != set(card.labels) or not max(prior.shares.values()) > 0:
+            raise InvalidRequest(
+                f"prior: not of the emotions of the model {name!r}: {', '.join(card.labels)}"
+            )
+        return prior_log_weights(
+            [card.training_shares[label] for label in card.labels],
+            [prior.shares[label] for label in card.labels],
+        )
+
     async def classify(
         self,
         name: str,
@@ -72,14 +105,19 @@ class ClassifierCore:
         *,
         timeout_s: float,
         qualities: Sequence[FaceQuality] | None = None,
+        log_weights: Sequence[LogWeights | None] | None = None,
     ) -> Classified:
         """Return calibrated probabilities for faces of one or many frames.
+
+        A face is uncertain for its score when its highest probability, corrected for the prior, is below
+        `uncertain_below` of the card.
 
         Args:
             name: of the model.
             crops: uint8 [n, 112, 112, 3], RGB, canonical framing; n is any number of at least 1.
             timeout_s: bounds the whole call, the second try included.
             qualities: of these faces, judged by the bounds of the model's card; None where none was measured.
+            log_weights: of these faces, from `log_weights`; None where all are answered as trained.
 
         Raises:
             UnknownModel: there is no such model.
@@ -98,7 +136,11 @@ class ClassifierCore:
                     ]
             except TimeoutError as err:
                 raise DeadlineExceeded("the model did not answer in time") from err
-        probabilities = softmax(np.concatenate(parts), model.card.temperature)
+        weights = None
+        if log_weights is not None:
+            unchanged = np.zeros(len(model.card.labels))
+            weights = np.stack([unchanged if one is None else one for one in log_weights])
+        probabilities = softmax(np.concatenate(parts), model.card.temperature, weights)
         lows = [False] * len(crops)
         if qualities is not None:
             lows = [is_quality_low(quality, model.card.quality_bounds) for quality in qualities]

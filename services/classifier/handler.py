@@ -33,17 +33,22 @@ from fercore.messaging.queue import Envelope, ReceivedMessage
 from fercore.service.errors import log_fault
 from fercore.service.logging import request_ids_var
 from fercore.service.tracing import OFF, Tracing
-from services.classifier.core import Classified, ClassifierCore
+from services.classifier.core import Classified, ClassifierCore, LogWeights
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """One frame of a batch, by its place in it."""
+    """One frame of a batch, by its place in it.
+
+    Attributes:
+        log_weights: what corrects its faces for its prior.
+    """
 
     place: int
     batch: FaceBatch
+    log_weights: LogWeights | None
     timings: Timings
     time_left_s: float
     request_id: str
@@ -82,11 +87,16 @@ class FaceHandler:
             except UnreadableMessageError as err:
                 outcomes[place] = Dead(str(err))
                 continue
+            try:
+                log_weights = self._core.log_weights(batch.model, batch.prior)
+            except FerError as err:  # of this frame alone: its neighbours are answered
+                outcomes[place] = Reply(encode_error(err))
+                continue
             queue_ms = batch.timings.queue_ms + max(0.0, now_ms - envelope.sent_ms)
             timings = replace(batch.timings, queue_ms=queue_ms)
             time_left_s = (envelope.deadline_ms - now_ms) / 1000
             by_model[batch.model].append(
-                _Frame(place, batch, timings, time_left_s, envelope.caller_id, envelope.trace)
+                _Frame(place, batch, log_weights, timings, time_left_s, envelope.caller_id, envelope.trace)
             )
         answers = await asyncio.gather(*(self._classify(name, frames) for name, frames in by_model.items()))
         for frames, bodies in zip(by_model.values(), answers, strict=True):
@@ -99,10 +109,15 @@ class FaceHandler:
         request_ids_var.set(tuple(frame.request_id for frame in frames))
         crops = np.concatenate([_crops(frame.batch) for frame in frames])
         qualities = [face.quality for frame in frames for face in frame.batch.faces]
+        log_weights = None
+        if any(frame.log_weights is not None for frame in frames):
+            log_weights = [frame.log_weights for frame in frames for _ in frame.batch.faces]
         timeout_s = min(self._infer_timeout_s, max(frame.time_left_s for frame in frames))
         try:
             with self._spans(frames, model):
-                classified = await self._core.classify(model, crops, timeout_s=timeout_s, qualities=qualities)
+                classified = await self._core.classify(
+                    model, crops, timeout_s=timeout_s, qualities=qualities, log_weights=log_weights
+                )
         except FerError as err:
             log_fault(err)
             return [encode_error(err)] * len(frames)
@@ -173,4 +188,5 @@ def _result(frame: _Frame, classified: Classified, emotions: tuple[FaceEmotions,
         faces=batch.faces,
         emotions=emotions,
         timings=replace(frame.timings, infer_ms=classified.infer_ms),
+        prior=batch.prior,
     )

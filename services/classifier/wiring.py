@@ -90,7 +90,13 @@ class ClassifierWorker:
 
     def _offer(self) -> bytes:
         models = tuple(
-            ModelOffer(model.name, model.card.version, model.card.labels, model.card.description)
+            ModelOffer(
+                model.name,
+                model.card.version,
+                model.card.labels,
+                model.card.description,
+                model.card.shares_by_name(),
+            )
             for model in self.core.ready_models
         )
         return msgspec.json.encode(ClassifierOffer(models))

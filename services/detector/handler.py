@@ -84,6 +84,7 @@ def _onward(job: FrameJob, found: FoundFaces, timings: Timings, trace: str) -> O
             faces=found.faces,
             crops=found.crops.tobytes(),
             timings=timings,
+            prior=job.prior,
         )
         return Forward(FACES, encode(batch), trace)
     result = FrameResult(
@@ -96,5 +97,6 @@ def _onward(job: FrameJob, found: FoundFaces, timings: Timings, trace: str) -> O
         faces=(),
         emotions=(),
         timings=timings,
+        prior=job.prior,
     )
     return Reply(encode(result))

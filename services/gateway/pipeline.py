@@ -6,7 +6,7 @@ Knows messages and the queue, neither HTTP nor pixels. REST and WebSocket call t
 import asyncio
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from uuid import uuid4
 
@@ -15,16 +15,20 @@ from fercore.contracts.api import Prediction, PredictOptions
 from fercore.contracts.errors import DeadlineExceeded, InternalError, UpstreamUnavailable
 from fercore.contracts.messages import (
     DetectOptions,
+    ExpectedMix,
     FrameJob,
+    ModelOffer,
     OtherVersionError,
     UnreadableMessageError,
     decode_reply,
     encode,
 )
+from fercore.contracts.prior import AUTO
 from fercore.messaging.queue import FRAMES, Envelope, Queue
 from fercore.service.metrics import Metrics
 from fercore.service.tracing import OFF, Tracing
 from services.gateway.directory import Directory
+from services.gateway.priors import Priors
 
 REPLY_WAIT_MS = 1000
 RECONNECT_S = 0.2
@@ -32,6 +36,9 @@ PROBE_WAIT_MS = 1
 """While the queue is lost, a read waits only so long: its answer shows that the queue is back."""
 
 REPLIES = "fer:reply"
+
+Estimate = Callable[[Mapping[str, float]], dict[str, float]]
+"""Given the shares that a model was calibrated for, returns those to assume for the next frame."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +51,7 @@ class Pipeline:
         directory: who lives and what they offer.
         default_detector: when a caller names none.
         default_model: when a caller names none.
+        priors: which mix of expressions is assumed.
         metrics: count stage times, and replies that nobody awaits.
         tracing: of this process.
     """
@@ -55,6 +63,7 @@ class Pipeline:
         *,
         default_detector: str,
         default_model: str,
+        priors: Priors,
         metrics: Metrics,
         tracing: Tracing = OFF,
     ) -> None:
@@ -63,12 +72,22 @@ class Pipeline:
         self._directory = directory
         self._default_detector = default_detector
         self._default_model = default_model
+        self._priors = priors
         self._metrics = metrics
         metrics.show_replies(REPLIES)
         self._reply_to = uuid4().hex
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
         self._fault: str | None = "the queue was not reached yet"
+
+    def check_prior(self, options: PredictOptions) -> None:
+        """Refuse a prior that the model cannot answer for, before any frame is sent.
+
+        Raises:
+            FerError: whatever `analyze` would raise for it.
+        """
+        if options.prior is not None:
+            self._choose_prior(options, self._model(options), dict)
 
     async def analyze(
         self,
@@ -77,6 +96,7 @@ class Pipeline:
         *,
         request_id: str,
         deadline_s: float,
+        estimate: Estimate = dict,
         trace_parent: str | None = None,
         trace_links: Sequence[str] = (),
     ) -> Prediction:
@@ -87,12 +107,14 @@ class Pipeline:
             options: the caller's.
             request_id: the caller's; it need not be unique.
             deadline_s: from now.
+            estimate: asked where the prior is `auto`.
             trace_parent: see `Tracing.span`.
             trace_links: see `Tracing.span`.
 
         Raises:
             UnknownDetector: no live worker offers it.
             UnknownModel: no live worker offers it.
+            InvalidRequest: the model cannot answer for the prior.
             NotReady: no live worker offers any, or one of another version answered.
             UpstreamUnavailable: the queue or the inference server is away.
             DeadlineExceeded: no reply in time.
@@ -101,22 +123,23 @@ class Pipeline:
         with self._tracing.span(
             "frame", kind="producer", parent=trace_parent, links=trace_links, request_id=request_id
         ) as span:
-            answer = await self._analyze(image, options, request_id, deadline_s, span.traceparent)
+            model = self._model(options)
+            job = FrameJob(
+                image=image,
+                model=model.name,
+                options=DetectOptions.of(
+                    options, detector=self._directory.detector(options.detector or self._default_detector)
+                ),
+                prior=self._choose_prior(options, model, estimate),
+            )
+            answer = await self._analyze(job, model, request_id, deadline_s, span.traceparent)
             span.note(faces=len(answer.faces))
         return answer
 
     async def _analyze(
-        self, image: bytes, options: PredictOptions, request_id: str, deadline_s: float, trace: str
+        self, job: FrameJob, model: ModelOffer, request_id: str, deadline_s: float, trace: str
     ) -> Prediction:
         start = perf_counter()
-        model = self._directory.model(options.model or self._default_model)
-        job = FrameJob(
-            image=image,
-            model=model.name,
-            options=DetectOptions.of(
-                options, detector=self._directory.detector(options.detector or self._default_detector)
-            ),
-        )
         body = await self._ask(encode(job), request_id, deadline_s, trace)
         try:
             result = decode_reply(body)
@@ -127,7 +150,23 @@ class Pipeline:
         total_ms = (perf_counter() - start) * 1000
         self._metrics.stage_duration.labels("queue").observe(result.timings.queue_ms / 1000)
         self._metrics.stage_duration.labels("total").observe(total_ms / 1000)
-        return to_prediction(result, request_id=request_id, model_version=model.version, total_ms=total_ms)
+        return to_prediction(
+            result,
+            request_id=request_id,
+            model_version=model.version,
+            total_ms=total_ms,
+            training_shares=model.training_shares,
+        )
+
+    def _model(self, options: PredictOptions) -> ModelOffer:
+        return self._directory.model(options.model or self._default_model)
+
+    def _choose_prior(
+        self, options: PredictOptions, model: ModelOffer, estimate: Estimate
+    ) -> ExpectedMix | None:
+        if options.prior == AUTO:
+            return ExpectedMix(name=AUTO, shares=estimate(self._priors.training_shares(model)))
+        return self._priors.choose(options.prior, model)
 
     async def receive_replies(self) -> None:
         """Hand out replies until cancelled; when the queue is lost, every waiting request fails at once."""

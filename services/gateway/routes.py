@@ -83,6 +83,9 @@ def catalogue_routes(directory: Directory, settings: GatewaySettings) -> APIRout
                     labels=[Emotion(label) for label in offer.labels],
                     description=offer.description,
                     default=offer.name == settings.model,
+                    training_shares=None
+                    if offer.training_shares is None
+                    else {Emotion(label): share for label, share in offer.training_shares.items()},
                 )
                 for offer in directory.offers.models
             ]

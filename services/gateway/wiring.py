@@ -23,6 +23,7 @@ from services.gateway.directory import Directory
 from services.gateway.live.observer import MakeObserver
 from services.gateway.live.route import stream_routes
 from services.gateway.pipeline import Pipeline
+from services.gateway.priors import Priors
 from services.gateway.recordings.wiring import Recordings
 from services.gateway.routes import catalogue_routes, predict_routes
 from services.gateway.settings import GatewaySettings
@@ -62,6 +63,7 @@ def create_app(
         directory,
         default_detector=settings.detector,
         default_model=settings.model,
+        priors=Priors(directory, settings.prior),
         metrics=metrics,
         tracing=tracing,
     )

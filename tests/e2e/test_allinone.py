@@ -70,6 +70,30 @@ async def test_the_portrait_is_happy(client):
     assert answer["model"] == {"name": DEFAULT_MODEL, "version": "1"}
 
 
+async def test_a_prior_corrects_the_real_models_answer_and_is_named(client):
+    trained = await predict(client, portrait_jpeg())
+    shares = trained["prior"]["shares"]
+    assert trained["prior"]["name"] == "training"
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
+    before = trained["faces"][0]["probabilities"]
+    mixes: dict[str, dict[str, float]] = {
+        "uniform": dict.fromkeys(map(str, EMOTIONS), 1 / 8),
+        "neutral:3,sadness:1": {"neutral": 0.75, "sadness": 0.25},
+    }
+    for prior, expected in mixes.items():
+        answer = await predict(client, portrait_jpeg(), prior=prior)
+        assert answer["prior"]["shares"] == pytest.approx(
+            {emotion: expected.get(emotion, 0) for emotion in EMOTIONS}, abs=1e-4
+        )
+        weighed = {name: p * expected.get(name, 0) / shares[name] for name, p in before.items()}
+        wanted = {name: value / sum(weighed.values()) for name, value in weighed.items()}
+        (face,) = answer["faces"]
+        assert face["probabilities"] == pytest.approx(wanted, abs=2e-2)
+        assert face["emotion"] == max(wanted, key=wanted.__getitem__)
+        assert face["score"] == face["probabilities"][face["emotion"]]
+        assert face["uncertain"] == bool(face["uncertain_reasons"])
+
+
 async def test_every_body_form_gives_the_same_faces(client):
     image = portrait_jpeg()
     text = base64.b64encode(image).decode()

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 
 from fercore.contracts.card import INPUT_NAME, LOGITS_NAME, DataSource, Metric, ModelCard, QualityBounds
-from fercore.contracts.emotions import EMOTIONS
+from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.contracts.messages import FaceQuality
 from fercore.inference.backend import Tensor
 from fercore.inference.repository import ModelFolder
@@ -22,7 +22,12 @@ DEFAULT_BOUNDS = QualityBounds()
 
 
 def model_folder(
-    name: str, *, uncertain_below: float = 0.5, quality_bounds: QualityBounds = DEFAULT_BOUNDS
+    name: str,
+    *,
+    uncertain_below: float = 0.5,
+    quality_bounds: QualityBounds = DEFAULT_BOUNDS,
+    labels: tuple[Emotion, ...] = EMOTIONS,
+    training_shares: dict[Emotion, float] | None = None,
 ) -> ModelFolder:
     """A model without files."""
     card = ModelCard(
@@ -30,12 +35,13 @@ def model_folder(
         version="1",
         description="a fake",
         architecture="none",
-        labels=EMOTIONS,
+        labels=labels,
         data=(DataSource(name="none", terms="none", rows=1),),
         metrics=(Metric(name="accuracy", value=1, measured_on="nothing", command="none", date="2026-11-21"),),
         temperature=1,
         uncertain_below=uncertain_below,
         quality_bounds=quality_bounds,
+        training_shares=training_shares,
         opset=17,
         sha256="0" * 64,
         features_output=False,

@@ -177,7 +177,14 @@ async def post(client: httpx.AsyncClient) -> httpx.Response:
 
 
 @pytest.mark.parametrize(
-    "reply", [OLD_RESULT, OLD_ERROR, OLD_RESULT | {"schema_version": SCHEMA_VERSION + 1}]
+    "reply",
+    [
+        OLD_RESULT,
+        OLD_ERROR,
+        OLD_RESULT
+        | {"schema_version": 3},  # of workers that would answer without the prior they were asked for
+        OLD_RESULT | {"schema_version": SCHEMA_VERSION + 1},
+    ],
 )
 def test_a_reply_of_another_version_is_known_by_its_version_whatever_else_it_holds(reply):
     with pytest.raises(OtherVersionError) as fault:

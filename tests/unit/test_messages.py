@@ -10,6 +10,7 @@ from fercore.contracts.messages import (
     CROP_BYTES,
     SCHEMA_VERSION,
     DetectOptions,
+    ExpectedMix,
     FaceBatch,
     FoundFace,
     FrameJob,
@@ -47,6 +48,13 @@ def test_messages_come_back_as_they_went():
     assert decode_frame_job(encode(JOB)) == JOB
     faces = batch(2, bytes(2 * CROP_BYTES))
     assert decode_face_batch(encode(faces)) == faces
+
+
+def test_a_prior_travels_from_hop_to_hop():
+    mix = ExpectedMix(name="custom", shares={"neutral": 0.25, "happiness": 0.75})
+    assert decode_frame_job(encode(msgspec.structs.replace(JOB, prior=mix))).prior == mix
+    faces = msgspec.structs.replace(batch(1, bytes(CROP_BYTES)), prior=mix)
+    assert decode_face_batch(encode(faces)).prior == mix
 
 
 def test_crops_that_do_not_fit_the_faces_are_unreadable():

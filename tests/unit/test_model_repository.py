@@ -53,6 +53,40 @@ def test_a_card_brings_bounds_of_its_own(repository: Path) -> None:
     assert (model.card.quality_bounds.min_size_px, model.card.quality_bounds.max_blur) == (30, 1)
 
 
+def test_a_card_from_before_training_shares_states_none(repository: Path) -> None:
+    assert "training_shares" not in json.loads((repository / "emotion_tiny/card.json").read_text())
+    [model] = scan_repository(repository).models
+    assert model.card.training_shares is None
+
+
+def test_a_card_states_the_mix_that_it_was_calibrated_for(repository: Path) -> None:
+    labels = json.loads((repository / "emotion_tiny/card.json").read_text())["labels"]
+    shares = {label: 1 / len(labels) for label in labels}
+    edit_card(repository / "emotion_tiny", training_shares=shares)
+    [model] = scan_repository(repository).models
+    assert model.card.shares_by_name() == shares
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda shares: {"neutral": 1.0}, "must name the labels, in their order"),
+        (lambda shares: dict(reversed(shares.items())), "must name the labels, in their order"),
+        (lambda shares: shares | {"neutral": shares["neutral"] / 2}, "must sum to 1"),
+        (lambda shares: shares | {"neutral": 0}, "greater than 0"),
+    ],
+)
+def test_training_shares_that_are_none_break_the_model(repository: Path, change, reason: str) -> None:
+    labels = json.loads((repository / "emotion_tiny/card.json").read_text())["labels"]
+    edit_card(
+        repository / "emotion_tiny",
+        training_shares=change({label: 1 / len(labels) for label in labels}),
+    )
+    scan = scan_repository(repository)
+    assert scan.models == ()
+    assert reason in scan.broken[0].reason
+
+
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [

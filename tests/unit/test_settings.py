@@ -18,6 +18,8 @@ from services.gateway.settings import GatewaySettings
         ("FER_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("FER_MODEL", "Über/../x", "^[a-z0-9_]{1,64}$"),
         ("FER_MAX_INFLIGHT", "none", "valid integer"),
+        ("FER_PRIOR", "joy:1", "'joy' is none of the emotions neutral, happiness"),
+        ("FER_PRIOR", "auto", "auto is for live streams only"),
         ("FER_ALLOWED_ORIGINS", "https://a.example/page", "must be origins"),
         ("FER_LIVE_DEADLINE_S", "0", "greater than 0"),
         ("FER_ALERTS", "none", "must be a JSON list of rules: Invalid JSON"),
