@@ -56,8 +56,10 @@ def test_a_size_that_no_detector_would_be_shown_is_refused(monkeypatch, px, allo
 
 def test_the_environment_is_read_and_the_defaults_are_safe(monkeypatch):
     monkeypatch.setenv("FER_PORT", "9999")
+    monkeypatch.setenv("FER_PRIOR", "uniform")
     settings = load(AllInOneSettings)
     assert settings.port == 9999
+    assert settings.prior == "uniform"
     assert settings.host == "127.0.0.1"
     assert settings.backend == "onnxruntime"
 
