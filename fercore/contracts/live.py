@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
 from fercore.contracts.api import Body, Face, Prediction, PredictOptions, Probability
 from fercore.contracts.emotions import Emotion
 from fercore.contracts.errors import ErrorCode
+from fercore.contracts.prior import LivePriorText
 
 
 def _distinct(emotions: tuple[Emotion, ...]) -> tuple[Emotion, ...]:
@@ -46,6 +47,7 @@ class StreamOptions(PredictOptions):
     """The client's first text message, `{"type": "start", ...}`; all is optional, and so is the message."""
 
     type: Literal["start"] = "start"
+    prior: LivePriorText | None = None
     smoothing: Annotated[
         int, Field(ge=1, le=60, description="Frames of a face that are averaged; 1 is off")
     ] = 5

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from fercore.contracts.answers import to_prediction
 from fercore.contracts.api import Prediction, PredictOptions
-from fercore.contracts.errors import DeadlineExceeded, InternalError, UpstreamUnavailable
+from fercore.contracts.errors import DeadlineExceeded, InternalError, UnknownModel, UpstreamUnavailable
 from fercore.contracts.messages import (
     DetectOptions,
     ExpectedMix,
@@ -84,10 +84,17 @@ class Pipeline:
         """Refuse a prior that the model cannot answer for, before any frame is sent.
 
         Raises:
-            FerError: whatever `analyze` would raise for it.
+            InvalidRequest: it cannot.
+            NotReady: no live worker offers a model.
+            UpstreamUnavailable: the queue cannot be reached.
         """
-        if options.prior is not None:
-            self._choose_prior(options, self._model(options), dict)
+        if options.prior is None:
+            return
+        try:
+            model = self._model(options)
+        except UnknownModel:
+            return  # it may still be loading; each frame's answer tells
+        self._choose_prior(options, model, dict)
 
     async def analyze(
         self,

@@ -56,6 +56,25 @@ async def test_a_face_that_moves_is_followed_and_its_scores_are_those_of_predict
     assert same["probabilities"] == pytest.approx(face["probabilities"], abs=1e-6)
 
 
+async def test_auto_begins_with_the_mix_of_the_real_models_card_and_moves_towards_what_is_shown(alone):
+    async with httpx.AsyncClient(timeout=20) as client:
+        models = (await client.get(f"{alone.url}/models")).json()["models"]
+    (trained,) = [model["training_shares"] for model in models if model["default"]]
+    async with streaming(alone.url) as stream:
+        await stream.send({"type": "start", "prior": "auto"})
+        await stream.receive()
+        happiness = []
+        for step in range(8):
+            await stream.send(walk(step))
+            answer = await stream.receive()
+            assert answer["prior"]["name"] == "auto"
+            assert answer["faces"][0]["emotion"] == "happiness"
+            happiness.append(answer["prior"]["shares"]["happiness"])
+    assert happiness[0] == pytest.approx(trained["happiness"], abs=1e-4)
+    assert happiness == sorted(happiness)
+    assert happiness[-1] < happiness[0] + 0.05
+
+
 async def test_a_process_that_is_told_to_end_answers_what_it_has_and_says_1001(alone):
     async with streaming(alone.url) as stream:
         await stream.send(walk(0))

@@ -36,9 +36,23 @@ from tests.support.fakes import QUALITY
 Answer = Callable[[FrameJob], Awaitable[FrameResult | bytes | None]]
 """What a worker makes of a frame: its result, the bytes of another reply, or nothing at all."""
 
+TRAINED = dict(zip(map(str, EMOTIONS), (0.36, 0.27, 0.13, 0.11, 0.09, 0.01, 0.02, 0.01), strict=True))
+"""The mix that the fake model was calibrated for."""
+
 OFFERS = (
     (FRAMES.service, msgspec.json.encode(DetectorOffer(("ferface",)))),
-    (FACES.service, msgspec.json.encode(ClassifierOffer((ModelOffer("a", "3", EMOTIONS, "a fake"),)))),
+    (
+        FACES.service,
+        msgspec.json.encode(
+            ClassifierOffer(
+                (
+                    ModelOffer("a", "3", EMOTIONS, "a fake", TRAINED),
+                    ModelOffer("old", "3", EMOTIONS, "states no shares"),
+                    ModelOffer("two", "3", ("neutral", "happiness"), "", {"neutral": 0.5, "happiness": 0.5}),
+                )
+            )
+        ),
+    ),
 )
 
 

@@ -30,6 +30,7 @@ from fercore.contracts.live import (
     StreamResult,
     StreamStats,
 )
+from fercore.contracts.prior import AUTO
 from fercore.service.errors import describe, is_ours, log_fault
 from fercore.service.intake import Intake
 from fercore.service.logging import request_id_var
@@ -38,6 +39,7 @@ from fercore.service.websockets import SERVICE_RESTART
 from services.gateway.directory import Directory
 from services.gateway.live.connection import DONE, DRAIN, IDLE, INTERNAL, TOO_SLOW, Close, Connection, TooSlow
 from services.gateway.live.follower import FaceFollower
+from services.gateway.live.mix import SessionMix
 from services.gateway.live.observer import Observation, ObservedFace, StreamObserver
 from services.gateway.live.settings import LiveSettings
 from services.gateway.live.window import Frame, FrameWindow, WaitForTurn
@@ -85,6 +87,7 @@ class LiveStream:
         self._metrics = metrics
         self._options: StreamOptions | None = None
         self._follower = FaceFollower(1)
+        self._mix = SessionMix()
         self._received = 0
         self._answered: dict[str, int] = dict.fromkeys(get_args(StreamOutcome), 0)
         self._window = FrameWindow(self._serve, lambda: self._count("dropped"))
@@ -170,7 +173,7 @@ class LiveStream:
         try:
             self._check_names(message)
             session_id = await self._begin(message)
-        except (UnknownModel, UnknownDetector) as err:
+        except (UnknownModel, UnknownDetector, InvalidRequest) as err:
             return await self._end_by(err, 1008)
         except FerError as err:
             return await self._end_by(err, 1013)
@@ -182,12 +185,16 @@ class LiveStream:
         return Close(code, fault.code)
 
     def _check_names(self, options: StreamOptions) -> None:
-        """Refuse a name that no worker offers; while no worker offers any, the frames' errors say so."""
+        """Refuse a name that no worker offers, and a prior that the model cannot answer for.
+
+        While no worker offers any, or not the default model, the frames' errors say so.
+        """
         try:
             if options.model is not None:
                 self._directory.model(options.model)
             if options.detector is not None:
                 self._directory.detector(options.detector)
+            self._pipeline.check_prior(options)
         except (NotReady, UpstreamUnavailable):
             return
 
@@ -242,6 +249,7 @@ class LiveStream:
                 self._options or StreamOptions(),
                 request_id=frame.request_id,
                 deadline_s=left_s,
+                estimate=self._mix.assume,
                 trace_parent="",  # each frame has a trace of its own: no viewer shows one of an hour's frames
                 trace_links=[self._socket.headers.get("traceparent", "")],
             )
@@ -251,6 +259,8 @@ class LiveStream:
             return err
 
     async def _send_result(self, prediction: Prediction, frame: Frame) -> None:
+        if prediction.prior.name == AUTO:
+            self._mix.see(prediction.faces, frame.received_at_s)
         faces = self._follower.follow(prediction.faces, frame.received_at_s)
         await self._connection.send(StreamResult(**(dict(prediction) | {"seq": frame.seq, "faces": faces})))
         observation = Observation(
