@@ -5,7 +5,7 @@ from ferclient.client import AsyncClient, Outcome
 from ferclient.errors import ClientError, Refused, StreamClosed, Unreachable, UnreadableAnswer
 from ferclient.events import Event, FrameDropped, FrameFailed, FrameResult, Reconnected
 from ferclient.stream import Stream
-from fercore.contracts.api import Face, Prediction, PredictOptions
+from fercore.contracts.api import Face, Prediction, PredictOptions, Prior
 from fercore.contracts.live import Alert, AlertRule, LiveFace, StreamOptions, StreamStats, Trend
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "PredictOptions",
     "Prediction",
+    "Prior",
     "Reconnected",
     "Refused",
     "Stream",

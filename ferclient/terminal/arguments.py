@@ -19,7 +19,7 @@ from fercore.contracts.api import PredictOptions
 Options = TypeVar("Options", bound=PredictOptions)
 AnyClient = TypeVar("AnyClient", Client, AsyncClient)
 
-NAMES = ("model", "detector", "max_faces", "min_face_px", "min_score")
+NAMES = ("model", "detector", "max_faces", "min_face_px", "min_score", "prior")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--min-face-px", metavar="PIXELS", help="leave out smaller faces")
     server.add_argument(
         "--min-score", metavar="SCORE", help="leave out faces with a lower detection score, 0 to 1"
+    )
+    server.add_argument(
+        "--prior",
+        metavar="MIX",
+        help="expressions to expect: training, uniform, or shares such as neutral:0.2,happiness:0.8; "
+        "video and webcam also auto; default: the server's own",
     )
     server.add_argument(
         "--patience",

@@ -135,7 +135,20 @@ def test_options_reach_the_server(folder):
     with answering_in_thread(note) as url:
         options = ("--model", "cnn3", "--min-score", "0.7", "--max-faces", "2", "--url", url)
         assert run("predict", "pics/b.jpg", *options) == 0
-    assert seen == [{"model": "cnn3", "min_score": "0.7", "max_faces": "2"}]
+        assert run("predict", "pics/b.jpg", "--prior", "happiness:3,neutral:1", "--url", url) == 0
+    assert seen == [
+        {"model": "cnn3", "min_score": "0.7", "max_faces": "2"},
+        {"prior": "happiness:3,neutral:1"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prior", "reason"),
+    [("auto", "auto is for live streams only"), ("joy:1", "'joy' is none of the emotions neutral")],
+)
+def test_a_wrong_prior_is_told_before_anything_is_sent(folder, capsys, prior, reason):
+    assert run("predict", "pics", "--prior", prior) == 2
+    assert f"error: --prior {prior}: {reason}" in capsys.readouterr().err
 
 
 def test_drawn_images_have_the_box(folder, url):

@@ -39,6 +39,23 @@ def test_a_camera_is_printed_as_json_lines_each_frame_under_its_own_number(clip,
     assert err == ""
 
 
+def test_a_prior_is_asked_for_at_the_start_and_stands_in_every_line(clip, capsys):
+    starts = []
+
+    async def assumes(session: Session) -> None:
+        await session.begin()
+        starts.append(session.start)
+        while (found := await session.frame()) is not None:
+            await session.result(found[0], prior={"name": "auto", "shares": {"happiness": 1}})
+        await session.end()
+
+    with streaming_in_thread(assumes) as url:
+        assert run("webcam", "--camera", str(clip), "--no-window", "--prior", "auto", url=url) == 0
+    assert starts == [{"type": "start", "prior": "auto"}]
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert first["prior"] == {"name": "auto", "shares": {"happiness": 1}}
+
+
 def test_what_befalls_a_camera_is_told(clip, capsys):
     async def goes(session: Session) -> None:
         await session.begin()

@@ -8,7 +8,16 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from ferclient import AsyncClient, Client, Prediction, PredictOptions, Refused, Unreachable, UnreadableAnswer
+from ferclient import (
+    AsyncClient,
+    Client,
+    Prediction,
+    PredictOptions,
+    Prior,
+    Refused,
+    Unreachable,
+    UnreadableAnswer,
+)
 from ferclient.patience import Patience
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from fercore.version import VERSION
@@ -58,6 +67,20 @@ async def test_only_options_that_were_set_are_sent():
     client, seen = client_of(ok)
     await client.predict(b"p", PredictOptions(model="cnn3", min_score=0.25))
     assert dict(seen[0].url.params) == {"model": "cnn3", "min_score": "0.25"}
+
+
+async def test_a_prior_is_sent_and_the_one_that_was_used_is_read():
+    used = {"name": "custom", "shares": {"neutral": 0.25, "happiness": 0.75}}
+    client, seen = client_of(httpx.Response(200, json=PREDICTION | {"prior": used}))
+    answer = await client.predict(b"p", PredictOptions(prior="happiness:3,neutral:1"))
+    assert dict(seen[0].url.params) == {"prior": "happiness:3,neutral:1"}
+    assert answer.prior == Prior(name="custom", shares={Emotion.NEUTRAL: 0.25, Emotion.HAPPINESS: 0.75})
+
+
+async def test_an_older_server_answers_as_trained():
+    assert "prior" not in PREDICTION
+    client, _ = client_of(ok)
+    assert (await client.predict(b"p")).prior == Prior(name="training", shares=None)
 
 
 async def test_unknown_fields_of_an_answer_are_ignored_everywhere():
