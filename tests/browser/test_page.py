@@ -107,6 +107,44 @@ def test_the_detector_can_be_chosen(browse):
         page.set_input_files("#file", {**JPEG, "buffer": portrait_jpeg()})
 
 
+def test_the_expected_mix_can_be_chosen_and_is_told_with_the_answer(browse):
+    watched = browse()
+    page = watched.page
+    page.set_input_files("#file", {**JPEG, "buffer": portrait_jpeg()})
+    page.wait_for_selector("#picture-faces .face")
+    assert "expecting" not in page.inner_text("#picture-summary")
+    assert page.is_hidden("#options [name=shares]")
+    page.select_option("#options [name=prior]", "uniform")
+    expect(page.locator("#picture-summary")).to_contain_text("expecting all expressions equally often.")
+    page.select_option("#options [name=prior]", "custom")
+    expect(page.locator("#picture-summary")).not_to_contain_text("expecting")
+    page.fill("#options [name=shares]", "neutral:3, sadness:1")
+    page.press("#options [name=shares]", "Enter")
+    expect(page.locator("#picture-summary")).to_contain_text("expecting neutral 75 %, sadness 25 %.")
+    assert "happiness" not in page.inner_text("#picture-faces .face h3")
+    keep_screenshot(page, "prior")
+    assert_clean(watched)
+    page.fill("#options [name=shares]", "joy:1")
+    page.press("#options [name=shares]", "Enter")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "'joy' is none of the emotions neutral" in page.inner_text("#problem")
+
+
+def test_the_mix_of_a_camera_is_estimated_and_told(browse):
+    watched = browse()
+    page = watched.page
+    page.click("#tab-live")
+    page.check("#live-options [name=auto]")
+    watched.start_camera()
+    expect(page.locator("#live-prior")).to_contain_text("Expecting neutral 3", timeout=30_000)
+    expect(page.locator("#live-prior")).to_contain_text("happiness")
+    keep_screenshot(page, "prior-live")
+    page.uncheck("#live-options [name=auto]")
+    expect(page.locator("#live-prior")).to_be_empty(timeout=30_000)
+    page.click("#stop")
+    assert_clean(watched)
+
+
 def test_nothing_is_filmed_without_consent(browse):
     page = browse().page
     page.click("#tab-live")

@@ -6,6 +6,7 @@ import { byId, percent, tellProblem } from "./dom.js";
 import { words } from "./faces.js";
 import { Latency } from "./latency.js";
 import { streamOptions } from "./options.js";
+import { priorWords } from "./prior.js";
 import { showRecording } from "./recording.js";
 import { Session } from "./session.js";
 import { LiveStream } from "./stream.js";
@@ -34,6 +35,7 @@ class LivePanel {
     this.latency = new Latency();
     this.session = new Session();
     this.saidAt = 0;
+    this.mix = "";
   }
 
   async start() {
@@ -73,6 +75,7 @@ class LivePanel {
 
   #openStream(options) {
     byId("alert").hidden = true;
+    this.mix = "";
     this.session = new Session();
     this.latency = new Latency();
     showRecording(null);
@@ -119,6 +122,7 @@ class LivePanel {
     byId("live-state").textContent = "";
     this.latency.answered(result.timings_ms, roundTripMs);
     this.session.add(result.faces);
+    this.mix = priorWords(result.prior);
     this.view.show(result.faces, result.image);
     this.#say(result.faces);
   }
@@ -149,6 +153,7 @@ class LivePanel {
   #showFigures() {
     this.latency.show();
     this.charts.show(this.session);
+    byId("live-prior").textContent = this.mix && `Expecting ${this.mix}.`;
   }
 }
 

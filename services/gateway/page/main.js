@@ -5,6 +5,7 @@ import { byId, tellProblem } from "./dom.js";
 import { startLivePanel } from "./live.js";
 import { fillAlertEmotions, fillChoosers } from "./options.js";
 import { startPicturePanel } from "./picture.js";
+import { startPriorChooser } from "./prior.js";
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 const board = new Board();
@@ -34,6 +35,7 @@ tabs.forEach((tab, index) => {
 for (const form of document.querySelectorAll("form:not([method])")) form.addEventListener("submit", (event) => event.preventDefault());
 
 fillAlertEmotions();
+startPriorChooser();
 startPicturePanel();
 startLivePanel();
 fillChoosers().catch((problem) => tellProblem(`${problem.message} Reload the page to try again.`));

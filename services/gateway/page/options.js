@@ -2,6 +2,7 @@
 
 import { byId, make } from "./dom.js";
 import { EMOTIONS } from "./emotions.js";
+import { chosenPrior } from "./prior.js";
 
 const NEGATIVE = new Set(["sadness", "anger", "disgust", "fear"]);
 
@@ -29,13 +30,14 @@ export function predictOptions() {
     ...(detector.value && { detector: detector.value }),
     min_face_px: min_face_px.valueAsNumber || 24,
     max_faces: max_faces.valueAsNumber || 32,
+    ...chosenPrior(),
   };
 }
 
 /** What a stream is started with. */
 export function streamOptions() {
   const form = byId("live-options");
-  const { smoothing, record, share, window_s } = form.elements;
+  const { smoothing, auto, record, share, window_s } = form.elements;
   const emotions = [...form.querySelectorAll("[name=emotion]:checked")].map((box) => box.value);
   const rule = {
     name: "page", emotions, share: (share.valueAsNumber || 60) / 100, window_s: window_s.valueAsNumber || 300, min_faces: 10,
@@ -43,6 +45,7 @@ export function streamOptions() {
   return {
     type: "start",
     ...predictOptions(),
+    ...(auto.checked && { prior: "auto" }),
     smoothing: smoothing.valueAsNumber || 5,
     record: record.checked,
     alerts: emotions.length ? [rule] : [],

@@ -2,6 +2,7 @@
 
 import { byId, tellProblem } from "./dom.js";
 import { ask, predictOptions } from "./options.js";
+import { priorWords } from "./prior.js";
 import { FacesView } from "./view.js";
 
 /** Listen for pictures. */
@@ -68,5 +69,7 @@ export function startPicturePanel() {
 function summary(answer) {
   const count = answer.faces.length;
   const faces = count === 1 ? "1 face" : `${count || "No"} faces`;
-  return `${faces} in ${Math.round(answer.timings_ms.total)} ms by ${answer.model.name} and ${answer.detector}.`;
+  const mix = priorWords(answer.prior);
+  const expecting = mix && `, expecting ${mix}`;
+  return `${faces} in ${Math.round(answer.timings_ms.total)} ms by ${answer.model.name} and ${answer.detector}${expecting}.`;
 }
