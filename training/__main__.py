@@ -26,6 +26,7 @@ COMMANDS = {
     "framing": "measure how a detector's boxes relate to the data set's frames",
     "alignment": "compare ways to frame detected faces by a model's answers",
     "quality": "measure how accurate a model is on faces of poor quality",
+    "mixes": "measure calibration under other mixes of expressions, without and with a prior",
     "portraits": "measure a detector and a model together on whole images",
 }
 STOPPED = 130

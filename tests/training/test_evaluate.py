@@ -66,6 +66,44 @@ def test_a_graph_alone_is_measured_without_temperature(folder, data, tmp_path):
     assert figures["subsets"]["all"]["rows"] == 70
 
 
+def test_a_prior_corrects_the_answers_of_run_and_folder_and_is_named_in_the_figures(
+    folder, data, tmp_path, capsys
+):
+    prior = "neutral:1,happiness:1"
+    found = {}
+    for model in (folder, tmp_path / "runs" / "tiny"):
+        trained = evaluate(model, data, tmp_path / "a.json")
+        assert (trained["prior"], trained["expected_shares"]) == ("training", None)
+        figures = evaluate(
+            model, data, tmp_path / "b.json", "--prior", prior, "--report", str(tmp_path / "r")
+        )
+        assert figures["prior"] == prior
+        assert figures["expected_shares"] == {
+            emotion: 0.5 if emotion in ("neutral", "happiness") else 0 for emotion in EMOTIONS
+        }
+        answered = np.array(figures["subsets"]["all"]["confusion"]).sum(axis=0)
+        assert answered[:2].sum() == answered.sum() == 70, "what is not expected is never answered"
+        assert "prior neutral:1,happiness:1: neutral 0.5000, happiness 0.5000, surprise 0.0000" in (
+            capsys.readouterr().out
+        )
+        page = (tmp_path / "r" / "index.html").read_text(encoding="utf-8")
+        assert "neutral:1,happiness:1 (neutral 0.5000, happiness 0.5000" in page
+        found[model] = figures["subsets"]
+    assert found[folder]["all"]["rows"] == 70
+
+
+def test_a_wrong_prior_and_a_model_that_has_none_are_one_clear_line(folder, data, tmp_path, capsys):
+    arguments = ["evaluate", str(folder), "--data", str(data), "--resamples", "0", "--prior"]
+    assert main([*arguments, "anger:-1"]) == 1
+    assert "error: --prior anger:-1: the share of anger is negative" in capsys.readouterr().err
+    assert main([*arguments, "auto"]) == 1
+    assert "error: --prior auto: must be training, uniform" in capsys.readouterr().err
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    (folder / "card.json").write_text(json.dumps(card | {"training_shares": None}), encoding="utf-8")
+    assert main([*arguments, "uniform"]) == 1
+    assert "the model states no training_shares" in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_graph_of_the_contract_is_one_clear_line(folder, data, tmp_path, capsys):
     broken, seven = tmp_path / "x" / "broken.onnx", tmp_path / "x" / "seven.onnx"
     broken.parent.mkdir()

@@ -55,6 +55,23 @@ def test_every_face_of_the_split_is_posted_in_batches_and_measured(service, fer:
     assert "test through /classify, all: 30 rows  accuracy 1.0000" in capsys.readouterr().out
 
 
+def test_a_prior_is_asked_for_and_what_was_used_stands_in_the_figures(
+    service, fer: FerFolder, tmp_path, capsys
+):
+    file = tmp_path / "figures.json"
+    service.prior = {"name": "uniform", "shares": {emotion.value: 0.125 for emotion in EMOTIONS}}
+    arguments = ("--only", "classify", "--split", "test", "--json", str(file), "--data", str(fer.write()))
+    assert evaluate(service.url, *arguments, "--prior", "uniform") == 0
+    assert {query["prior"][0] for query in service.queries} == {"uniform"}
+    figures = json.loads(file.read_text(encoding="utf-8"))
+    assert (figures["prior"], figures["served_prior"]) == ("uniform", "uniform")
+    assert figures["expected_shares"] == service.prior["shares"]
+    assert "prior uniform: neutral 0.1250, happiness 0.1250" in capsys.readouterr().out
+    service.queries.clear()
+    assert evaluate(service.url, *arguments) == 0
+    assert not any("prior" in query for query in service.queries)
+
+
 def test_a_busy_cluster_is_asked_again_after_the_time_it_names(service, fer: FerFolder, capsys):
     service.faults = [(503, {"Retry-After": "0"}), (429, {"Retry-After": "0"}), (504, {"Retry-After": "0"})]
     assert evaluate(service.url, "--only", "classify", "--split", "test", "--data", str(fer.write())) == 0

@@ -1,5 +1,7 @@
 """Whole images through detector, framing and model."""
 
+import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -35,17 +37,42 @@ def test_what_is_found_and_what_is_right_are_told_by_emotion(data, capsys, detec
     assert portraits(data, detector=detector) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "a face found in 2 of 3 portraits"
-    assert lines[1] in {
+    assert lines[1] == "prior training:"
+    assert lines[2] in {
         "accuracy over those 0.0000 [0.0000, 0.0000], over all 0.0000 [0.0000, 0.0000]",
         "accuracy over those 0.5000 [0.0000, 1.0000], over all 0.3333 [0.0000, 1.0000]",
     }  # the same face cannot be both
-    by_emotion = {line.split()[0]: line for line in lines[2:-1]}
+    by_emotion = {line.split()[0]: line for line in lines[3:7]}
     assert list(by_emotion) == [emotion.value for emotion in FOUR]
     assert "none found, missed 1" in by_emotion["anger"]
     sad, happy = by_emotion["sadness"], by_emotion["happiness"]
     assert any(f"recall {share} [{share}, {share}], missed 0" in sad for share in ("0.0000", "1.0000"))
     assert "missed 0" in happy
-    assert "recalls are of the faces found" in lines[-1]
+    assert "recalls are of the faces found" in lines[7]
+    assert [line.split(":")[0] for line in lines[8:]] == ["command", "date", "machine", "git commit"]
+
+
+def test_several_priors_are_measured_on_the_same_faces(data, tmp_path, capsys):
+    model = tmp_path / MODEL.name
+    shutil.copytree(MODEL, model)
+    card = json.loads((model / "card.json").read_text(encoding="utf-8"))
+    card["training_shares"] = dict.fromkeys(card["labels"], 1 / len(card["labels"]))
+    (model / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    priors = ("training", "sadness:1", "anger:1,happiness:0")
+    arguments = ["portraits", str(model), "--detector", "ferface", "--data", str(data), "--prior", *priors]
+    assert main(arguments) == 0
+    blocks = capsys.readouterr().out.split("\nprior ")[1:]
+    assert [block.split(":\n")[0] for block in blocks] == list(priors)
+    assert "accuracy over those 0.5000" in blocks[1]
+    assert "sadness    recall 1.0000" in blocks[1]
+    assert "accuracy over those 0.0000" in blocks[2]
+
+
+def test_a_prior_that_the_model_cannot_answer_for_is_one_clear_line(data, capsys):
+    assert portraits(data, "--prior", "uniform") == 1
+    assert "the model states no training_shares" in capsys.readouterr().err
+    assert portraits(data, "--prior", "joy:1") == 1
+    assert "--prior joy:1: 'joy' is none of the emotions" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bound", [("--min-score", "1"), ("--min-face-px", "400")])

@@ -24,6 +24,7 @@ class TinyService:
         self.batches: list[int] = []
         self.queries: list[dict[str, list[str]]] = []
         self.version = "1"
+        self.prior: dict[str, object] = {"name": "training", "shares": None}
         self.has_face: Callable[[np.ndarray], bool] = lambda image: True
         self.lock = threading.Lock()
         self.url = ""
@@ -36,7 +37,8 @@ class TinyService:
             self.batches.append(len(images))
             self.queries.append(parse_qs(urlsplit(path).query))
         answers = [{"probabilities": self.answer(image), "new_field": 1} for image in images]
-        body: dict[str, object] = {"request_id": "r", "model": {"name": "tiny", "version": self.version}}
+        model = {"name": "tiny", "version": self.version}
+        body: dict[str, object] = {"request_id": "r", "model": model, "prior": self.prior}
         match urlsplit(path).path:
             case "/classify":
                 return 200, {}, body | {"faces": answers}

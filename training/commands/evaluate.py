@@ -6,13 +6,17 @@ through POST /classify, and the images of portraits_4class through POST /predict
 
 Prints accuracy, balanced accuracy, F1, areas under the ROC curve, calibration error with 95 % bootstrap
 intervals, and the confusion matrix, for all rows, without pixel copies, and without rows of uncertain label.
+--prior measures answers that are corrected for another mix of expressions than the model was calibrated for;
+a run is taken to be calibrated for the mix of its own validation split.
 --json writes all figures, --report a folder with a page and PNG files.
 """
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from fercore.contracts.prior import FORM, TRAINING
 from training.commands import arguments, evaluate_cluster
 from training.config import DataConfig
 from training.data.faces import SPLITS, DataSet
@@ -21,6 +25,7 @@ from training.errors import TrainingError
 from training.learning.provenance import describe_provenance
 from training.learning.run_folder import write_text
 from training.measuring.bootstrap import RESAMPLES, SEED
+from training.measuring.calibrate import label_shares
 from training.measuring.evaluate import Examined, examine_split, fold, select_judged
 from training.measuring.models import open_model
 from training.measuring.report.folder import as_json, write_report
@@ -40,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help=f"file in training/data/sets/ (default: what the model was trained on, else {USUAL_DATASET})",
     )
+    parser.add_argument("--prior", default=TRAINING, metavar="MIX", help=f"{FORM} (default: %(default)s)")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="write the figures here")
     parser.add_argument(
         "--report",
@@ -68,6 +74,7 @@ def run(options: argparse.Namespace) -> None:
     found, sections = evaluate_cluster.measure(options, load) if is_cluster else _measure_local(options)
     facts = {
         "model": options.model,
+        "prior": options.prior,
         **found,
         "resamples": options.resamples,
         "seed": options.seed,
@@ -77,6 +84,8 @@ def run(options: argparse.Namespace) -> None:
         section.name: {name: examined.as_dict() for name, examined in section.subsets.items()}
         for section in sections
     }
+    if options.prior != TRAINING:
+        print(f"prior {options.prior}: {share_words(found['expected_shares'])}")
     for section in sections:
         for number, (subset, examined) in enumerate(section.subsets.items()):
             print_figures(f"{section.title}, {subset}", examined, is_whole=number == 0)
@@ -85,6 +94,7 @@ def run(options: argparse.Namespace) -> None:
         write_text(options.json, figures)
     if options.report:
         shown = {name: value for name, value in facts.items() if value is not None}
+        shown["prior"] = f"{options.prior} ({share_words(shown.pop('expected_shares', None))})"
         write_report(options.report, f"Evaluation of {options.model}", shown, sections, figures)
         print(f"wrote {options.report}")
 
@@ -117,13 +127,25 @@ def print_figures(title: str, examined: Examined, *, is_whole: bool) -> None:
         print(f"  {emotion:<10}{shown:>8}            " + " ".join(f"{count:>6}" for count in counts))
 
 
+def share_words(shares: object) -> str:
+    """Return expected shares in one line; None: those that the model was calibrated for."""
+    if not isinstance(shares, Mapping):
+        return "as trained"
+    return ", ".join(f"{emotion} {share:.4f}" for emotion, share in shares.items())
+
+
 def _measure_local(options: argparse.Namespace) -> tuple[dict[str, object], list[Section]]:
     model = open_model(Path(options.model), threads=options.threads)
     name, data = load(options, model.data)
     faces = select_judged(data.splits[options.split])
-    probabilities = fold(model.answer(faces.crop()), model.emotions, data.labels)
+    if model.is_run and model.data is not None and model.data.name == name:
+        validation = select_judged(data.splits["validation"])
+        model = replace(model, training_shares=label_shares(validation.majority, data.labels))
+    expected = model.expect(options.prior)
+    probabilities = fold(model.answer(faces.crop(), options.prior), model.emotions, data.labels)
     found = examine_split(faces, probabilities, data.labels, resamples=options.resamples, seed=options.seed)
     facts = {
+        "expected_shares": expected,
         "data": name,
         "split": options.split,
         "temperature": model.temperature,

@@ -5,10 +5,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fercore.contracts.prior import TRAINING
 from training.config import DataConfig
 from training.data.faces import DataSet
 from training.errors import TrainingError
-from training.measuring.cluster import NothingThereError, Service, classify_faces, predict_images
+from training.measuring.cluster import (
+    NothingThereError,
+    Served,
+    Service,
+    classify_faces,
+    predict_images,
+)
 from training.measuring.evaluate import examine, examine_split, fold, select_judged
 from training.measuring.portraits import FOLDER, FOUR, list_portraits
 from training.measuring.report.page import Section
@@ -84,6 +91,7 @@ def _ask_classifier(options: argparse.Namespace, load: Load) -> tuple[dict[str, 
     facts = {
         "classifier": service.url,
         "served_model": served.model,
+        **_describe_prior(served),
         "data": name,
         "split": options.split,
         "labels": [emotion.value for emotion in data.labels],
@@ -108,6 +116,7 @@ def _ask_gateway(options: argparse.Namespace, _: Load) -> tuple[dict[str, object
     right_of_all = round(found.measures.accuracy * len(truth) / len(portraits), 4)
     facts = {
         "served_model": served.model,
+        **_describe_prior(served),
         "photographs": len(portraits),
         "photographs_with_a_face": len(truth),
         "photographs_right_of_all": right_of_all,
@@ -121,5 +130,19 @@ def _ask_gateway(options: argparse.Namespace, _: Load) -> tuple[dict[str, object
     return facts, Section("portraits", f"{FOLDER} through /predict", text, {"found": found})
 
 
+def _describe_prior(served: Served) -> dict[str, object]:
+    return {
+        "served_prior": served.prior.name,
+        "expected_shares": None if served.prior.name == TRAINING else served.prior.shares,
+    }
+
+
 def _make_service(options: argparse.Namespace, url: str) -> Service:
-    return Service(url, options.emotion_model, options.detector, options.at_once, options.faces_each)
+    return Service(
+        url,
+        options.emotion_model,
+        options.detector,
+        options.at_once,
+        options.faces_each,
+        prior=None if options.prior == TRAINING else options.prior,
+    )

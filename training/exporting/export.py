@@ -23,12 +23,11 @@ from fercore.contracts.card import (
     ModelCard,
     QualityBounds,
 )
-from fercore.contracts.emotions import Emotion
 from fercore.inference.backend import MAX_BATCH
 from fercore.inference.calibration import softmax
 from fercore.inference.repository import FOLDER_PREFIX
 from training.config import RunConfig
-from training.data.faces import DataSet, Faces, Split
+from training.data.faces import DataSet, Split
 from training.errors import TrainingError, explain
 from training.exporting.onnx import OPSET, to_onnx
 from training.learning import run_folder
@@ -36,7 +35,7 @@ from training.learning.atomic import atomic_folder
 from training.learning.class_balance import find_logit_shift
 from training.learning.run_folder import load_run
 from training.measuring import graphs
-from training.measuring.calibrate import find_uncertain_bound, fit_temperature
+from training.measuring.calibrate import find_uncertain_bound, fit_temperature, label_shares
 from training.measuring.evaluate import evaluate
 from training.measuring.models import CARD, format_card
 from training.networks.build import Servable
@@ -178,20 +177,6 @@ def format_triton_config(name: str, classes: int, features: list[int]) -> str:
     )
 
 
-def label_shares(judged: Faces, labels: tuple[Emotion, ...]) -> dict[Emotion, float] | None:
-    """Give the share of each label among faces with a majority, rounded to 6 digits, for a card.
-
-    They are those of the split that the temperature is fitted on, for the probabilities are calibrated for
-    its mix. None where the split lacks a label: no probability can be divided by a share of 0.
-    """
-    counts = np.bincount(judged.majority, minlength=len(labels))
-    if not counts.all():
-        return None
-    return {
-        label: round(count / len(judged), 6) for label, count in zip(labels, counts.tolist(), strict=True)
-    }
-
-
 def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, sha256: str) -> ModelCard:
     validation = data.splits["validation"]
     logits = graphs.run_folder(folder, validation.crop())
@@ -235,7 +220,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
         temperature=temperature,
         uncertain_below=bound,
         quality_bounds=target.quality_bounds,
-        training_shares=label_shares(validation, data.labels),
+        training_shares=label_shares(validation.majority, data.labels),
         opset=OPSET,
         sha256=sha256,
         features_output=True,

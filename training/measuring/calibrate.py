@@ -1,11 +1,12 @@
-"""Fit what makes probabilities calibrated: a temperature, and the bound below which answers are uncertain.
+"""Fit what makes probabilities calibrated: a temperature with its mix of labels, and the uncertain bound.
 
-Both are fitted on the validation split, never on the test split.
+All are fitted on the validation split, never on the test split.
 """
 
 import numpy as np
 import numpy.typing as npt
 
+from fercore.contracts.emotions import Emotion
 from fercore.inference.calibration import softmax
 
 LOWEST, HIGHEST = 0.1, 10.0
@@ -34,6 +35,25 @@ def fit_temperature(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int6
         left, right = high - ratio * (high - low), low + ratio * (high - low)
         low, high = (low, right) if loss(left) < loss(right) else (left, high)
     return round(float(np.exp((low + high) / 2)), 4)
+
+
+def label_shares(labels: npt.NDArray[np.int64], emotions: tuple[Emotion, ...]) -> dict[Emotion, float] | None:
+    """Return the share of each emotion among the labels that the temperature is fitted on, for a card.
+
+    Probabilities are calibrated for this mix, whatever mix the network learnt from.
+
+    Args:
+        labels: int64 [n], index of the true class.
+        emotions: the K.
+
+    Returns:
+        Shares rounded to 6 digits; None where an emotion never occurs: nothing can be divided by 0.
+    """
+    counts = np.bincount(labels, minlength=len(emotions))
+    if not counts.all():
+        return None
+    shares = (counts / len(labels)).tolist()
+    return {emotion: round(share, 6) for emotion, share in zip(emotions, shares, strict=True)}
 
 
 def find_uncertain_bound(

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ferclient import AsyncClient, ClientError, Refused
 from ferclient.calls import BUSY, Call, read_answer
-from fercore.contracts.api import ModelRef
+from fercore.contracts.api import AS_TRAINED, ModelRef, Prior
 from fercore.contracts.emotions import EMOTIONS, Emotion
 from training.errors import TrainingError
 from training.measuring.metrics import Labels, Probabilities
@@ -44,6 +44,7 @@ class Faces(BaseModel):
     """What is read of an answer."""
 
     model: ModelRef
+    prior: Prior = AS_TRAINED
     faces: list[Face]
 
 
@@ -57,6 +58,7 @@ class Service:
         detector: which detector, or None for the default.
         at_once: how many requests.
         images_each: how many framed faces a request.
+        prior: which mix of expressions to expect; the service's own default where it is None.
     """
 
     url: str
@@ -64,6 +66,7 @@ class Service:
     detector: str | None = None
     at_once: int = 4
     images_each: int = 16
+    prior: str | None = None
 
     def ask(self, route: str, batches: Sequence[Sequence[bytes]], **query: str | None) -> list[Faces]:
         """Post batches of encoded images, several requests at a time; return the answers in their order.
@@ -90,11 +93,12 @@ class Service:
     def _call(self, route: str, images: Sequence[bytes], query: dict[str, str | None]) -> Call[Faces]:
         files = [("file", (f"{number}", image)) for number, image in enumerate(images)]
         form = httpx.Request("POST", self.url, files=files)
+        asked = {"model": self.model, "prior": self.prior, **query}
         return Call(
             "POST",
             route,
             partial(read_answer, Faces),
-            {name: value for name, value in {"model": self.model, **query}.items() if value is not None},
+            {name: value for name, value in asked.items() if value is not None},
             form.read(),
             content_type=form.headers["content-type"],
             retry_on=RETRY_ON,
@@ -125,12 +129,14 @@ class Served:
         emotions: its labels, in canonical order.
         probabilities: calibrated, [n, K]; rows of sum 1.
         rows: which of the images these are, [n]: where no face was found there is no answer.
+        prior: what the probabilities assume.
     """
 
     model: str
     emotions: tuple[Emotion, ...]
     probabilities: Probabilities
     rows: Labels
+    prior: Prior
 
 
 def classify_faces(service: Service, tiles: npt.NDArray[np.uint8]) -> Served:
@@ -179,7 +185,8 @@ def _join(answers: Sequence[Faces], faces: Sequence[Face], rows: Labels) -> Serv
         raise TrainingError(f"the model changed while it was asked: {', '.join(sorted(models))}")
     emotions = tuple(emotion for emotion in EMOTIONS if emotion in faces[0].probabilities)
     probabilities = np.array([[face.probabilities[emotion] for emotion in emotions] for face in faces])
-    return Served(models.pop(), emotions, probabilities / probabilities.sum(axis=1, keepdims=True), rows)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return Served(models.pop(), emotions, probabilities, rows, answers[0].prior)
 
 
 def _to_png(tile: npt.NDArray[np.uint8]) -> bytes:

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from fercore.contracts.card import LOGITS_NAME, ModelCard
 from fercore.contracts.emotions import EMOTIONS, Emotion
-from fercore.inference.calibration import softmax
+from fercore.contracts.prior import TRAINING, WrongPrior, expected_shares
+from fercore.inference.calibration import prior_log_weights, softmax
 from training.config import DataConfig
 from training.errors import TrainingError
 from training.learning import run_folder
@@ -34,23 +35,57 @@ class LocalModel:
         temperature: divides its logits.
         data: what it was trained on, if that is known.
         run: gives logits [n, K] for crops [n, 112, 112, 3].
+        training_shares: what its probabilities are calibrated for; None: it can answer for no other prior.
+        is_run: it is a run's folder, which has no card.
     """
 
     emotions: tuple[Emotion, ...]
     temperature: float
     data: DataConfig | None
     run: Callable[[Crops], Logits]
+    training_shares: dict[Emotion, float] | None = None
+    is_run: bool = False
 
-    def answer(self, crops: Crops) -> Probabilities:
-        """Return calibrated probabilities [n, K].
+    def answer(self, crops: Crops, prior: str = TRAINING) -> Probabilities:
+        """Return calibrated probabilities [n, K], corrected for a prior as served.
 
         Raises:
-            TrainingError: it cannot be run, or gives another number of logits than it has labels.
+            TrainingError: it cannot be run, gives another number of logits than it has labels, or cannot
+                answer for this prior.
         """
+        return self.judge(self.logits(crops), prior)
+
+    def logits(self, crops: Crops) -> Logits:
+        """Return logits [n, K]; raises TrainingError as `answer` does."""
         logits = self.run(crops)
         if logits.shape[1] != len(self.emotions):
             raise TrainingError(f"the model gives {logits.shape[1]} logits for {len(self.emotions)} labels")
-        return softmax(logits, self.temperature)
+        return logits
+
+    def judge(self, logits: Logits, prior: str = TRAINING) -> Probabilities:
+        """Turn logits [n, K] into probabilities; raises TrainingError as `expect` does."""
+        expected = self.expect(prior)
+        if expected is None or self.training_shares is None:
+            return softmax(logits, self.temperature)
+        weights = prior_log_weights(list(self.training_shares.values()), list(expected.values()))
+        return softmax(logits, self.temperature, weights)
+
+    def expect(self, prior: str) -> dict[str, float] | None:
+        """Read a prior as shares of its emotions, in their order; None: nothing is corrected.
+
+        Raises:
+            TrainingError: the prior is none, or the model does not state what it is calibrated for.
+        """
+        try:
+            expected = expected_shares(prior, self.emotions)
+        except WrongPrior as err:
+            raise TrainingError(f"--prior {prior}: {err}") from err
+        if expected is not None and self.training_shares is None:
+            raise TrainingError(
+                f"--prior {prior}: the model states no training_shares, so it can answer with training only; "
+                "export it again"
+            )
+        return expected
 
     def choose(self, crops: Crops, among: tuple[Emotion, ...]) -> Labels:
         """Return the top one of some emotions for each crop, int64 [n], index in `among`.
@@ -72,8 +107,9 @@ def open_model(path: Path, *, threads: int) -> LocalModel:
     """
     if (path / run_folder.CONFIG).exists():
         config, servable = load_run(path)
+        labels = run_folder.load_labels(path)
         return LocalModel(
-            run_folder.load_labels(path), 1.0, config.data, lambda crops: graphs.run_torch(servable, crops)
+            labels, 1.0, config.data, lambda crops: graphs.run_torch(servable, crops), is_run=True
         )
     if path.suffix == ".onnx":
         return _open_file(path, threads)
@@ -117,7 +153,7 @@ def _wrap(card: ModelCard, run: Callable[[Crops], Logits]) -> LocalModel:
         data = DataConfig.model_validate(card.training_config.get("data"))
     except ValidationError:  # not made by this kit; --dataset says what to measure it on
         data = None
-    return LocalModel(card.labels, card.temperature, data, run)
+    return LocalModel(card.labels, card.temperature, data, run, card.training_shares)
 
 
 def read_card(folder: Path) -> ModelCard:
