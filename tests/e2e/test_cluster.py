@@ -1,6 +1,7 @@
 """The cluster as real processes over a real Redis and a real Triton, and what happens when parts die."""
 
 import asyncio
+import itertools
 import os
 import re
 import signal
@@ -87,6 +88,12 @@ async def metric(url: str, name: str) -> float:
 
 
 async def test_the_cluster_answers_as_one_process_does(client):
+    priors = ("training", "uniform", "neutral:3,sadness:1")
+    images = (
+        portrait_jpeg(),
+        encoded(crowd(4, 3)),
+        no_face_jpeg(),
+    )  # made before workers must say that they live
     settings = AllInOneSettings()
     app = create_app(settings, backend=create_backend(settings), metrics=Metrics())
     async with (
@@ -95,9 +102,11 @@ async def test_the_cluster_answers_as_one_process_does(client):
     ):
         while (await alone.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.05)
-        for image in (portrait_jpeg(), encoded(crowd(4, 3)), no_face_jpeg()):
-            together = (await post(client, image)).json()
-            apart = (await post(alone, image)).json()
+        for image, prior in itertools.product(images, priors):
+            together = (await post(client, image, params={"prior": prior})).json()
+            apart = (await post(alone, image, params={"prior": prior})).json()
+            assert together["prior"] == apart["prior"]
+            assert together["prior"]["name"] == ("custom" if ":" in prior else prior)
             assert len(together["faces"]) == len(apart["faces"])
             for one, other in zip(together["faces"], apart["faces"], strict=True):
                 assert one["box"] == other["box"]

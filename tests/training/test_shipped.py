@@ -27,6 +27,21 @@ def test_the_default_model_answers_the_test_faces_as_promised(tmp_path: Path):
     assert sum(file.stat().st_size for file in model.rglob("*.onnx")) <= 6e6
 
 
+def test_a_prior_keeps_the_default_model_calibrated_under_other_mixes_as_documented(tmp_path: Path):
+    data, found = data_folder("fer2013").parent, tmp_path / "found.json"
+    model = str(MODELS / f"emotion_{DEFAULT_MODEL}")
+    assert main(["mixes", model, "--resamples", "20", "--json", str(found), "--data", str(data)]) == 0
+    mixes = json.loads(found.read_text(encoding="utf-8"))["mixes"]
+    assert len(mixes) == 3
+    for mix in mixes:
+        before, after = mix["before"], mix["after"]
+        assert after["accuracy"][0] > before["accuracy"][0]
+        assert after["classwise_calibration_error"][0] < before["classwise_calibration_error"][0]
+    (uniform,) = [mix for mix in mixes if mix["mix"] == "uniform"]
+    errors = [uniform[side]["expected_calibration_error"][0] for side in ("before", "after")]
+    assert errors[1] < 0.6 * errors[0]
+
+
 def test_the_default_model_and_detector_answer_portraits_as_promised(capsys: pytest.CaptureFixture[str]):
     data = data_folder("portraits_4class").parent
     model, detector = str(MODELS / f"emotion_{DEFAULT_MODEL}"), DEFAULT_DETECTOR

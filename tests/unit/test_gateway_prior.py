@@ -42,6 +42,9 @@ NO_SHARES = (
     "prior=training only; models that can: a, two"
 )
 
+CHANGING = {"request_id": "", "timings_ms": {}}
+"""What differs from answer to answer."""
+
 
 class Gateway:
     """A gateway whose workers the test plays; notes the jobs that reach them."""
@@ -84,14 +87,16 @@ async def gateway(**settings: Any) -> AsyncIterator[Gateway]:
         await asyncio.wait([working])
 
 
-async def test_an_answer_without_a_prior_is_as_trained_and_says_for_which_mix():
+async def test_an_answer_without_a_prior_is_as_trained_and_says_for_which_mix(told):
     async with gateway() as server:
         answer = (await server.predict()).json()
         assert answer["prior"] == {"name": "training", "shares": dict.fromkeys(EMOTIONS, 0.125)}
         assert (await server.predict(prior="training")).json()["prior"] == answer["prior"]
         old = (await server.predict(model="old")).json()
         assert old["prior"] == {"name": "training", "shares": None}
-        assert [job.prior for job in server.jobs] == [None] * 3
+        assert (await server.predict(model="old", prior="training")).json() | CHANGING == old | CHANGING
+        assert [job.prior for job in server.jobs] == [None] * 4
+    assert told("a model answers as trained") == []
 
 
 async def test_a_prior_is_sent_as_shares_of_the_models_emotions_and_stands_in_the_answer():
