@@ -37,7 +37,7 @@ class WrongPrior(ValueError):
     """A text that states no prior, or none for these labels; its message is for the caller."""
 
 
-def name_of(text: str) -> PriorName:
+def read_name(text: str) -> PriorName:
     """Name the prior that a text asks for."""
     for name in (TRAINING, UNIFORM, AUTO):
         if text == name:
@@ -45,7 +45,7 @@ def name_of(text: str) -> PriorName:
     return CUSTOM
 
 
-def expected_shares(text: str, labels: Sequence[str] = EMOTIONS) -> dict[str, float] | None:
+def read_shares(text: str, labels: Sequence[str] = EMOTIONS) -> dict[str, float] | None:
     """Read a prior as the share of each label.
 
     Args:
@@ -98,7 +98,7 @@ def _checked(text: str) -> str:
 def _checked_live(text: str) -> str:
     try:
         if text != AUTO:
-            expected_shares(text)
+            read_shares(text)
     except WrongPrior as err:
         raise PydanticCustomError("prior", "{reason}", {"reason": str(err)}) from err
     return text

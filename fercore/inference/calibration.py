@@ -20,7 +20,7 @@ def softmax(
     Args:
         logits: float32 or float64 [n, K], finite; computed in float64.
         temperature: above 0; that of the model's card, or 1 for a model that is not calibrated.
-        log_weights: float64 [K] or [n, K] of `prior_log_weights`, added after the division: the calibrated
+        log_weights: float64 [K] or [n, K] of `compute_log_weights`, added after the division: the calibrated
             probabilities are multiplied by the weights and normalised again. None changes nothing.
 
     Returns:
@@ -33,7 +33,7 @@ def softmax(
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def prior_log_weights(training_shares: Shares, expected_shares: Shares) -> npt.NDArray[np.float64]:
+def compute_log_weights(training_shares: Shares, expected_shares: Shares) -> npt.NDArray[np.float64]:
     """Return what corrects calibrated probabilities for another mix of labels.
 
     Where only the shares of the labels change, and faces of one label look as before, the probability of a

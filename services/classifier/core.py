@@ -23,12 +23,12 @@ from fercore.contracts.errors import (
 )
 from fercore.contracts.messages import ExpectedMix, FaceEmotions, FaceQuality
 from fercore.inference.backend import MAX_BATCH, Backend
-from fercore.inference.calibration import prior_log_weights, softmax
+from fercore.inference.calibration import compute_log_weights, softmax
 from fercore.inference.repository import ModelFolder
 from fercore.service.metrics import Metrics
 
 LogWeights = npt.NDArray[np.float64]
-"""[K], what corrects the probabilities of one face for a prior; see `prior_log_weights`."""
+"""[K], what corrects the probabilities of one face for a prior; see `compute_log_weights`."""
 
 RETRY_AFTER_S = 0.2
 """An unavailable server is asked once more after this time, when time allows."""
@@ -75,7 +75,7 @@ class ClassifierCore:
         except KeyError:
             raise UnknownModel(name, tuple(self._models)) from None
 
-    def log_weights(self, name: str, prior: ExpectedMix | None) -> LogWeights | None:
+    def weigh(self, name: str, prior: ExpectedMix | None) -> LogWeights | None:
         """Return what corrects a model's probabilities for a prior; None: nothing has to.
 
         Raises:
@@ -93,7 +93,7 @@ class ClassifierCore:
             raise InvalidRequest(
                 f"prior: not of the emotions of the model {name!r}: {', '.join(card.labels)}"
             )
-        return prior_log_weights(
+        return compute_log_weights(
             [card.training_shares[label] for label in card.labels],
             [prior.shares[label] for label in card.labels],
         )
@@ -117,7 +117,7 @@ class ClassifierCore:
             crops: uint8 [n, 112, 112, 3], RGB, canonical framing; n is any number of at least 1.
             timeout_s: bounds the whole call, the second try included.
             qualities: of these faces, judged by the bounds of the model's card; None where none was measured.
-            log_weights: of these faces, from `log_weights`; None where all are answered as trained.
+            log_weights: of these faces, from `weigh`; None where all are answered as trained.
 
         Raises:
             UnknownModel: there is no such model.

@@ -88,7 +88,7 @@ class FaceHandler:
                 outcomes[place] = Dead(str(err))
                 continue
             try:
-                log_weights = self._core.log_weights(batch.model, batch.prior)
+                log_weights = self._core.weigh(batch.model, batch.prior)
             except FerError as err:  # of this frame alone: its neighbours are answered
                 outcomes[place] = Reply(encode_error(err))
                 continue

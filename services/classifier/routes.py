@@ -15,7 +15,7 @@ from fercore.contracts.api import Body, Classifications, ModelRef, PluginName
 from fercore.contracts.emotions import Emotion
 from fercore.contracts.errors import InvalidRequest
 from fercore.contracts.messages import ExpectedMix
-from fercore.contracts.prior import TRAINING, PriorText, WrongPrior, expected_shares, name_of
+from fercore.contracts.prior import TRAINING, PriorText, WrongPrior, read_name, read_shares
 from fercore.service.bodies import OPENAPI_BODY
 from fercore.service.intake import Intake, json_response
 from fercore.service.logging import request_id_var
@@ -43,8 +43,8 @@ def classify_routes(
     async def classify(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
         """Give the emotions of framed faces: each picture is one face, resized without detection."""
         name = options.model or settings.model
-        mix = _expected(options.prior, core.model(name).card.labels)
-        log_weights = core.log_weights(name, mix)
+        mix = _read_prior(options.prior, core.model(name).card.labels)
+        log_weights = core.weigh(name, mix)
         async with intake.images(request) as images:
             for image in images:
                 intake.check(image)
@@ -68,12 +68,12 @@ def classify_routes(
     return router
 
 
-def _expected(prior: str, labels: tuple[Emotion, ...]) -> ExpectedMix | None:
+def _read_prior(prior: str, labels: tuple[Emotion, ...]) -> ExpectedMix | None:
     try:
-        shares = expected_shares(prior, labels)
+        shares = read_shares(prior, labels)
     except WrongPrior as err:
         raise InvalidRequest(f"prior: {err}") from err
-    return None if shares is None else ExpectedMix(name=name_of(prior), shares=shares)
+    return None if shares is None else ExpectedMix(name=read_name(prior), shares=shares)
 
 
 def _crop(image: bytes) -> FaceCrop:

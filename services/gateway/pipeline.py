@@ -172,7 +172,7 @@ class Pipeline:
         self, options: PredictOptions, model: ModelOffer, estimate: Estimate
     ) -> ExpectedMix | None:
         if options.prior == AUTO:
-            return ExpectedMix(name=AUTO, shares=estimate(self._priors.training_shares(model)))
+            return ExpectedMix(name=AUTO, shares=estimate(self._priors.find_training_shares(model)))
         return self._priors.choose(options.prior, model)
 
     async def receive_replies(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from fercore.contracts.errors import InvalidRequest, NoTrainingShares
 from fercore.contracts.messages import ExpectedMix, ModelOffer
-from fercore.contracts.prior import TRAINING, WrongPrior, expected_shares, name_of
+from fercore.contracts.prior import TRAINING, WrongPrior, read_name, read_shares
 from services.gateway.directory import Directory
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Priors:
                 )
             return None
 
-    def training_shares(self, model: ModelOffer) -> Mapping[str, float]:
+    def find_training_shares(self, model: ModelOffer) -> Mapping[str, float]:
         """Return the mix that a model was calibrated for; raises `NoTrainingShares`."""
         if model.training_shares is None:
             able = [offer.name for offer in self._directory.offers.models if offer.training_shares]
@@ -61,9 +61,9 @@ class Priors:
     def _read(self, text: str, model: ModelOffer) -> ExpectedMix | None:
         if text == TRAINING:
             return None
-        self.training_shares(model)
+        self.find_training_shares(model)
         try:
-            shares = expected_shares(text, model.labels)
+            shares = read_shares(text, model.labels)
         except WrongPrior as err:
             raise InvalidRequest(f"prior: {err} of the model {model.name!r}") from err
-        return None if shares is None else ExpectedMix(name=name_of(text), shares=shares)
+        return None if shares is None else ExpectedMix(name=read_name(text), shares=shares)

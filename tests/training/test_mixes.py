@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from fercore.contracts.emotions import EMOTIONS
-from fercore.inference.calibration import prior_log_weights, softmax
+from fercore.inference.calibration import compute_log_weights, softmax
 from tests.training.tiny_fer import FerFolder
 from training.__main__ import main
 from training.config import DataConfig
 from training.data.load import load_data
 from training.errors import TrainingError
-from training.measuring.calibrate import label_shares
-from training.measuring.mixes import classwise_calibration_error, draw_rows, measure_shift
+from training.measuring.calibrate import count_shares
+from training.measuring.mixes import compute_classwise_error, draw_rows, measure_shift
 
 THREE = EMOTIONS[:3]
 MIX = {"neutral": 0.1, "happiness": 0.1, "surprise": 0.8}
@@ -32,7 +32,7 @@ def model_and_faces(rows: int = 6000) -> tuple[np.ndarray, np.ndarray]:
 
 
 def judge(logits: np.ndarray, is_corrected: bool) -> np.ndarray:
-    weights = prior_log_weights(TRAINED, list(MIX.values()))
+    weights = compute_log_weights(TRAINED, list(MIX.values()))
     return softmax(logits, 1, weights if is_corrected else None)
 
 
@@ -66,14 +66,14 @@ def test_the_correction_makes_a_calibrated_model_calibrated_again_under_a_shift(
 def test_the_classwise_error_sees_what_the_answered_emotion_hides():
     labels = np.array([0, 0, 1, 2])
     sure = np.eye(3)[labels]
-    assert classwise_calibration_error(sure, labels) == 0
+    assert compute_classwise_error(sure, labels) == 0
     even = np.full((4, 3), 1 / 3)
-    assert classwise_calibration_error(even, labels) == pytest.approx((1 / 6 + 1 / 12 + 1 / 12) / 3)
+    assert compute_classwise_error(even, labels) == pytest.approx((1 / 6 + 1 / 12 + 1 / 12) / 3)
 
 
 def test_the_shares_of_a_card_are_those_of_the_faces_that_were_calibrated_on():
-    assert label_shares(np.array([0, 0, 1, 2]), THREE) == dict(zip(THREE, (0.5, 0.25, 0.25), strict=True))
-    assert label_shares(np.array([0, 0, 1]), THREE) is None
+    assert count_shares(np.array([0, 0, 1, 2]), THREE) == dict(zip(THREE, (0.5, 0.25, 0.25), strict=True))
+    assert count_shares(np.array([0, 0, 1]), THREE) is None
 
 
 def trained_folder(fer: FerFolder, config_file: Path, tmp_path: Path) -> tuple[Path, Path]:
@@ -95,7 +95,7 @@ def test_an_export_states_its_shares_and_the_command_measures_the_mixes(
     faces = load_data(DataConfig(name="fer_plus"), data).splits["validation"]
     shares = shares_of(folder)
     assert shares == {
-        str(name): share for name, share in (label_shares(faces.majority, EMOTIONS) or {}).items()
+        str(name): share for name, share in (count_shares(faces.majority, EMOTIONS) or {}).items()
     }
     file = tmp_path / "mixes.json"
     arguments = ["mixes", str(folder), "--data", str(data), "--resamples", "5", "--json", str(file)]

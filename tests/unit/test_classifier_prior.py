@@ -115,5 +115,5 @@ async def test_models_with_fewer_emotions_are_corrected_among_theirs():
     labels = (Emotion.NEUTRAL, Emotion.HAPPINESS)
     model = model_folder("two", labels=labels, training_shares=dict.fromkeys(labels, 0.5))
     core = ClassifierCore([model], backend=BrightnessBackend(), metrics=Metrics())
-    weights = core.log_weights("two", ExpectedMix(name="custom", shares={"neutral": 0.9, "happiness": 0.1}))
+    weights = core.weigh("two", ExpectedMix(name="custom", shares={"neutral": 0.9, "happiness": 0.1}))
     np.testing.assert_allclose(np.exp(weights), [1.8, 0.2])

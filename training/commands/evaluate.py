@@ -25,7 +25,7 @@ from training.errors import TrainingError
 from training.learning.provenance import describe_provenance
 from training.learning.run_folder import write_text
 from training.measuring.bootstrap import RESAMPLES, SEED
-from training.measuring.calibrate import label_shares
+from training.measuring.calibrate import count_shares
 from training.measuring.evaluate import Examined, examine_split, fold, select_judged
 from training.measuring.models import open_model
 from training.measuring.report.folder import as_json, write_report
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
         for section in sections
     }
     if options.prior != TRAINING:
-        print(f"prior {options.prior}: {share_words(found['expected_shares'])}")
+        print(f"prior {options.prior}: {describe_shares(found['expected_shares'])}")
     for section in sections:
         for number, (subset, examined) in enumerate(section.subsets.items()):
             print_figures(f"{section.title}, {subset}", examined, is_whole=number == 0)
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
         write_text(options.json, figures)
     if options.report:
         shown = {name: value for name, value in facts.items() if value is not None}
-        shown["prior"] = f"{options.prior} ({share_words(shown.pop('expected_shares', None))})"
+        shown["prior"] = f"{options.prior} ({describe_shares(shown.pop('expected_shares', None))})"
         write_report(options.report, f"Evaluation of {options.model}", shown, sections, figures)
         print(f"wrote {options.report}")
 
@@ -127,7 +127,7 @@ def print_figures(title: str, examined: Examined, *, is_whole: bool) -> None:
         print(f"  {emotion:<10}{shown:>8}            " + " ".join(f"{count:>6}" for count in counts))
 
 
-def share_words(shares: object) -> str:
+def describe_shares(shares: object) -> str:
     """Return expected shares in one line; None: those that the model was calibrated for."""
     if not isinstance(shares, Mapping):
         return "as trained"
@@ -140,7 +140,7 @@ def _measure_local(options: argparse.Namespace) -> tuple[dict[str, object], list
     faces = select_judged(data.splits[options.split])
     if model.is_run and model.data is not None and model.data.name == name:
         validation = select_judged(data.splits["validation"])
-        model = replace(model, training_shares=label_shares(validation.majority, data.labels))
+        model = replace(model, training_shares=count_shares(validation.majority, data.labels))
     expected = model.expect(options.prior)
     probabilities = fold(model.answer(faces.crop(), options.prior), model.emotions, data.labels)
     found = examine_split(faces, probabilities, data.labels, resamples=options.resamples, seed=options.seed)

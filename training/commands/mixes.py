@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
         rows.append({"mix": text, "shares": shares, **asdict(found)})
         print(f"\n{text}\n  {'':<28} {'as trained':<26} with this prior")
         for name in FIGURES:
-            before, after = _shown(found.before[name]), _shown(found.after[name])
+            before, after = _format_figure(found.before[name]), _format_figure(found.after[name])
             print(f"  {name.replace('_', ' '):<28} {before:<26} {after}")
     facts = describe_provenance(options.command_line)
     print()
@@ -93,6 +93,6 @@ def _judge(model: LocalModel, prior: str, logits: Logits, is_corrected: bool) ->
     return model.judge(logits, prior if is_corrected else TRAINING)
 
 
-def _shown(figure: Figure) -> str:
+def _format_figure(figure: Figure) -> str:
     mean, low, high = figure
     return f"{mean:.4f} [{low:.4f}, {high:.4f}]"

@@ -35,7 +35,7 @@ from training.learning.atomic import atomic_folder
 from training.learning.class_balance import find_logit_shift
 from training.learning.run_folder import load_run
 from training.measuring import graphs
-from training.measuring.calibrate import find_uncertain_bound, fit_temperature, label_shares
+from training.measuring.calibrate import count_shares, find_uncertain_bound, fit_temperature
 from training.measuring.evaluate import evaluate
 from training.measuring.models import CARD, format_card
 from training.networks.build import Servable
@@ -220,7 +220,7 @@ def _make_card(config: RunConfig, data: DataSet, target: Export, folder: Path, s
         temperature=temperature,
         uncertain_below=bound,
         quality_bounds=target.quality_bounds,
-        training_shares=label_shares(validation.majority, data.labels),
+        training_shares=count_shares(validation.majority, data.labels),
         opset=OPSET,
         sha256=sha256,
         features_output=True,

@@ -37,7 +37,7 @@ def fit_temperature(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int6
     return round(float(np.exp((low + high) / 2)), 4)
 
 
-def label_shares(labels: npt.NDArray[np.int64], emotions: tuple[Emotion, ...]) -> dict[Emotion, float] | None:
+def count_shares(labels: npt.NDArray[np.int64], emotions: tuple[Emotion, ...]) -> dict[Emotion, float] | None:
     """Return the share of each emotion among the labels that the temperature is fitted on, for a card.
 
     Probabilities are calibrated for this mix, whatever mix the network learnt from.

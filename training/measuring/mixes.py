@@ -86,15 +86,15 @@ def measure_shift(
     answers = [judge(logits, False), judge(logits, True)]
     found = np.array(
         [
-            [_figures(probabilities[rows], labels[rows]) for probabilities in answers]
+            [_compute_figures(probabilities[rows], labels[rows]) for probabilities in answers]
             for rows in (draw_rows(labels, shares, generator) for _ in range(resamples))
         ]
     )
-    before, after = (_summary(found[:, side]) for side in (0, 1))
+    before, after = (_summarise(found[:, side]) for side in (0, 1))
     return Shifted(before, after)
 
 
-def classwise_calibration_error(probabilities: Probabilities, labels: Labels) -> float:
+def compute_classwise_error(probabilities: Probabilities, labels: Labels) -> float:
     """Return the mean over all emotions of how far their probabilities are from how often they are true.
 
     The expected calibration error looks at the answered emotion alone. A shift moves the probabilities of the
@@ -113,16 +113,16 @@ def classwise_calibration_error(probabilities: Probabilities, labels: Labels) ->
     return float(np.mean(errors))
 
 
-def _figures(probabilities: Probabilities, labels: Labels) -> tuple[float, ...]:
+def _compute_figures(probabilities: Probabilities, labels: Labels) -> tuple[float, ...]:
     return (
         float((probabilities.argmax(axis=1) == labels).mean()),
         sort_by_confidence(probabilities, labels).error(),
-        classwise_calibration_error(probabilities, labels),
+        compute_classwise_error(probabilities, labels),
         float(compute_log_losses(probabilities, labels).mean()),
     )
 
 
-def _summary(found: Probabilities) -> dict[str, Figure]:
+def _summarise(found: Probabilities) -> dict[str, Figure]:
     low, high = np.percentile(found, [2.5, 97.5], axis=0)
     values = zip(found.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
     return dict(zip(FIGURES, values, strict=True))

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from fercore.contracts.card import LOGITS_NAME, ModelCard
 from fercore.contracts.emotions import EMOTIONS, Emotion
-from fercore.contracts.prior import TRAINING, WrongPrior, expected_shares
-from fercore.inference.calibration import prior_log_weights, softmax
+from fercore.contracts.prior import TRAINING, WrongPrior, read_shares
+from fercore.inference.calibration import compute_log_weights, softmax
 from training.config import DataConfig
 from training.errors import TrainingError
 from training.learning import run_folder
@@ -67,7 +67,7 @@ class LocalModel:
         expected = self.expect(prior)
         if expected is None or self.training_shares is None:
             return softmax(logits, self.temperature)
-        weights = prior_log_weights(list(self.training_shares.values()), list(expected.values()))
+        weights = compute_log_weights(list(self.training_shares.values()), list(expected.values()))
         return softmax(logits, self.temperature, weights)
 
     def expect(self, prior: str) -> dict[str, float] | None:
@@ -77,7 +77,7 @@ class LocalModel:
             TrainingError: the prior is none, or the model does not state what it is calibrated for.
         """
         try:
-            expected = expected_shares(prior, self.emotions)
+            expected = read_shares(prior, self.emotions)
         except WrongPrior as err:
             raise TrainingError(f"--prior {prior}: {err}") from err
         if expected is not None and self.training_shares is None:
