@@ -11,7 +11,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fercore.contracts.card import FACE_SIZE, INPUT_NAME, LOGITS_NAME
 from fercore.inference.calibration import softmax
-from fercore.inference.session import open_session
 from training.comparing.entry import ANSWERS, GRAPH
 from training.config import RunConfig
 from training.data.faces import DataSet, Split
@@ -21,11 +20,10 @@ from training.exporting.onnx import to_onnx
 from training.learning.atomic import write_atomic
 from training.learning.run_folder import load_run
 from training.measuring.calibrate import fit_temperature
-from training.measuring.evaluate import examine, select_judged
-from training.measuring.graphs import Crops, Logits
+from training.measuring.evaluate import select_judged
+from training.measuring.graphs import run_file
 from training.networks.build import Servable
 
-BATCH = 64
 MEMORY_RUNS = 20
 _MEMORY = f"""
 import resource, sys
@@ -47,7 +45,7 @@ def measure_run(folder: Path, config: RunConfig, data: DataSet, split: str) -> d
     fitted on the validation split, as an export's are.
 
     Returns:
-        The figures with their intervals, and `parameters`, `macs`, `graph_bytes`, `memory_mb`.
+        `split`, `labels`, `temperature`, `parameters`, `macs`, `graph_bytes` and `memory_mb`.
 
     Raises:
         TrainingError: the run has no best network, or the disk is full.
@@ -56,11 +54,11 @@ def measure_run(folder: Path, config: RunConfig, data: DataSet, split: str) -> d
     graph = _hybrid_graph(servable, config, data) if config.forest else to_onnx(servable)
     write_atomic(folder / GRAPH, graph)
     validation = select_judged(data.splits["validation"])
-    logits = run_graph(folder / GRAPH, validation.crop())
+    logits = run_file(folder / GRAPH, validation.crop())
     temperature = fit_temperature(logits, validation.majority)
     faces = select_judged(data.splits[cast("Split", split)])
     if split != "validation":
-        logits = run_graph(folder / GRAPH, faces.crop())
+        logits = run_file(folder / GRAPH, faces.crop())
     probabilities = softmax(logits, temperature)
     with (folder / f"{ANSWERS}.partial").open("wb") as file:
         np.savez(file, probabilities=probabilities.astype(np.float32), labels=faces.majority)
@@ -69,22 +67,11 @@ def measure_run(folder: Path, config: RunConfig, data: DataSet, split: str) -> d
         "split": split,
         "labels": [label.value for label in data.labels],
         "temperature": temperature,
-        "figures": examine(probabilities, faces.majority, data.labels).as_dict(),
         "parameters": sum(weights.numel() for weights in servable.network.parameters()),
         "macs": count_macs(servable),
         "graph_bytes": len(graph),
         "memory_mb": measure_memory(folder / GRAPH),
     }
-
-
-def run_graph(file: Path, crops: Crops) -> Logits:
-    """Return the logits of uint8 crops [n, 112, 112, 3] as ONNX Runtime computes them, float32 [n, K]."""
-    session = open_session(file)
-    parts = [
-        session.run([LOGITS_NAME], {INPUT_NAME: crops[start : start + BATCH]})[0]
-        for start in range(0, len(crops), BATCH)
-    ]
-    return np.concatenate(parts)
 
 
 def count_macs(servable: Servable) -> int:

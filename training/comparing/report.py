@@ -1,6 +1,5 @@
 """The written form of a comparison: one page, figures, JSON and a Markdown table."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -16,8 +15,7 @@ from training.learning.atomic import write_atomic
 from training.learning.run_folder import write_text
 from training.measuring.report.figures import ACCENT, DARK, STYLE, as_png, draw_confusion, draw_roc
 from training.measuring.report.folder import as_json
-from training.measuring.report.page import STYLE as PAGE_STYLE
-from training.measuring.report.page import html_table
+from training.measuring.report.page import html_table, render_document, render_image
 
 PAGE, FIGURES, TABLE = "index.html", "comparison.json", "comparison.md"
 HEAD = (
@@ -213,29 +211,18 @@ def _page(
     images: Mapping[str, bytes],
 ) -> str:
     title = f"Comparison of {len(comparison.outcomes)} configs"
-    stated = "".join(
-        f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(str(value))}</dd>"
-        for name, value in facts.items()
-    )
     failed = "".join(f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in failures.items())
-    drawn = "".join(
-        f'<figure><img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
-        f"<figcaption>{escape(name.replace('-', ', '))}</figcaption></figure>\n"
-        for name, data in images.items()
-    )
+    drawn = "".join(render_image(name.replace("-", ", "), data) for name, data in images.items())
     rows = [[escape(cell) for cell in _row(outcome)] for outcome in comparison.outcomes]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{PAGE_STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1><dl>{stated}</dl>\n"
+    body = (
         f"{'<h2>Failed</h2><ul>' + failed + '</ul>' if failed else ''}"
         f"{html_table(list(HEAD), rows)}\n"
         "<p>Intervals are 95 % bootstrap intervals of the first run. A difference counts as real where the "
         f"paired sign-flip test, corrected for all pairs by Holm's method, has p &lt; {LEVEL}.</p>\n"
         f"{_by_emotion(comparison)}"
-        f'<div class="figures">{drawn}</div></body></html>\n'
+        f'<div class="figures">{drawn}</div>'
     )
+    return render_document(title, facts, body)
 
 
 def _by_emotion(comparison: Comparison) -> str:

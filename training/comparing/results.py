@@ -17,7 +17,7 @@ from training.comparing.significance import holm, paired_p_values
 from training.errors import TrainingError
 from training.learning.run_folder import METRICS, read_json
 from training.measuring.evaluate import Examined, examine
-from training.measuring.metrics import Labels, Probabilities
+from training.measuring.metrics import Labels, Probabilities, measure
 from training.measuring.timing import time_graphs
 
 MEANS = ("accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "roc_auc_macro")
@@ -89,8 +89,9 @@ def _outcome(entries: Sequence[Entry], split: str, taken_ms: float) -> Outcome:
         if result["split"] != split:
             raise TrainingError(f"{entry.folder} was measured on the {result['split']} split, not on {split}")
     answers = [_read_answers(entry.folder) for entry in entries]
-    figures = [cast("dict[str, float]", result["figures"]) for result in results]
     labels = tuple(Emotion(label) for label in cast("list[str]", results[0]["labels"]))
+    measured = [measure(*answer, labels) for answer in answers]
+    figures = [{name: cast("float", getattr(found, name)) for name in MEANS} for found in measured]
     costs = {
         name: float(str(results[0][name])) for name in ("parameters", "macs", "graph_bytes", "memory_mb")
     }

@@ -19,7 +19,7 @@ import torch
 from training.comparing.entry import REQUEST, RESULT, SCHEDULE, SPENT, suit_device
 from training.comparing.measure import measure_run
 from training.config import RunConfig
-from training.data.faces import SPLITS, DataSet
+from training.data.faces import SPLITS
 from training.data.load import load_data
 from training.errors import TrainingError
 from training.learning import run_folder
@@ -61,13 +61,18 @@ def run(folder: Path, data_folder: Path, split: str) -> None:
     Raises:
         TrainingError: as a training may, or the disk is full.
     """
-    request = read_json(folder / REQUEST)
-    config = RunConfig.model_validate(request["config"])
+    request, is_planned = read_json(folder / REQUEST), (folder / SCHEDULE).exists()
+    planned = read_json(folder / SCHEDULE) if is_planned else request
+    config = RunConfig.model_validate(planned["config"])
     data = load_data(config.data, data_folder)
-    config = _fix_schedule(config, data, folder, float(str(request["budget_s"])))
-    if not (folder / run_folder.BEST).exists() or _epochs_done(folder) < config.fit.epochs:
+    if not is_planned or _epochs_done(folder) < config.fit.epochs:
+        config = config if is_planned else suit_device(config)
         run_folder.prepare(folder, config, data, resume=True)
         task = prepare_task(config, data.splits["train"], data.splits["validation"], folder)
+        if not is_planned:
+            state = first_state(config, task, len(data.labels), folder)
+            config = _plan(config, folder, time_epoch(task, state), float(str(request["budget_s"])))
+            run_folder.prepare(folder, config, data, resume=True)
         with _noting_cost(folder, task.clock):
             state = first_state(config, task, len(data.labels), folder)
             state.load(folder)
@@ -78,25 +83,15 @@ def run(folder: Path, data_folder: Path, split: str) -> None:
     write_text(folder / RESULT, json.dumps(result, indent=2) + "\n")
 
 
-def _fix_schedule(config: RunConfig, data: DataSet, folder: Path, budget_s: float) -> RunConfig:
+def _plan(config: RunConfig, folder: Path, epoch_s: float, budget_s: float) -> RunConfig:
     """Return the config with the epochs that fit into the budget: one at least, the config's own at most."""
-    if (folder / SCHEDULE).exists():
-        return RunConfig.model_validate(read_json(folder / SCHEDULE)["config"])
-    config = suit_device(config)
-    run_folder.prepare(folder, config, data, resume=True)
-    task = prepare_task(config, data.splits["train"], data.splits["validation"], folder)
-    epoch_s = time_epoch(task, first_state(config, task, len(data.labels), folder))
     epochs = max(1, min(config.fit.epochs, int(budget_s / epoch_s)))
     print(f"an epoch takes about {epoch_s:.0f} s, so {epochs} of at most {config.fit.epochs}", flush=True)
     fit = config.fit.model_copy(
         update={"epochs": epochs, "warmup_epochs": min(config.fit.warmup_epochs, epochs // 4)}
     )
     config = config.model_copy(update={"fit": fit})
-    noted = {
-        "config": config.model_dump(mode="json"),
-        "epoch_s": round(epoch_s, 2),
-        "device": str(task.device),
-    }
+    noted = {"config": config.model_dump(mode="json"), "epoch_s": round(epoch_s, 2)}
     write_text(folder / SCHEDULE, json.dumps(noted, indent=2) + "\n")
     return config
 

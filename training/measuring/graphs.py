@@ -4,6 +4,7 @@ Serving's own in-process backend runs the graphs, so that what is measured is wh
 """
 
 import asyncio
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,15 @@ def run_folder(folder: Path, crops: Crops, *, threads: int = 1) -> Logits:
         return asyncio.run(_run_folder(folder.resolve(), crops, threads))
     except FerError as err:
         raise TrainingError(f"{folder} cannot be run: {err.detail}") from err
+
+
+def run_file(file: Path, crops: Crops, *, threads: int = 1) -> Logits:
+    """Return the logits of an ONNX file as `run_folder` does of a folder that holds it; raises as it does."""
+    with tempfile.TemporaryDirectory() as repository:
+        folder = Path(repository) / file.stem
+        (folder / "1").mkdir(parents=True)
+        (folder / "1" / "model.onnx").symlink_to(file.resolve())
+        return run_folder(folder, crops, threads=threads)
 
 
 async def _run_folder(folder: Path, crops: Crops, threads: int) -> Logits:

@@ -1,6 +1,5 @@
 """The models that run on this machine: a run, a model folder, or an ONNX file."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,11 +129,7 @@ def find_graph(path: Path) -> Path:
 
 def _open_file(path: Path, threads: int) -> LocalModel:
     def run(crops: Crops) -> Logits:
-        with tempfile.TemporaryDirectory() as repository:
-            folder = Path(repository) / path.stem
-            (folder / "1").mkdir(parents=True)
-            (folder / "1" / "model.onnx").symlink_to(path.resolve())
-            return graphs.run_folder(folder, crops, threads=threads)
+        return graphs.run_file(path, crops, threads=threads)
 
     folder = find_graph(path).resolve().parent.parent
     if (folder / CARD).exists():

@@ -70,27 +70,36 @@ def render_page(
         facts: what was measured, how, when and where.
         sections: each with its figures as PNG.
     """
+    body = "".join(_render_section(section, images) for section, images in sections)
+    note = "Small figures are 95 % bootstrap intervals; means are over the emotions that occur."
+    return render_document(title, facts, f"<p>{note}</p>\n{body}")
+
+
+def render_document(title: str, facts: Mapping[str, object], body: str) -> str:
+    """Render a whole document: its heading, the facts, and a body that is HTML already."""
     rows = "".join(
         f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(_render_fact(value))}</dd>"
         for name, value in facts.items()
     )
-    body = "".join(_render_section(section, images) for section, images in sections)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1><dl>{rows}</dl>\n"
-        "<p>Small figures are 95 % bootstrap intervals; means are over the emotions that occur."
-        f"</p>\n{body}</body></html>\n"
+        f"<body><h1>{escape(title)}</h1><dl>{rows}</dl>\n{body}</body></html>\n"
+    )
+
+
+def render_image(caption: str, data: bytes) -> str:
+    """Render a PNG within the document, with its caption."""
+    encoded, shown = base64.b64encode(data).decode(), escape(caption)
+    return (
+        f'<figure><img alt="{shown}" src="data:image/png;base64,{encoded}">'
+        f"<figcaption>{shown}</figcaption></figure>\n"
     )
 
 
 def _render_section(section: Section, images: Mapping[str, bytes]) -> str:
-    drawn = "".join(
-        f'<figure><img alt="{escape(CAPTIONS[name])}" src="data:image/png;base64,'
-        f'{base64.b64encode(data).decode()}"><figcaption>{escape(CAPTIONS[name])}</figcaption></figure>\n'
-        for name, data in images.items()
-    )
+    drawn = "".join(render_image(CAPTIONS[name], data) for name, data in images.items())
     first = next(iter(section.subsets.values()))
     return (
         f"<h2>{escape(section.title)}</h2><p>{escape(section.text)}</p>"
